@@ -22,6 +22,7 @@ class QueueTask:
     destinations: tuple[str, ...]
     period_s: float = 0.0
     rounds: int | None = None
+    first_round: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,10 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reinserted:
-    """What becomes of an entry after it ran: rounds that are left out, and whether it comes again."""
+    """An entry after it ran: the rounds that are left out, the number of its next round, and the entry of that round."""
 
     missed: tuple[int, ...]
+    next_round: int | None
     again: QueueEntry | None
 
 
@@ -56,7 +58,7 @@ class AgentQueue:
     def add(self, task: QueueTask, now_s: float) -> None:
         """Put all destinations of a task into the queue, due now."""
         for destination in task.destinations:
-            self._push(QueueEntry(task=task, destination=destination, round=0, start_s=now_s))
+            self._push(QueueEntry(task=task, destination=destination, round=task.first_round, start_s=now_s))
 
     def remove(self, task_id: str) -> list[QueueEntry]:
         """Take a task out (client-stop); returns its entries."""
@@ -84,16 +86,16 @@ class AgentQueue:
         """An entry has run until `now_s`: put its next round into the queue, if there is one."""
         task = entry.task
         if task.period_s <= 0:
-            return Reinserted(missed=(), again=None)
+            return Reinserted(missed=(), next_round=None, again=None)
         following = next_round(entry.start_s, now_s, task.period_s)
         number = entry.round + 1 + following.missed
         last = number if task.rounds is None else min(number, task.rounds)
         missed = tuple(range(entry.round + 1, last))
         if task.rounds is not None and number >= task.rounds:
-            return Reinserted(missed=missed, again=None)
+            return Reinserted(missed=missed, next_round=number, again=None)
         again = QueueEntry(task=task, destination=entry.destination, round=number, start_s=following.start_s)
         self._push(again)
-        return Reinserted(missed=missed, again=again)
+        return Reinserted(missed=missed, next_round=number, again=again)
 
     def _push(self, entry: QueueEntry) -> None:
         self._count += 1

@@ -22,7 +22,7 @@ class Slot(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    key: str
+    name: str
     order: tuple[int, int]
     round: SyncRound
     running: int = 0
@@ -54,7 +54,7 @@ class Board:
         dropped = []
         for entry in list(self._entries.values()):
             if entry.round.has_agent(name):
-                dropped += [Slot(entry.key, *pair) for pair in entry.round.drop_agent(name)]
+                dropped += [Slot(entry.name, *pair) for pair in entry.round.drop_agent(name)]
                 self._close_if_done(entry)
         for destination in {slot.destination for slot in dropped}:
             self._offer(destination)
@@ -139,6 +139,6 @@ class Board:
             self._entries[line[0][1]].round.set_destination(destination, free=True)
 
     def _close_if_done(self, entry: _Entry) -> None:
-        if entry.running == 0 and entry.round.pending == 0 and entry.key in self._entries:
-            del self._entries[entry.key]
-            self._in_order.remove((entry.order, entry.key))
+        if entry.running == 0 and entry.round.pending == 0 and entry.name in self._entries:
+            del self._entries[entry.name]
+            self._in_order.remove((entry.order, entry.name))

@@ -24,13 +24,14 @@ command = App(
 DESCRIPTIONS = {
     "coordinator": "coordinator.http.openapi",
     "feedback-server": "feedback_server.openapi",
+    "measurement-master": "measurement.master.openapi",
     "monitor": "monitor_platform.api.openapi",
 }
 """The module of each service whose `openapi()` returns its OpenAPI description; imported when it is printed."""
 
 
 @command.default
-def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "monitor"] | None = None) -> None:
+def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None) -> None:
     """Print the JSON Schema of the feedback message, or what the flag names.
 
     Parameters

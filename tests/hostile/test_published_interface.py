@@ -68,6 +68,8 @@ def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Serve
         if service == "monitor":
             write_log(tmp_path / "recorded", [record(seq=seq, channel=f"c{seq % 3}") for seq in range(RECORDS)])
             return recording(serve("monitor", *listen, "--static", str(tmp_path / "recorded"), "--history", str(tmp_path / "kept")))
+        if service == "measurement-master":
+            return serve("measurement-master", *listen, "--insecure", "--data", str(tmp_path / "measurement"))
         storage = serve("feedback-server", *listen, "--insecure", "--data", str(tmp_path / "fs"))
         if service == "feedback-server":
             return storage

@@ -1,0 +1,294 @@
+"""The core of the master: requests become operations, operations go to agents, and each ends with one status.
+
+Nothing here waits or opens a connection. The HTTP side calls the methods, `tick` is called several times a second, commands leave
+through `send`, and records through `write`. All times are seconds of the monotonic `clock`.
+"""
+
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from measurement.control_messages import Command, Receipt, Report, StopAll
+from measurement.master.agent_membership import AgentMember, AgentMembership
+from measurement.master.agent_selection import EdgeRoutes, Selector
+from measurement.master.dry_run_plan import DryRunPlan, dry_run, uses_queues
+from measurement.master.leased_rounds import LeasedRounds, is_expected_end
+from measurement.master.live_request import LiveRequest, RequestState
+from measurement.master.operation_recorder import OperationRecorder, Pair
+from measurement.master.queued_tasks import MOST_MISSED, QueuedTasks
+from measurement.master.target_rules import DestinationBudgets
+from measurement.measurement_request import InvalidRequestError, MeasurementRequest
+from measurement.operation import Destination, Operation, Technique
+from measurement.outcome import Outcome, Status
+from measurement.scheduling.repetition import next_round
+from measurement.technique_parameters import planned_cost
+
+MOST_ENDED = 1000
+"""Ended requests that can still be looked at."""
+
+FIRST_FOLLOW_S = 10.0
+"""An attached request ends unless its client follows it within this time after the submission."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Dispatcher:
+    """All requests, and what the agents do for them."""
+
+    membership: AgentMembership
+    budgets: DestinationBudgets
+    clock: Callable[[], float]
+    wall_ms: Callable[[], int]
+    send: Callable[[str, Command], None]
+    """Sends a command to a connected agent."""
+    write: Callable[[bytes], None]
+    """Writes a record."""
+    rng: random.Random = field(default_factory=random.Random)
+    requests: dict[str, LiveRequest] = field(default_factory=dict)
+    routes: EdgeRoutes = field(default_factory=EdgeRoutes)
+    refused_outcomes: Counter[str] = field(default_factory=Counter)
+    """Outcomes of agents that did not count, by reason: late (or a duplicate), unknown."""
+    stopped: bool = False
+    """By the kill switch."""
+    recorder: OperationRecorder = field(init=False)
+    queues: QueuedTasks = field(init=False)
+    rounds: LeasedRounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recorder = OperationRecorder(write=self.write, wall_ms=self.wall_ms, tags_of=self._tags_of)
+        self.queues = QueuedTasks(recorder=self.recorder, send=self.send, within_budget=self._within_budget, clock=self.clock)
+        self.rounds = LeasedRounds(
+            recorder=self.recorder,
+            membership=self.membership,
+            send=self.send,
+            within_budget=self._within_budget,
+            clock=self.clock,
+            rng=self.rng,
+        )
+
+    # Requests
+
+    def select(self, request: MeasurementRequest, destinations: Sequence[Destination], requester: str | None) -> list[str]:
+        """The agents of a round; with `requester` None, they may be those of any request. InvalidRequestError if there are none."""
+
+        def agents_of(request_id: str) -> Sequence[str] | None:
+            found = self.requests.get(request_id)
+            return found.agents if found is not None and requester in (None, found.requester) else None
+
+        selector = Selector(
+            members=self._able(request.technique),
+            addresses=[each.address for each in destinations],
+            routes=self.routes,
+            rng=self.rng,
+            agents_of=agents_of,
+            most_agents=request.most_agents,
+        )
+        return selector.select(request.agents)
+
+    def check_agents(self, technique: Technique) -> None:
+        """InvalidRequestError if no connected agent can run this technique."""
+        if not self._able(technique):
+            raise InvalidRequestError(f"no agent that can run {technique} is connected; wait for one, or use another technique")
+
+    def plan(self, request: MeasurementRequest, agents: Sequence[str], destinations: Sequence[Destination]) -> DryRunPlan:
+        """What one round of the request would do."""
+        return dry_run(request, agents, destinations, planned_cost(request.operation("dry-run", "dry-run", destinations[0])))
+
+    def submit(
+        self, request: MeasurementRequest, requester: str, agents: Sequence[str], destinations: Sequence[Destination]
+    ) -> LiveRequest:
+        """Accept a request and start its first round."""
+        now_s = self.clock()
+        live = LiveRequest(
+            request_id=secrets.token_hex(6),
+            requester=requester,
+            request=request,
+            destinations=tuple(destinations),
+            agents=tuple(agents),
+            submitted_ms=self.wall_ms(),
+            round_start_s=now_s,
+            unfollowed_s=now_s,
+        )
+        self.requests[live.request_id] = live
+        self._start_round(live)
+        self._advance()
+        return live
+
+    def cancel(self, live: LiveRequest, state: RequestState, reason: str) -> None:
+        """End a request: what has not ended is cancelled, and the agents stop it."""
+        if live.is_live:
+            self._close(live, state)
+            self.queues.stop(live, reason)
+            self.rounds.cancel(live, reason)
+            live.tell()
+            self._advance()
+
+    def stop_all(self) -> None:
+        """The kill switch: cancel every request and stop every agent; nothing starts until `resume`."""
+        self.stopped = True
+        for live in self._live():
+            self.cancel(live, RequestState.STOPPED, "a manager stopped all probing")
+        for member in self.membership.available():
+            self.send(member.name, StopAll())
+
+    def resume(self) -> None:
+        """Admit requests again."""
+        self.stopped = False
+
+    # Agents
+
+    def agent_connected(self, member: AgentMember) -> None:
+        """Its stream of commands is open, and it has delivered what it had spooled: it runs nothing any more."""
+        member.connected = True
+        self._check(self.rounds.agent_connected(member.name, member.epoch))
+        for live in self._live():
+            if self._rejoins(live, member):
+                live.state, live.next_start_s = RequestState.RUNNING, None
+                live.round += 1
+                self.queues.add(live, member)
+        self._advance()
+
+    def agent_gone(self, member: AgentMember) -> None:
+        """Its stream is broken, its timer has ended, or it registers again."""
+        if member.connected:
+            member.connected = False
+            self._check(self.rounds.agent_gone(member.name, member.heard_s))
+            self._check(self.queues.agent_gone(member.name))
+            self._advance()
+
+    def take_reports(self, agent: str, reports: Iterable[Report]) -> Receipt:
+        """Outcomes from an agent. One that is not accepted is refused for good, and counted."""
+        accepted, refused = 0, Counter[str]()
+        for report in reports:
+            if reason := self._take(agent, report):
+                refused[reason] += 1
+            else:
+                accepted += 1
+        self.refused_outcomes += refused
+        self._advance()
+        return Receipt(accepted=accepted, refused=dict(refused))
+
+    # Time
+
+    def tick(self) -> None:
+        """Do what is due now."""
+        now_s = self.clock()
+        for member in self.membership.expired(now_s):
+            self.agent_gone(member)
+        self._check(self.rounds.expire())
+        self._check(self.queues.expire())
+        for live in self._live():
+            if live.next_start_s is not None and live.next_start_s <= now_s:
+                self._start_next_round(live)
+            elif live.request.attached and not live.followers and now_s - live.unfollowed_s >= FIRST_FOLLOW_S:
+                self.cancel(live, RequestState.CLIENT_GONE, "the client does not follow its request")
+        self._advance()
+
+    def tidy(self) -> None:
+        """Forget what is old."""
+        now_s = self.clock()
+        self.routes.forget_old(now_s)
+        self.budgets.forget_full(now_s)
+        over = sorted((each.ended_s, each.request_id) for each in self.requests.values() if each.ended_s is not None)
+        for _, request_id in over[:-MOST_ENDED]:
+            del self.requests[request_id]
+
+    # Rounds
+
+    def _start_round(self, live: LiveRequest) -> None:
+        live.state, live.next_start_s = RequestState.RUNNING, None
+        if not uses_queues(live.request):
+            self.rounds.add(live)
+        else:
+            for member in self.membership.available():
+                if member.name in live.agents:
+                    self.queues.add(live, member)
+        self._check([live])
+
+    def _start_next_round(self, live: LiveRequest) -> None:
+        start_s = live.next_start_s
+        with suppress(InvalidRequestError):  # else the agents of the last round, of which those that are not connected are lost
+            live.agents = tuple(self.select(live.request, live.destinations, live.requester))
+        live.round += 1
+        live.round_start_s = self.clock() if start_s is None else start_s
+        self._start_round(live)
+
+    def _check(self, touched: Iterable[LiveRequest]) -> None:
+        """Operations of these requests have ended: end their round if nothing is open."""
+        for live in touched:
+            if live.open or not live.is_live or live.next_start_s is not None:
+                continue
+            request = live.request
+            if not request.period_s or (request.rounds is not None and live.round + 1 >= request.rounds):
+                self._close(live, RequestState.DONE)
+            elif uses_queues(request):
+                live.state = RequestState.WAITING  # for its agents, which have left
+            else:
+                self._plan_next_round(live)
+            live.tell()
+
+    def _plan_next_round(self, live: LiveRequest) -> None:
+        following = next_round(live.round_start_s, self.clock(), live.request.period_s)
+        live.state, live.next_start_s = RequestState.WAITING, following.start_s
+        last, rounds = live.round + min(following.missed, MOST_MISSED), live.request.rounds
+        for number in range(live.round + 1, (last if rounds is None else min(last, rounds - 1)) + 1):
+            live.plan(len(live.agents) * len(live.destinations))
+            for pair in [Pair(live, number, agent, index) for agent in live.agents for index in range(len(live.destinations))]:
+                self.recorder.end_unmeasured(pair, Status.MISSED, "the round before was still running")
+            live.round = number
+        if rounds is not None and live.round + 1 >= rounds:
+            self._close(live, RequestState.DONE)
+
+    def _rejoins(self, live: LiveRequest, member: AgentMember) -> bool:
+        """Whether an agent that has come back goes on with a periodic request of PM_RAN."""
+        request = live.request
+        another = request.rounds is None or live.round + 1 < request.rounds
+        periodic = request.period_s > 0 and uses_queues(request)
+        return periodic and another and member.name in live.agents and not self.queues.has(live, member.name)
+
+    def _close(self, live: LiveRequest, state: RequestState) -> None:
+        live.state, live.next_start_s, live.ended_s = state, None, self.clock()
+
+    def _advance(self) -> None:
+        """Start everything that can start now."""
+        while not self.stopped and (touched := self.rounds.start_ready()):
+            self._check(touched)
+
+    # Outcomes
+
+    def _take(self, agent: str, report: Report) -> str:
+        """Accept one outcome; the reason if it is refused."""
+        outcome = report.outcome
+        lease = self.rounds.report(agent, report)
+        if lease is not None:
+            self._learn(lease.pair, outcome)
+            self._check([lease.pair.live])
+            return "" if is_expected_end(lease, outcome) else "late"
+        pair = self.queues.report(agent, report)
+        if pair is not None:
+            self._learn(pair, outcome)
+            self._check([pair.live])
+            return ""
+        return "late" if self.recorder.has_ended(outcome.operation_id) else "unknown"
+
+    def _learn(self, pair: Pair, outcome: Outcome) -> None:
+        """Keep the end of a route, which AUTO covers."""
+        if pair.live.request.technique is Technique.TRACEROUTE:
+            address = pair.live.destinations[pair.destination].address
+            routers = [hop.address for hop in outcome.hops if hop.address is not None and hop.address != address]
+            self.routes.add(pair.agent, address, routers, self.clock())
+
+    def _live(self) -> list[LiveRequest]:
+        return [each for each in self.requests.values() if each.is_live]
+
+    def _able(self, technique: Technique) -> list[AgentMember]:
+        return [each for each in self.membership.available() if technique in each.techniques]
+
+    def _tags_of(self, agent: str) -> dict[str, str]:
+        return self.membership.tags.get(agent, {})
+
+    def _within_budget(self, operation: Operation) -> bool:
+        cost = planned_cost(operation)
+        return self.budgets.take(operation.destination.address, cost.packets, cost.size_bytes, self.clock())

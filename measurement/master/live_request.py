@@ -1,0 +1,108 @@
+"""One accepted request: its operations, what has become of them, and what a client that follows it has not seen yet."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from measurement.measurement_request import MeasurementRequest
+from measurement.operation import Destination
+from measurement.outcome import Status
+
+MOST_KEPT_LINES = 10_000
+"""A client that has not read an outcome before so many later ones arrive finds it only in the records."""
+
+
+class RequestState(StrEnum):
+    """Running, or why it has ended."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    """For its next round."""
+    DONE = "done"
+    CANCELLED = "cancelled"
+    CLIENT_GONE = "client_gone"
+    STOPPED = "stopped"
+    """By the kill switch."""
+    LOST = "lost"
+    """The master restarted meanwhile."""
+
+
+LIVE = (RequestState.RUNNING, RequestState.WAITING)
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveRequest:
+    """`planned` is the sum of `tally` and the operations that have not ended, at every moment."""
+
+    request_id: str
+    requester: str
+    request: MeasurementRequest
+    destinations: tuple[Destination, ...]
+    agents: tuple[str, ...]
+    """Of the current round."""
+    submitted_ms: int
+    state: RequestState = RequestState.RUNNING
+    planned: int = 0
+    open: int = 0
+    """Operations that have not ended."""
+    tally: Counter[Status] = field(default_factory=Counter)
+    round: int = 0
+    round_start_s: float = 0.0
+    """When the current round was to start, on the monotonic clock."""
+    next_start_s: float | None = None
+    """While it waits."""
+    ended_s: float | None = None
+    followers: int = 0
+    unfollowed_s: float = 0.0
+    """Since when no client follows it."""
+    lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_KEPT_LINES))
+    count: int = 0
+    """Of all lines that there were."""
+    changed: set[Callable[[], None]] = field(default_factory=set)
+    """Called after each new line and at the end."""
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    def plan(self, count: int) -> None:
+        """So many more operations are planned."""
+        self.planned += count
+        self.open += count
+
+    def ended(self, status: Status, line: bytes) -> None:
+        """One planned operation has ended."""
+        self.open -= 1
+        self.tally[status] += 1
+        self.lines.append(line)
+        self.count += 1
+        self.tell()
+
+    def lines_after(self, number: int) -> tuple[list[bytes], int]:
+        """The lines from line `number` on that are still kept, and how many before them are no longer kept."""
+        first = self.count - len(self.lines)
+        skipped = max(0, first - number)
+        return list(self.lines)[max(0, number - first) :], skipped
+
+    def tell(self) -> None:
+        for each in list(self.changed):
+            each()
+
+    def to_json(self) -> dict[str, Any]:
+        """What its requester may see."""
+        return {
+            "id": self.request_id,
+            "requester": self.requester,
+            "state": self.state,
+            "technique": self.request.technique,
+            "schedule": self.request.schedule,
+            "destinations": [{"name": each.name, "address": each.address, "port": each.port} for each in self.destinations],
+            "agents": list(self.agents),
+            "round": self.round,
+            "planned": self.planned,
+            "open": self.open,
+            "statuses": {str(status): count for status, count in sorted(self.tally.items())},
+            "submitted_ms": self.submitted_ms,
+        }

@@ -1,0 +1,101 @@
+"""The ASGI application of the master: its routes, and its answers to refused requests."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from measurement.master.agent_api import AgentApi
+from measurement.master.master_context import ComeAgain, MasterContext
+from measurement.master.master_metrics import master_metrics
+from measurement.master.openapi import AGENTS, KILL_SWITCH, MEASUREMENTS, openapi
+from measurement.master.requester_api import RequesterApi
+from serving.openapi import served
+from serving.tokens import require_token
+
+
+def master_application(context: MasterContext) -> Starlette:
+    """All routes of one master."""
+    agents, requesters = AgentApi(context), RequesterApi(context)
+    metrics = master_metrics(context)
+
+    async def refuse(_request: Request, error: Exception) -> Response:
+        problem = error if isinstance(error, Problem) else _of_starlette(error)
+        context.refused[problem.reason] += 1
+        return _refusal(problem)
+
+    async def show_metrics(request: Request) -> Response:
+        if not context.settings.insecure or context.settings.metrics_token:
+            _require_scraper(context, request)
+        return Response(metrics.text(fresh=False), media_type="text/plain; version=1.0.0")
+
+    async def ready(_request: Request) -> Response:
+        if context.stopping.is_set():
+            raise Problem(503, "stopping", "this server is stopping")
+        return Response("ready\n", media_type="text/plain")
+
+    one, agent = MEASUREMENTS + "/{id}", AGENTS + "/{name}"
+    return Starlette(
+        routes=[
+            Route(MEASUREMENTS, requesters.submit, methods=["POST"]),
+            Route(MEASUREMENTS, requesters.requests, methods=["GET"]),
+            Route(MEASUREMENTS, requesters.cancel_all, methods=["DELETE"]),
+            Route(one, requesters.show, methods=["GET"]),
+            Route(one, requesters.cancel, methods=["DELETE"]),
+            Route(one + "/outcomes", requesters.outcomes, methods=["GET"]),
+            Route(KILL_SWITCH, requesters.kill_switch, methods=["GET", "PUT"]),
+            Route(AGENTS, requesters.agents, methods=["GET"]),
+            Route(AGENTS, agents.register, methods=["POST"]),
+            Route(agent + "/commands", agents.commands, methods=["GET"]),
+            Route(agent + "/keepalive", agents.keep_alive, methods=["POST"]),
+            Route(agent + "/outcomes", agents.outcomes, methods=["POST"]),
+            Route(routes.HEALTH, _health),
+            Route(routes.READY, ready),
+            Route(routes.METRICS, show_metrics),
+            Route(routes.OPENAPI, _openapi),
+        ],
+        exception_handlers={Problem: refuse, ComeAgain: refuse, HTTPException: refuse, ClientDisconnect: _sender_left},
+    )
+
+
+def _require_scraper(context: MasterContext, request: Request) -> None:
+    if not context.settings.metrics_token:
+        raise Problem(401, "unauthorized", "the master has no --metrics-token; set one, and send it as Authorization: Bearer TOKEN")
+    require_token(context.settings.metrics_token, authorization=request.headers.get("authorization"), flag="--metrics-token")
+
+
+async def _health(_request: Request) -> Response:
+    return Response("ok\n", media_type="text/plain")
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(served(openapi), media_type=routes.JSON)
+
+
+async def _sender_left(_request: Request, _error: Exception) -> Response:
+    """The sender disconnected before its request was complete; this answer is not read."""
+    return Response(status_code=400)
+
+
+def _of_starlette(error: Exception) -> Problem:
+    match error:
+        case HTTPException(status_code=405):
+            return Problem(405, "no_such_method", "this route does not have that method")
+        case HTTPException(status_code=status):
+            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
+        case _:
+            raise error
+
+
+def _refusal(problem: Problem) -> Response:
+    headers = {}
+    if isinstance(problem, ComeAgain):
+        headers["retry-after"] = str(problem.retry_after_s)
+    elif problem.status == 503:
+        headers["retry-after"] = "1"
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(problem.body(), problem.status, headers, media_type=routes.PROBLEM)

@@ -1,0 +1,82 @@
+"""What the routes of the master share."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from measurement.master.command_streams import CommandStreams
+from measurement.master.dispatcher import Dispatcher
+from measurement.master.keepalive_timers import KeepaliveTimers
+from measurement.master.kept_requests import KeptRequests
+from measurement.master.measurement_keys import MeasurementKeys
+from measurement.master.operation_journal import OperationJournal
+from measurement.master.requester_limits import RequesterLimits
+from measurement.master.settings import Settings
+
+REQUEST_BYTES = 512 * 1024
+REPORTS_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class ComeAgain(Problem):
+    """A refusal that states when to come again."""
+
+    retry_after_s: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class MasterContext:
+    """One running master."""
+
+    settings: Settings
+    timers: KeepaliveTimers
+    dispatcher: Dispatcher
+    streams: CommandStreams
+    keys: MeasurementKeys
+    limits: RequesterLimits
+    journal: OperationJournal
+    kept: KeptRequests
+    threads: Executor
+    monotonic: Callable[[], float]
+    own_addresses: set[str] = field(default_factory=set)
+    """Addresses at which control connections arrive."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Refused requests, by reason."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def durable(self) -> None:
+        """Return when all records so far are durable; Problem 503 if they cannot be."""
+        try:
+            await self.journal.synced(self.threads)
+        except OSError as error:
+            raise Problem(503, "not_durable", f"the master cannot write its records: {error.strerror}; try again later") from None
+
+    def learn_own_address(self, request: Request) -> None:
+        """The address at which this connection arrived must not be measured."""
+        server = request.scope.get("server")
+        if server is not None:
+            self.own_addresses.add(str(server[0]))
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The body; Problem 413 if it is larger than `most` bytes."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise Problem(413, "request_too_large", f"a request on this route has at most {most} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - anything that msgspec encodes
+    return Response(msgspec.json.encode(value), status, headers, media_type=routes.JSON)

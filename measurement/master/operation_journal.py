@@ -1,0 +1,154 @@
+"""The seam `records`: each finished operation, written once and durably, for a forwarder that sends it on.
+
+The journal is a folder of segments with one JSON line for each operation. A forwarder reads from its cursor, sends, and moves the
+cursor; a whole segment before the cursor is removed. A line that a crash has cut off was never acknowledged, and is cut off at the
+next start.
+"""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from io import BufferedWriter, FileIO
+from pathlib import Path
+
+from serving.durable_files import create_in, lock, make_folder, replace_file, sync_ancestors
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+_SEGMENT = re.compile(r"operations-(\d{10})\.ndjson")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordCursor:
+    """A place between two lines: a segment and an offset in bytes."""
+
+    segment: int
+    offset: int
+
+
+class OperationJournal:
+    """Open for one process at a time; OSError if the folder cannot be used, BlockingIOError if another process uses it."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        make_folder(folder)
+        sync_ancestors(folder)
+        self._folder, self._segment_bytes = folder, segment_bytes
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lock(self._descriptor, f"{folder} is in use by another master")
+            self.cursor = self._saved_cursor()
+            """What is before it has been forwarded."""
+            self._segments = self._found()
+            self._file, self._number = self._open_last()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._syncing = asyncio.Lock()
+        self._unsynced = False
+
+    def append(self, line: bytes) -> None:
+        """Write a line; it is durable after the next `synced`."""
+        if b"\n" in line:
+            raise ValueError("a record of the journal is one line")
+        if self._file.tell() >= self._segment_bytes:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file, self._number = self._create(self._number + 1), self._number + 1
+        self._file.write(line + b"\n")
+        self._unsynced = True
+
+    async def synced(self, threads: Executor) -> None:
+        """Return when every line so far is durable. Calls at the same time share one sync."""
+        async with self._syncing:
+            if self._unsynced:
+                self._unsynced = False
+                self._file.flush()
+                try:
+                    await asyncio.get_running_loop().run_in_executor(threads, os.fdatasync, self._file.fileno())
+                except BaseException:
+                    self._unsynced = True
+                    raise
+
+    def read(self, most: int) -> tuple[list[bytes], RecordCursor]:
+        """The lines after the cursor, at most so many, and the cursor behind them."""
+        self._file.flush()
+        lines: list[bytes] = []
+        at = self.cursor
+        for line, after in self._lines(at):
+            lines.append(line)
+            at = after
+            if len(lines) == most:
+                break
+        return lines, at
+
+    def move(self, cursor: RecordCursor) -> None:
+        """Everything before `cursor` has been forwarded; durable when this returns."""
+        replace_file(self._folder / "cursor.json", json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode())
+        self.cursor = cursor
+        for number in [each for each in self._segments if each < min(cursor.segment, self._number)]:
+            self._path(number).unlink(missing_ok=True)
+            self._segments.remove(number)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of what has not been forwarded."""
+        self._file.flush()
+        sizes = {number: self._path(number).stat().st_size for number in self._segments if number >= self.cursor.segment}
+        return sum(sizes.values()) - (self.cursor.offset if self.cursor.segment in sizes else 0)
+
+    def close(self) -> None:
+        """Make everything durable and release the folder."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        finally:
+            os.close(self._descriptor)
+
+    def _lines(self, start: RecordCursor) -> Iterator[tuple[bytes, RecordCursor]]:
+        for number in [each for each in self._segments if each >= start.segment]:
+            offset = start.offset if number == start.segment else 0
+            with self._path(number).open("rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    offset += len(line)
+                    yield line[:-1], RecordCursor(number, offset)
+
+    def _found(self) -> list[int]:
+        return sorted(int(found[1]) for each in self._folder.iterdir() if (found := _SEGMENT.fullmatch(each.name)))
+
+    def _open_last(self) -> "tuple[BufferedWriter[FileIO], int]":
+        if not self._segments:
+            return self._create(max(1, self.cursor.segment + 1)), max(1, self.cursor.segment + 1)
+        number = self._segments[-1]
+        descriptor = os.open(self._path(number).name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._descriptor)
+        file = BufferedWriter(FileIO(descriptor, "r+"))
+        data = self._path(number).read_bytes()
+        whole = data.rfind(b"\n") + 1
+        file.truncate(whole)
+        file.seek(whole)
+        return file, number
+
+    def _create(self, number: int) -> "BufferedWriter[FileIO]":
+        file = BufferedWriter(FileIO(create_in(self._descriptor, self._path(number).name), "w"))
+        os.fsync(self._descriptor)
+        self._segments.append(number)
+        return file
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"operations-{number:010}.ndjson"
+
+    def _saved_cursor(self) -> RecordCursor:
+        try:
+            saved = json.loads((self._folder / "cursor.json").read_bytes())
+            return RecordCursor(int(saved["segment"]), int(saved["offset"]))
+        except FileNotFoundError:
+            return RecordCursor(0, 0)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self._folder / 'cursor.json'} is damaged: {error}; remove it to forward everything again") from None

@@ -1,0 +1,133 @@
+"""PM_RAN at the master: what is in the queues of the agents, and how it ended. The agents decide when it runs."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from measurement.control_messages import AddTask, Command, Report, SkipRound, StopTask
+from measurement.master.agent_membership import AgentMember
+from measurement.master.live_request import LiveRequest
+from measurement.master.operation_recorder import OperationRecorder, Pair
+from measurement.operation import Operation
+from measurement.outcome import Status
+
+OVER_BUDGET = "the budget of this destination for packets or bytes per minute is used up; measure it later, or less often"
+AGENT_GONE = "the agent disconnected before it delivered an outcome"
+
+_SPARE_S = 60.0
+"""Beyond the time limits of everything before it in the queue, an operation may take this much longer before it expires."""
+
+MOST_MISSED = 100
+"""Of one gap. Rounds beyond are not planned at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedOperation:
+    """One operation in an agent's queue."""
+
+    pair: Pair
+    lease_id: str
+    expires_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class QueuedTasks:
+    """All operations in queues, by their id."""
+
+    recorder: OperationRecorder
+    send: Callable[[str, Command], None]
+    within_budget: Callable[[Operation], bool]
+    clock: Callable[[], float]
+    queued: dict[str, QueuedOperation] = field(default_factory=dict)
+
+    def add(self, live: LiveRequest, member: AgentMember) -> None:
+        """Put the request into the agent's queue, from the request's current round on."""
+        lease_id, operations = secrets.token_hex(8), list[Operation]()
+        count = len(live.destinations)
+        live.plan(count)
+        expires_s = self.clock() + _SPARE_S + (member.queued + count) * (live.request.time_limit_s + 5.0)
+        for index in range(count):
+            pair = Pair(live, live.round, member.name, index)
+            if self._affordable(pair):
+                operations.append(pair.operation)
+                self.queued[pair.operation_id] = QueuedOperation(pair, lease_id, expires_s)
+        if operations:
+            command = AddTask(
+                task_id=live.request_id,
+                lease_id=lease_id,
+                operations=operations,
+                period_s=live.request.period_s,
+                rounds=live.request.rounds,
+                first_round=live.round,
+            )
+            self.send(member.name, command)
+
+    def report(self, agent: str, report: Report) -> Pair | None:
+        """An outcome from a queue; returns its operation, None if no such operation is open under this lease."""
+        entry = self.queued.get(report.outcome.operation_id)
+        if entry is None or entry.pair.agent != agent or entry.lease_id != report.lease_id:
+            return None
+        del self.queued[report.outcome.operation_id]
+        self.recorder.end(entry.pair, report.outcome)
+        if report.next_round is not None and entry.pair.live.is_live:
+            self._plan_next(entry, report.next_round)
+        return entry.pair
+
+    def stop(self, live: LiveRequest, reason: str) -> None:
+        """Client-stop: cancel everything of a request that is in queues."""
+        mine = [entry for entry in self.queued.values() if entry.pair.live is live]
+        self._end_all(mine, Status.CANCELLED, reason)
+        for agent in sorted({entry.pair.agent for entry in mine}):
+            self.send(agent, StopTask(task_id=live.request_id))
+
+    def agent_gone(self, agent: str) -> list[LiveRequest]:
+        """An agent has left, and has cleared its queue; returns the requests that lost operations."""
+        return self._end_all([each for each in self.queued.values() if each.pair.agent == agent], Status.AGENT_LOST, AGENT_GONE)
+
+    def expire(self) -> list[LiveRequest]:
+        """End what should have ended long ago; returns its requests."""
+        late = [each for each in self.queued.values() if each.expires_s <= self.clock()]
+        return self._end_all(late, Status.EXPIRED, "the agent delivered no outcome in time")
+
+    def has(self, live: LiveRequest, agent: str) -> bool:
+        """Whether something of the request is in the agent's queue."""
+        return any(each.pair.live is live and each.pair.agent == agent for each in self.queued.values())
+
+    def _plan_next(self, entry: QueuedOperation, next_round: int) -> None:
+        """Plan the agent's next round of this operation, and record the rounds that it has missed."""
+        pair = entry.pair
+        live, rounds = pair.live, pair.live.request.rounds
+        last = next_round if rounds is None else min(next_round, rounds)
+        for number in range(max(pair.round + 1, last - MOST_MISSED), last):
+            live.plan(1)
+            reason = "an earlier round was still running when this one should have ended"
+            self.recorder.end_unmeasured(self._in_round(pair, number), Status.MISSED, reason)
+        while rounds is None or next_round < rounds:
+            following = self._in_round(pair, next_round)
+            live.plan(1)
+            live.round = max(live.round, next_round)
+            if self._affordable(following):
+                expires_s = max(self.clock(), entry.expires_s) + (next_round - pair.round) * live.request.period_s
+                self.queued[following.operation_id] = QueuedOperation(following, entry.lease_id, expires_s)
+                return
+            self.send(pair.agent, SkipRound(operation_id=following.operation_id))
+            next_round += 1
+            if next_round - pair.round > MOST_MISSED:
+                return
+
+    def _affordable(self, pair: Pair) -> bool:
+        if self.within_budget(pair.operation):
+            return True
+        self.recorder.end_unmeasured(pair, Status.RATE_LIMITED, OVER_BUDGET)
+        return False
+
+    def _in_round(self, pair: Pair, number: int) -> Pair:
+        return Pair(pair.live, number, pair.agent, pair.destination)
+
+    def _end_all(self, entries: Iterable[QueuedOperation], status: Status, reason: str) -> list[LiveRequest]:
+        touched = dict[str, LiveRequest]()
+        for entry in entries:
+            del self.queued[entry.pair.operation_id]
+            self.recorder.end_unmeasured(entry.pair, status, reason)
+            touched[entry.pair.live.request_id] = entry.pair.live
+        return list(touched.values())

@@ -1,0 +1,212 @@
+"""The master as one process: its event loop answers requests and does ten times a second what is due."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import cast
+
+import uvicorn
+
+from measurement.master.agent_membership import AgentMembership
+from measurement.master.command_streams import CommandStreams
+from measurement.master.dispatcher import Dispatcher
+from measurement.master.kept_requests import KeptRequests
+from measurement.master.master_application import master_application
+from measurement.master.master_connection import MOST_CONNECTIONS, REQUEST_S, MasterConnection
+from measurement.master.master_context import MasterContext
+from measurement.master.measurement_keys import MeasurementKeys, read_measurement_keys
+from measurement.master.operation_journal import OperationJournal
+from measurement.master.requester_limits import RequesterLimits
+from measurement.master.settings import Settings
+from measurement.master.target_rules import DestinationBudgets
+from serving.handshakes import TlsAcceptor
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
+from serving.listening import parse_listen, url_of
+from serving.signalled_server import SignalledServer
+from serving.threads import started_pool
+from serving.tls import ListenerTls
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+_STOP_S = 3
+_TICKS_A_SECOND = 10
+_TIDY_TICKS = 600
+_OWN_FILES = 64
+_UNREAD_MS = 30_000
+"""A peer that acknowledges nothing for this long is gone (a half-open connection)."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used."""
+    ignore_reload()
+    try:
+        tls = settings.tls()
+        listener = _listen(settings.listen)
+        journal = OperationJournal(settings.data)
+        threads = started_pool(2, "records")
+        try:
+            asyncio.run(_serve(settings, journal, threads, listener, tls))
+        finally:
+            threads.shutdown()
+            journal.close()
+    except OSError as error:
+        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
+
+
+async def _serve(
+    settings: Settings, journal: OperationJournal, threads: Executor, listener: socket.socket, tls: ListenerTls
+) -> None:
+    try:
+        context = _context(settings, journal, threads)
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
+    await MasterServer(context, tls).serve(sockets=[listener])
+
+
+def _context(settings: Settings, journal: OperationJournal, threads: Executor) -> MasterContext:
+    timers, streams, kept = settings.timers(), CommandStreams(), KeptRequests(settings.data)
+    dispatcher = Dispatcher(
+        membership=AgentMembership(secrets.token_hex(4), timers.master_s),
+        budgets=DestinationBudgets(packets=settings.destination_packets, bytes=settings.destination_bytes),
+        clock=time.monotonic,
+        wall_ms=_wall_ms,
+        send=streams.send,
+        write=journal.append,
+        stopped=kept.stopped(),
+    )
+    back_s = time.monotonic() + timers.master_s + 2 * timers.reconnect_s
+    for live in kept.restored(time.monotonic(), _wall_ms(), start_s=back_s):
+        dispatcher.requests[live.request_id] = live
+        if not live.is_live:
+            log.error(
+                "the request %s of %s is lost, because the master restarted; submit it again", live.request_id, live.requester
+            )
+    return MasterContext(
+        settings=settings,
+        timers=timers,
+        dispatcher=dispatcher,
+        streams=streams,
+        keys=_keys(settings),
+        limits=RequesterLimits(settings.data / "requesters.json", settings.request_every_s, time.monotonic, time.time),
+        journal=journal,
+        kept=kept,
+        threads=threads,
+        monotonic=time.monotonic,
+    )
+
+
+def _keys(settings: Settings) -> MeasurementKeys:
+    return MeasurementKeys(read_measurement_keys(settings.keys) if settings.keys is not None else ())
+
+
+class _MasterAcceptor(TlsAcceptor[MasterConnection]):
+    """Accepts TLS connections of clients and agents."""
+
+    def __init__(self, listener: socket.socket, tls: ListenerTls, make: Callable[[], MasterConnection], most: int) -> None:
+        self._make, self._most = make, most
+        super().__init__(listener, tls, backlog=BACKLOG, handshake_s=REQUEST_S)
+
+    def admit(self, handshakes: int) -> MasterConnection | None:
+        connection = self._make()
+        return connection if len(connection.connections) + handshakes < self._most else None
+
+    def count_failure(self, connection: MasterConnection) -> None:
+        """uvicorn has not counted it yet."""
+
+
+class MasterServer(SignalledServer):
+    """uvicorn with a ready line, and with what is due."""
+
+    def __init__(self, context: MasterContext, tls: ListenerTls) -> None:
+        super().__init__(
+            uvicorn.Config(
+                master_application(context),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=_STOP_S,
+            )
+        )
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        self._context, self._tls = context, tls
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(MOST_CONNECTIONS, files - _OWN_FILES)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._tls.warn_of_expiry()
+        await super().startup(sockets=[])
+        for listener in sockets or ():
+            self.servers.append(await self._accept(listener))
+        on_reload(self._reload)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            announce_ready("measurement-master", url_of(host, port, secure=self._tls.listener is not None))
+
+    async def on_tick(self, counter: int) -> bool:
+        context = self._context
+        context.dispatcher.tick()
+        if counter % _TICKS_A_SECOND == 0:
+            self._second()
+        if counter % _TIDY_TICKS == 0:
+            context.dispatcher.tidy()
+        return await super().on_tick(counter)
+
+    def _second(self) -> None:
+        """Close the streams of lost agents and slow connections; keep the list of requests up to date."""
+        context, now_s = self._context, asyncio.get_running_loop().time()
+        for agent in context.streams.agents() - set(context.dispatcher.membership.members):
+            context.streams.close(agent)
+        for connection in list(self.server_state.connections):
+            cast("MasterConnection", connection).sweep(now_s)
+        try:
+            context.kept.save(context.dispatcher.requests.values())
+        except OSError as error:
+            log.warning("the list of requests cannot be written: %s", error)
+
+    def _reload(self) -> None:
+        self._tls.renew()
+        try:
+            self._context.keys = _keys(self._context.settings)
+        except ValueError as error:
+            log.warning("the former keys stay in use: %s", error)
+
+    async def _accept(self, listener: socket.socket) -> asyncio.Server:
+        if self._tls.listener is not None:
+            return cast("asyncio.Server", _MasterAcceptor(listener, self._tls, self._connection, self._most))
+        return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
+
+    def _connection(self) -> MasterConnection:
+        return MasterConnection(self.config, self.server_state, most=self._most)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        context = self._context
+        context.stopping.set()
+        context.kept.save(context.dispatcher.requests.values())
+        for live in context.dispatcher.requests.values():
+            live.tell()
+        context.streams.close_all()
+        await super().shutdown(sockets)
+
+
+def _listen(listen: str) -> socket.socket:
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    with contextlib.suppress(OSError):  # connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    return listener
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,210 @@
+"""`swarmscope measure`: ask a master for measurements, or measure from this machine."""
+
+import sys
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from cyclopts import App, Parameter
+
+from measurement.measurement_request import (
+    InvalidRequestError,
+    MeasurementRequest,
+    Scheduling,
+    SyncAlgorithm,
+    check_request,
+)
+from measurement.operation import Technique
+from measurement.technique_parameters import ParameterError, read_parameters
+from swarmscope.commands import examples, exit_on_usage_error
+from swarmscope.commands.measure_requests import (
+    LOCAL,
+    AsJson,
+    AtMaster,
+    MasterFlags,
+    agents_,
+    at_master,
+    cancel,
+    follow,
+    follow_to_end,
+    list_,
+    print_outcome,
+    run_job,
+    show,
+    stop_everything,
+)
+from swarmscope.output.encoding import print_data
+from swarmscope.output.escaping import plain, plain_json
+
+command = App(
+    name="measure",
+    help_epilogue=examples(
+        "swarmscope measure PING hk.example --upstream",
+        "export SWARMSCOPE_MEASURE_MASTER=https://master.example:8070",
+        "export SWARMSCOPE_MEASURE_KEY=KEY",
+        "swarmscope measure PING hk.example jp.example --agents AUTO",
+        "swarmscope measure TRACEROUTE hk.example --agents country=HK+isp=HKBN --dry-run",
+        "swarmscope measure DNS 192.0.2.53 --parameter name=example.com \\\n    --period-s 300 --detach",
+    ),
+)
+
+
+Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
+
+for each in (list_, show, follow, cancel, agents_, stop_everything):
+    command.command(each, name=each.__name__.strip("_").replace("_", "-"))
+
+
+@command.default
+def measure(
+    technique: Technique,
+    destinations: tuple[str, ...] = (),
+    /,
+    *,
+    at: AtMaster = LOCAL,
+    agents: Repeated = ("AUTO",),
+    schedule: Scheduling = Scheduling.PM_SYN,
+    order: SyncAlgorithm = SyncAlgorithm.DENSE,
+    period_s: float = 0.0,
+    rounds: int | None = None,
+    priority: int = 0,
+    most_agents: int = 10,
+    parameter: Repeated = (),
+    consent: Repeated = (),
+    time_limit_s: float = 60.0,
+    dry_run: bool = False,
+    detach: bool = False,
+    keep: bool = False,
+    upstream: bool = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure destinations from agents of a master, and print the outcomes as they come.
+
+    Ctrl-C ends the request. The exit code is 0 if every operation has measured something (status ok or partial), and 1 otherwise.
+
+    Parameters
+    ----------
+    technique
+        PING, TRACEROUTE, IGI, PATHNECK, BROUTE, DNS, HTTP, SIP_OPTIONS, SIP_INVITE, RTP, UDP_SEND, TCP_SEND, THROUGHPUT or
+        RESPONSIVENESS.
+    destinations
+        HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination.
+    agents
+        AUTO (few agents that cover the routes to the destinations), ALL, ANY (one), the name or address of an agent, tags such as
+        country=HK+isp=HKBN, or request:ID for the agents of an earlier request. Repeat the flag for each.
+    schedule
+        PM_SYN: no two agents measure a destination at the same time. PM_RAN: each agent works from its own queue, in random order.
+    order
+        Order of PM_SYN. dense: without idle time. ring: as in the Emodis paper.
+    period_s
+        Seconds between two rounds. 0: one round.
+    rounds
+        Number of rounds. Without it, a periodic request runs until it is cancelled.
+    priority
+        Of PM_SYN, from 0 to 9: a higher one is served first. Only for managers.
+    most_agents
+        AUTO selects at most so many agents.
+    parameter
+        NAME=VALUE of the technique, such as count=20. For the list, see docs/measurement.md. Repeat the flag for each.
+    consent
+        HOST=TOKEN: the token of the responder that runs on a destination. Techniques with packet trains need it. Repeat the flag
+        for each destination.
+    time_limit_s
+        Seconds that one operation may take.
+    dry_run
+        Print agents, operations, packets, bytes and time, and measure nothing.
+    detach
+        Print the id of the request and exit; the request goes on. Without it, the request ends with this command.
+    keep
+        Restore the periodic request when the master restarts. Requires --detach. Only for managers.
+    upstream
+        Measure from this machine, without a master.
+    as_json
+        Print one JSON object per line instead of a table.
+    """
+    try:
+        request = MeasurementRequest(
+            technique=technique,
+            destinations=list(destinations),
+            agents=list(agents),
+            schedule=schedule,
+            order=order,
+            period_s=period_s,
+            rounds=rounds,
+            priority=priority,
+            most_agents=most_agents,
+            parameters={name: _number(value) for name, value in _pairs("--parameter", parameter).items()},
+            consent=_pairs("--consent", consent),
+            time_limit_s=time_limit_s,
+            attached=not (detach or dry_run),
+            keep=keep,
+            dry_run=dry_run,
+        )
+        check_request(msgspec.convert(msgspec.to_builtins(request), MeasurementRequest))  # with the limits of each field
+        read_parameters(technique, {"token": "a-responders-token"} | request.parameters if consent else dict(request.parameters))
+    except (InvalidRequestError, ParameterError, msgspec.ValidationError) as error:
+        exit_on_usage_error(error)
+    if upstream:
+        _measure_here(request, as_json=as_json)
+    run_job(_submit(at, request, detach=detach, as_json=as_json))
+
+
+async def _submit(at: MasterFlags, request: MeasurementRequest, *, detach: bool, as_json: bool) -> int:
+    from measurement.client.master_client import MasterClient
+    from measurement.client.outcome_text import plan_lines
+
+    async with MasterClient(at_master(at)) as client:
+        accepted = await client.submit(request)
+        plan = accepted.get("dry_run") or accepted["plan"]
+        if request.dry_run or detach:
+            print(
+                plain_json(accepted, indent=None) if as_json else "\n".join(map(plain, _accepted_lines(accepted, plan_lines(plan))))
+            )
+            return 0
+        if not as_json:
+            print(f"request {accepted['id']}: {plan['operations']} operations, at most {plan['seconds']:g} s", file=sys.stderr)
+        return await follow_to_end(client, accepted["id"], as_json=as_json)
+
+
+def _accepted_lines(accepted: dict[str, Any], plan: list[str]) -> list[str]:
+    return [*([f"request       {accepted['id']}"] if "id" in accepted else []), *plan]
+
+
+def _measure_here(request: MeasurementRequest, *, as_json: bool) -> NoReturn:
+    from measurement.client.outcome_text import path_lines
+    from measurement.client.upstream import measure_upstream
+    from measurement.techniques.task import ProbeSettings
+
+    print_data()
+    measured = True
+    try:
+        for finished in measure_upstream(request, ProbeSettings()):
+            found = msgspec.to_builtins(finished)
+            print_outcome(found, as_json=as_json)
+            for line in [] if as_json else path_lines(found):
+                print(plain(line))
+            measured = measured and found["outcome"]["status"] in ("ok", "partial")
+    except (InvalidRequestError, ParameterError) as error:
+        exit_on_usage_error(error)
+    sys.exit(0 if measured else 1)
+
+
+def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InvalidRequestError(f"{flag} is {text!r}; it needs NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _number(text: str) -> str | int | float | bool:
+    """A parameter as the number or truth value that it looks like."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,306 @@
+"""Requests, leases and rounds of the master, in virtual time."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from measurement.control_messages import AddTask, Cancel, SkipRound, Start, StopAll, StopTask
+from measurement.measurement_request import Scheduling
+from measurement.operation import Destination, Technique
+from measurement.outcome import Status
+from tests.measurement.master.virtual_master import VirtualMaster, assert_conserved, statuses
+
+
+def test_a_request_ends_when_every_pair_of_agent_and_destination_has_an_outcome():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("ALL", destinations=("d1", "d2"))
+    assert (live.planned, live.open) == (4, 4)
+    for _ in range(2):
+        running = {name: master.starts(name)[-1] for name in ("a1", "a2")}
+        assert len({start.operation.destination.address for start in running.values()}) == 2
+        for name, start in running.items():
+            assert master.answer(name, start).accepted == 1
+    assert live.state == "done"
+    assert statuses(live) == {"ok": 4}
+    assert_conserved(master, live)
+
+
+def test_an_outcome_under_another_lease_or_for_the_second_time_is_refused_and_counted():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("a1")
+    (start,) = master.starts("a1")
+    forged = Start(operation=start.operation, lease_id="another", keepalive=0, lease_s=1.0)
+    assert master.answer("a1", forged).refused == {"unknown": 1}
+    assert master.answer("a2", start).refused == {"unknown": 1}
+    assert master.answer("a1", start).accepted == 1
+    assert master.answer("a1", start).refused == {"late": 1}
+    assert master.dispatcher.refused_outcomes == {"unknown": 2, "late": 1}
+    assert_conserved(master, live)
+
+
+def test_an_agent_that_disappears_loses_its_operation_and_frees_the_destination_within_the_masters_timer():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("ALL")
+    second = "a2" if master.starts("a1") else "a1"
+    master.advance(19, alive=[second])
+    assert not master.starts(second)  # the lost agent may still be sending
+    master.advance(1, alive=[second])
+    assert statuses(live) == {"agent_lost": 1}
+    (start,) = master.starts(second)
+    master.answer(second, start)
+    assert statuses(live) == {"agent_lost": 1, "ok": 1}
+    assert live.state == "done"
+    assert master.records[0].outcome.reason
+    assert_conserved(master, live)
+
+
+def test_a_broken_stream_frees_pending_pairs_at_once_and_the_destination_when_the_agent_has_stopped():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("ALL", destinations=("d1", "d2"))
+    master.advance(5, alive=["a1", "a2"])
+    master.dispatcher.agent_gone(master.members["a1"])
+    assert statuses(live) == {"agent_lost": 1}  # the pair that it had not begun
+    master.answer("a2", master.starts("a2")[0])
+    assert len(master.starts("a2")) == 1
+    master.advance(20, alive=["a2"])
+    assert len(master.starts("a2")) == 2
+    master.answer("a2", master.starts("a2")[1])
+    assert statuses(live) == {"agent_lost": 2, "ok": 2}
+    assert_conserved(master, live)
+
+
+def test_an_agent_that_registers_again_delivers_what_it_has_spooled_before_the_rest_is_lost():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", destinations=("d1",))
+    (start,) = master.starts("a1")
+    master.dispatcher.agent_gone(master.members["a1"])
+    assert master.answer("a1", start).accepted == 1  # the lease is still the right one
+    master.join("a1")
+    assert statuses(live) == {"ok": 1}
+    again = master.submit("a1", destinations=("d1",))
+    master.join("a1")
+    assert statuses(again) == {"agent_lost": 1}  # the new stream of commands proves that the agent runs nothing
+    assert_conserved(master, live)
+
+
+def test_a_lease_that_ends_without_an_outcome_expires():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", time_limit_s=10.0)
+    master.advance(14, alive=["a1"])
+    assert live.open == 1
+    master.advance(1, alive=["a1"])
+    assert statuses(live) == {"expired": 1}
+    assert master.answer("a1", master.starts("a1")[0]).refused == {"late": 1}
+    assert_conserved(master, live)
+
+
+def test_a_lease_is_counted_from_the_last_keep_alive_so_it_ends_at_the_agent_before_it_ends_at_the_master():
+    master = VirtualMaster()
+    master.join("a1")
+    master.advance(3, alive=["a1"])
+    sent_s = master.now_s  # the agent sent this keep-alive then, or earlier
+    master.now_s += 0.5
+    master.submit("a1", time_limit_s=10.0)
+    (start,) = master.starts("a1")
+    assert start.keepalive == master.keepalives["a1"]
+    assert sent_s + start.lease_s == master.now_s + 15.0
+
+
+def test_a_cancelled_operation_keeps_its_destination_until_the_agent_has_stopped():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("a1", destinations=("d1", "d2"))
+    (start,) = master.starts("a1")
+    master.dispatcher.cancel(live, "cancelled", "the requester cancelled it")
+    assert live.state == "cancelled"
+    assert statuses(live) == {"cancelled": 2}
+    assert isinstance(master.commands["a1"][-1], Cancel)
+    master.submit("a2", destinations=(start.operation.destination.name,))
+    assert not master.starts("a2")
+    assert master.answer("a1", start, Status.CANCELLED).accepted == 1
+    assert len(master.starts("a2")) == 1
+    assert_conserved(master, live)
+
+
+def test_the_kill_switch_cancels_everything_and_stops_every_agent():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    lives = [master.submit("ALL"), master.submit("ALL", schedule=Scheduling.PM_RAN)]
+    master.dispatcher.stop_all()
+    assert [live.state for live in lives] == ["stopped", "stopped"]
+    assert all(any(isinstance(each, StopAll) for each in master.commands[name]) for name in ("a1", "a2"))
+    before = {name: len(master.starts(name)) for name in ("a1", "a2")}
+    master.advance(30, alive=["a1", "a2"])
+    assert {name: len(master.starts(name)) for name in ("a1", "a2")} == before
+    for live in lives:
+        assert_conserved(master, live)
+
+
+def test_an_attached_request_ends_when_no_client_follows_it():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", attached=True, schedule=Scheduling.PM_RAN, period_s=60.0)
+    master.advance(11, alive=["a1"])
+    assert live.state == "client_gone"
+    assert isinstance(master.commands["a1"][-1], StopTask)
+    assert_conserved(master, live)
+
+
+def test_rounds_that_are_over_before_they_start_are_missed():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", period_s=10.0, rounds=5, time_limit_s=60.0)
+    master.advance(35, alive=["a1"])
+    master.answer("a1", master.starts("a1")[0])
+    assert statuses(live) == {"ok": 1, "missed": 2}
+    assert live.state == "waiting"
+    master.advance(1, alive=["a1"])
+    master.answer("a1", master.starts("a1")[1])
+    master.advance(8, alive=["a1"])
+    assert live.state == "waiting"
+    master.advance(1, alive=["a1"])
+    master.answer("a1", master.starts("a1")[2])
+    assert live.state == "done"
+    assert statuses(live) == {"ok": 3, "missed": 2}
+    assert_conserved(master, live)
+
+
+def test_a_budget_of_a_destination_binds_every_request():
+    master = VirtualMaster(packets=25)
+    master.join("a1")
+    live = master.submit("a1", parameters={"count": 10})
+    master.answer("a1", master.starts("a1")[0])
+    other = master.submit("a1", parameters={"count": 16}, requester="manager")
+    assert statuses(other) == {"rate_limited": 1}
+    assert other.state == "done"
+    master.advance(60, alive=["a1"])
+    third = master.submit("a1", parameters={"count": 16})
+    assert third.open == 1
+    assert_conserved(master, live)
+    assert_conserved(master, other)
+
+
+def test_destinations_with_one_address_are_measured_one_after_the_other():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    request = master.submit("ALL", destinations=("d1",)).request
+    for name in ("a1", "a2"):
+        for start in master.starts(name):
+            master.answer(name, start)
+    both = [Destination(name=name, address="203.0.113.7") for name in ("www.example", "video.example")]
+    live = master.dispatcher.submit(request, "alice", ["a1", "a2"], both)
+    for _ in range(10):
+        open_ = [(name, start) for name in ("a1", "a2") for start in master.starts(name) if start.lease_id]
+        running = [(n, s) for n, s in open_ if s.operation.operation_id in master.dispatcher.rounds.leases]
+        assert len(running) <= 1
+        for name, start in running:
+            master.answer(name, start)
+    assert statuses(live) == {"ok": 4}
+
+
+def test_pm_ran_goes_to_the_queues_and_each_next_round_is_planned_with_the_outcome():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    live = master.submit("ALL", schedule=Scheduling.PM_RAN, period_s=10.0, rounds=3)
+    tasks = {name: master.commands[name][-1] for name in ("a1", "a2")}
+    assert all(isinstance(task, AddTask) and task.period_s == 10.0 for task in tasks.values())
+    for name, task in tasks.items():
+        assert master.answer(name, task, next_round=2).accepted == 1
+    assert statuses(live) == {"ok": 2, "missed": 2}
+    assert (live.planned, live.open) == (6, 2)
+    master.dispatcher.agent_gone(master.members["a1"])
+    assert statuses(live) == {"ok": 2, "missed": 2, "agent_lost": 1}
+    assert_conserved(master, live)
+
+
+def test_an_agent_that_comes_back_goes_on_with_a_periodic_task():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("ALL", schedule=Scheduling.PM_RAN, period_s=10.0)
+    master.dispatcher.agent_gone(master.members["a1"])
+    assert live.state == "waiting"
+    master.join("a1")
+    assert live.state == "running"
+    (task,) = master.commands["a1"]
+    assert task.first_round == 1
+    assert task.operations[0].operation_id.startswith(f"{live.request_id}.1.")
+    assert_conserved(master, live)
+
+
+def test_a_round_of_pm_ran_over_the_budget_is_skipped_and_the_next_one_is_planned():
+    master = VirtualMaster(packets=15)
+    master.join("a1")
+    live = master.submit("a1", schedule=Scheduling.PM_RAN, period_s=60.0, parameters={"count": 10})
+    task = master.commands["a1"][-1]
+    master.answer("a1", task, next_round=1)
+    assert statuses(live)["ok"] == 1
+    assert statuses(live)["rate_limited"] >= 1
+    skipped = [each.operation_id for each in master.commands["a1"] if isinstance(each, SkipRound)]
+    assert skipped[0].startswith(f"{live.request_id}.1.")
+    assert_conserved(master, live)
+
+
+def test_pm_ran_of_packet_trains_stays_under_the_masters_locks():
+    master = VirtualMaster()
+    master.join("a1", "a2")
+    master.submit("ALL", technique=Technique.IGI, schedule=Scheduling.PM_RAN, consent={"d1": "token-of-d1"})
+    starts = master.starts("a1") + master.starts("a2")
+    assert len(starts) == 1
+    assert starts[0].operation.parameters["token"] == "token-of-d1"
+
+
+FIELDS = st.fixed_dictionaries(
+    {
+        "schedule": st.sampled_from(list(Scheduling)),
+        "period_s": st.sampled_from([0.0, 5.0]),
+        "technique": st.sampled_from([Technique.PING, Technique.IGI]),
+        "destinations": st.sampled_from([("d1",), ("d1", "d2"), ("d3", "d2")]),
+        "consent": st.just({"d1": "token-of-d1", "d2": "token-of-d2", "d3": "token-of-d3"}),
+    }
+)
+
+
+def answer_one_of_each(master, answered, status):
+    """Each agent delivers one outcome, with the status."""
+    for name in sorted(master.members):
+        open_ = [each for each in master.commands[name] if isinstance(each, Start | AddTask) and each.lease_id not in answered]
+        for command in open_[:1]:
+            answered.add(command.lease_id)
+            periodic = isinstance(command, AddTask) and command.period_s
+            master.answer(name, command, status, **({"next_round": command.first_round + 2} if periodic else {}))
+
+
+@given(st.data())
+def test_planned_operations_are_always_the_sum_of_the_statuses(data):
+    """Agents join, answer, fall silent, disconnect; requests of all kinds come and are cancelled; time passes."""
+    master, lives, answered = VirtualMaster(packets=200), [], set()
+    master.join("a1")
+    for _ in range(25):
+        match data.draw(st.sampled_from(["submit", "join", "gone", "answer", "answer", "answer", "time", "cancel"])):
+            case "submit" if any(member.connected for member in master.members.values()):
+                lives.append(master.submit("ALL", **data.draw(FIELDS)))
+            case "join":
+                master.join(data.draw(st.sampled_from(["a1", "a2", "a3"])))
+            case "gone":
+                master.dispatcher.agent_gone(master.members[data.draw(st.sampled_from(sorted(master.members)))])
+            case "answer":
+                answer_one_of_each(master, answered, data.draw(st.sampled_from([Status.OK, Status.TIMEOUT_TARGET])))
+            case "time":
+                alive = data.draw(st.sets(st.sampled_from(sorted(master.members))))
+                master.advance(data.draw(st.sampled_from([1, 7, 30])), alive=sorted(alive))
+            case "cancel" if lives:
+                master.dispatcher.cancel(data.draw(st.sampled_from(lives)), "cancelled", "the test cancels it")
+        for live in lives:
+            assert_conserved(master, live)
+    for live in lives:
+        master.dispatcher.cancel(live, "cancelled", "the test ends")
+        assert live.open == 0
+        assert_conserved(master, live)
+    master.advance(100)
+    assert not master.dispatcher.rounds.leases
+    assert not master.dispatcher.rounds.board.running
