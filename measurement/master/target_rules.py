@@ -31,8 +31,8 @@ class TargetRules:
             return f"{destination.name} does not allow SIP_INVITE, which makes phones ring: --invite-destination of the master"
         if technique in TRAIN_TECHNIQUES and not consent:
             return (
-                f"{technique} sends packet trains, and {destination.name} has not consented: start `swarmscope measurement-responder` there, "
-                "and give its token in consent"
+                f"{technique} sends packet trains, and {destination.name} has not consented: start "
+                "`swarmscope measurement-responder` there, and give its token in consent"
             )
         exempt = any(address in network for network in self.allowed)
         if address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255":

@@ -31,7 +31,9 @@ DESCRIPTIONS = {
 
 
 @command.default
-def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None) -> None:
+def schema(
+    *, record: bool = False, service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None
+) -> None:
     """Print the JSON Schema of the feedback message, or what the flag names.
 
     Parameters
