@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.counter_increases import add_increases
 from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.new_names import bound_new_names
 from feedback_analysis.history.schema import (
@@ -34,7 +35,10 @@ from feedback_analysis.reading.verified_log import VerifiedLog, alike, open_if_r
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 
 _NAMES = {"session": "sessions", "peer": "peers"}
-_OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")
+_OWN = (
+    *("received_ms", "weight", "session_id", "peer_id", "seq", "event"),
+    *("uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms"),
+)
 _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 
@@ -150,7 +154,8 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     db.register("arrived_slices", arrived.slices)
     renamed = _name_all(db)
     known = _leave_out_known(db)
-    db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
+    add_increases(db)
+    db.execute(f"INSERT INTO session_hour BY NAME {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
     db.execute(f"CREATE OR REPLACE TEMP TABLE attended AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
     db.execute("INSERT INTO presence FROM attended")
@@ -223,6 +228,6 @@ def _add_minutes(db: duckdb.DuckDBPyConnection) -> None:
     for dimension in ("", *DIMENSIONS):
         value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")
         db.execute(f"""
-            INSERT INTO minute_sums SELECT hour, '{dimension}', {value}, minute, weight, {sums}
+            INSERT INTO minute_sums BY NAME SELECT hour, '{dimension}' AS dimension, {value} AS value, minute, weight, {sums}
             FROM incoming {joined} GROUP BY hour, {value}, minute, weight
         """)

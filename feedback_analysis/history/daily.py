@@ -19,15 +19,20 @@ from feedback_analysis.history.schema import HOUR_MINUTES
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.exact import exact_sum, number, quotient
 from feedback_analysis.measures.partials import ONLINE, STARTUP, STARTUP_SUMS
+from feedback_analysis.measures.registry import START_FAILURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import DEFAULT_GROUPS
+from feedback_analysis.messages.expressions import SUMS
 
-MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio")
-"""The columns that are means or ratios."""
+MEANS = (
+    *("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio"),
+    *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms"),
+)
+"""The columns that are computed from sums over messages."""
 
 COLUMNS = (
     *("period", "from", "to", "messages", "sessions", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers"),
-    *("online_s_per_view", "online_s_per_peer", *MEANS, "startup_ms"),
+    *("online_s_per_view", "online_s_per_peer", *MEANS, "startup_ms", START_FAILURES),
 )
 
 DailyRow = dict[str, Any]
@@ -47,7 +52,8 @@ def daily(
         return []
     steps = periods(span or recorded, unit, zone)
     with store.reading() as cursor:
-        return _rows(cursor, where or {}, steps, recorded, IspPeers(cursor, HourSelection(steps.span, where or {}), steps))
+        isp_peers = IspPeers(cursor, HourSelection(steps.span, where or {}), steps)
+        return _rows(cursor, where or {}, steps, recorded, isp_peers, period_s=store.basis.period_s)
 
 
 def daily_and_coverage(
@@ -61,16 +67,24 @@ def daily_and_coverage(
     with store.reading() as cursor:
         hours, _ = HourSelection(steps.span, where, ("isp",)).largest(cursor, DEFAULT_GROUPS)
         isp_peers = IspPeers(cursor, replace(hours, by=()), steps)
-        return _rows(cursor, where, steps, recorded, isp_peers), _covered(cursor, hours, steps, isp_peers, each=True)
+        rows = _rows(cursor, where, steps, recorded, isp_peers, period_s=store.basis.period_s)
+        return rows, _covered(cursor, hours, steps, isp_peers, each=True)
 
 
 def _rows(
-    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, isp_peers: IspPeers
+    cursor: duckdb.DuckDBPyConnection,
+    where: Mapping[str, str],
+    steps: Periods,
+    recorded: Span,
+    isp_peers: IspPeers,
+    *,
+    period_s: float,
 ) -> list[DailyRow]:
     hours = HourSelection(steps.span, where)
     people = isp_peers.counts() if isp_peers.known else PeerCounts(distinct(cursor, hours, steps), newcomers(cursor, hours))
     columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
     columns |= _sessions(cursor, where, steps, people.distinct)
+    columns[START_FAILURES] = _failures(cursor, HourSelection(steps.span, where, period_s=period_s), steps)
     return [
         {"period": name, "from": steps.begins_ms[at], "to": steps.begins_ms[at + 1]}
         | {column: columns[column][at] for column in COLUMNS[3:]}
@@ -121,6 +135,15 @@ def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps
         "online_s_per_peer": [quotient(online, peers) for _, online, *_, peers in each],
         "startup_ms": [quotient(startup, started) for _, _, startup, started, _ in each],
     }
+
+
+def _failures(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods) -> Sequence[float | None]:
+    """The share of the sessions that failed to start, of those that joined in each period, by what is known at its end."""
+    starts = hours.starts(joined=JOINED, step="step")
+    ends = {"ends": list(steps.begins_ms[1:])}
+    sql = f"SELECT step, {', '.join(SUMS)} FROM ({starts.sql}) GROUP BY step"
+    found = {step: sums for step, *sums in cursor.execute(sql, {**starts.parameters, **steps.parameters, **ends}).fetchall()}
+    return [quotient(*found.get(at, (0, 0))) for at in range(len(steps.names))]
 
 
 def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:

@@ -10,7 +10,7 @@ from typing import Self
 
 import duckdb
 
-from feedback_analysis.history.schema import BLOCK, DIMENSIONS, FOLDED, MEANS, UNFOLDED
+from feedback_analysis.history.schema import BLOCK, DIMENSIONS, FOLDED, LONGEST_STALL, MEANS, UNFOLDED, VIEWED
 from feedback_analysis.measures.exact import ONE
 from feedback_analysis.measures.partials import (
     DECIMALS,
@@ -22,12 +22,14 @@ from feedback_analysis.measures.partials import (
     Partials,
     Sums,
 )
-from feedback_analysis.measures.registry import COUNTS, Kind, Measure, View, measure_of
-from feedback_analysis.measures.selection import OTHER, Span
+from feedback_analysis.measures.registry import COUNTS, START_FAILURES, Kind, Measure, View, measure_of
+from feedback_analysis.measures.selection import OTHER, REPORTING_PERIOD_S, Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows
+from feedback_analysis.messages.expressions import SUMS, largest
+from feedback_analysis.messages.stalls_and_starts import PATIENCE_PERIODS
 from feedback_analysis.time_units import HOUR_MS
 
-MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms")
+MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms", *VIEWED, "longest_stall_ms", START_FAILURES)
 """The means, ratios and session measures that a history keeps; it keeps the counts of peers and messages as well."""
 
 IDENTITIES = {"peer_id": ("peer", "peers"), "session_id": ("session", "sessions")}
@@ -61,9 +63,13 @@ def weighed(count: str) -> str:
 
 
 def mean_sums(measure: str) -> tuple[str, str]:
-    """SQL: numerator and denominator of a mean or of the contribution ratio, exact."""
+    """SQL: numerator and denominator of a measure that is kept by the minute, exact."""
     if measure in MEANS:
         return f"coalesce(sum({measure}_sum), 0)", weighed(f"{measure}_n")
+    if measure in VIEWED:
+        return f"coalesce(sum({measure}_sum), 0)", f"coalesce(sum({measure}_base), 0)"
+    if measure == LONGEST_STALL.name:
+        return largest(measure)
     return "coalesce(sum(both_upload_sum), 0)", "coalesce(sum(both_download_sum), 0)"
 
 
@@ -73,6 +79,8 @@ class HourSelection(Partials):
 
     slices: str = "slices"
     """The table of the names of slices: all of them, or `shown` with the largest groups and `(other)`."""
+    period_s: float = REPORTING_PERIOD_S
+    """The end hosts' reporting period."""
 
     def __post_init__(self) -> None:
         check_kept(tuple(self.where))
@@ -123,6 +131,8 @@ class HourSelection(Partials):
     def sums(self, measure: Measure) -> Sums:
         if measure.kind is not Kind.SESSION:
             return Sums(rows=self.rows("session_hour", "*"), aggregates=mean_sums(measure.name))
+        if measure.name == START_FAILURES:
+            return Sums(rows=self.starts(), aggregates=SUMS)
         rows = self.rows("session_hour", "session", "weight", "startup_ms", "startup_seq")
         return Sums(rows=rows.each("session", MERGED_WEIGHT, STARTUP), aggregates=STARTUP_SUMS)
 
@@ -132,9 +142,39 @@ class HourSelection(Partials):
         return rows.aggregate(cursor, *sums, total=False), {}
 
     def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
-        return {"p2p_ratio": self.rows("session_hour", "*").aggregate(cursor, *mean_sums("p2p_ratio"))}
+        kept = (*VIEWED, LONGEST_STALL.name, "p2p_ratio")
+        found = self.rows("session_hour", "*").aggregate(cursor, *(side for name in kept for side in mean_sums(name)))
+        sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(kept)}
+        return sums | {START_FAILURES: self.starts().aggregate(cursor, *SUMS)}
+
+    def starts(self, *columns: str, joined: str = "", step: str = "") -> Rows:
+        """A row for each session that tried to start, with `value` (1: it failed), `base` (1), `weight`, `session` and `columns`.
+
+        As `stalls_and_starts.starts`, from the rows of hours. `joined`: SQL of further joins. `step`: a column that they add; the
+        result of a session is then that within the step, and the steps' ends are the parameter `ends`.
+        """
+        joins = replace(self, parameters=dict(self.parameters))
+        chosen = joins.sql("session_hour", "session", "weight", "joined_seq", *filter(None, (step, *columns)), joined=joined)
+        hours = HourSelection(self.span, {}).sql("session_hour", "session_hour.*", *filter(None, (step,)), joined=joined)
+        last_ms = "(SELECT max(last_ms) + 1 FROM session_hour)"
+        end_ms = f"$ends[any_value({step}) + 1]" if step else last_ms if self.span is None else str(whole_hours(self.span).to_ms)
+        patient_ms = f"least({end_ms}, {last_ms}) - {round(PATIENCE_PERIODS * self.period_s * 1000)}"
+        outcomes = f"""
+            SELECT session, min(joined_seq) AS joined_seq, max(weight) AS session_weight, {f"{step}," if step else ""}
+                   coalesce(bool_or(has_played), false) AS played, bool_or(has_left) AS gone, min(joined_ms) AS first_ms
+            FROM ({hours}) GROUP BY session{f", {step}" if step else ""}
+            HAVING min(joined_seq) IS NOT NULL AND (played OR gone OR first_ms < {patient_ms})
+        """
+        sql = f"""
+            SELECT sent.* REPLACE (session_weight AS weight), CASE WHEN played THEN 0 ELSE 1 END AS value, 1 AS base
+            FROM ({chosen}) AS sent JOIN ({outcomes}) USING (session, joined_seq{f", {step}" if step else ""})
+        """
+        return Rows(sql=sql, parameters=joins.parameters, aliases=self.aliases)
 
     def peer_values(self, measure: Measure) -> Rows:
+        if measure.name == START_FAILURES:
+            last = f"round(arg_max(value, (joined_ms, session)), {DECIMALS}) AS value"
+            return self.starts("peer", "joined_ms").each("peer", MERGED_WEIGHT, last)
         if measure.kind is Kind.SESSION:
             # The last value that the peer sent. If two sessions sent in one millisecond, the session with the larger number counts.
             value = "arg_max(heard_startup_ms, heard_rank) FILTER (WHERE heard_rank IS NOT NULL)"

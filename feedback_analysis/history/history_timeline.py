@@ -5,6 +5,7 @@ shortest step. Counts of peers are known by the minute under any filter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 
@@ -22,9 +23,10 @@ from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.partials import STARTUP, STARTUP_SUMS
-from feedback_analysis.measures.registry import COUNTS, Kind, Measure
+from feedback_analysis.measures.registry import COUNTS, START_FAILURES, Kind, Measure
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline, count_series, mean_series
+from feedback_analysis.messages.expressions import SUMS
 from feedback_analysis.time_units import MINUTE_MS
 
 MOST_MINUTES = 50_000
@@ -62,13 +64,17 @@ def timeline(
     chosen = {name: kept_measure(name, "timeline") for name in measures}
     steps = periods(span, unit, zone)
     with store.reading() as cursor:
-        values = {name: _series(cursor, measure, HourSelection(steps.span, where or {}), steps) for name, measure in chosen.items()}
+        hours = HourSelection(steps.span, where or {}, period_s=store.basis.period_s)
+        values = {name: _series(cursor, measure, replace(hours, parameters={}), steps) for name, measure in chosen.items()}
     return Timeline(steps.begins_ms[1:], values)
 
 
 def _sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSelection, steps: Periods) -> _Sums:
     """Numerator and denominator of a mean or ratio in each step that has any."""
-    if measure.kind is not Kind.SESSION:
+    if measure.name == START_FAILURES:
+        starts = hours.starts("step", joined=JOINED)
+        sql, parameters = f"SELECT step, {', '.join(SUMS)} FROM ({starts.sql})", starts.parameters
+    elif measure.kind is not Kind.SESSION:
         sql, parameters = summed(hours, "step", *mean_sums(measure.name), joined=JOINED)
     else:
         sessions = f"{hours.sql('session_hour', 'step', 'max(weight) AS weight', STARTUP, joined=JOINED)} GROUP BY step, session"

@@ -15,6 +15,7 @@ from feedback_analysis.measures.partials import (
     latest_startup,
     merging,
 )
+from feedback_analysis.messages.stalls_and_starts import PLAYED
 from feedback_analysis.time_units import MINUTE_MS
 
 FORMAT = 2
@@ -77,6 +78,19 @@ SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
 SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
 
 
+VIEWED = ("rebuffering_ratio", "stalls_per_hour", "stall_ms")
+"""Measures of the increases of session counters: numerator in `NAME_sum`, denominator in `NAME_base`; see `counter_increases.py`."""
+
+
+def _viewed() -> tuple[PartialColumn, ...]:
+    """NULL where no message tells: in the rows of a version that did not keep them, and of end hosts without these counters."""
+    sides = (f"{name}_{side}" for name in VIEWED for side in ("sum", "base"))
+    return (*(merging("sum", side, "HUGEINT", side) for side in sides), LONGEST_STALL)
+
+
+LONGEST_STALL = merging("max", "longest_stall_ms", "DOUBLE", "longest_stall_ms")
+
+
 def _sums() -> tuple[PartialColumn, ...]:
     """Numerators and denominators. The weight is a key of the row, so a denominator is a plain count."""
     means = [(_summed(f"{name}_sum"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
@@ -85,7 +99,12 @@ def _sums() -> tuple[PartialColumn, ...]:
         *(column for pair in means for column in pair),
         _summed("both_upload_sum"),
         _summed("both_download_sum"),
+        *_viewed(),
     )
+
+
+def _joined(name: str, of: str) -> PartialColumn:
+    return PartialColumn(name=name, kind="BIGINT", of_messages=f"min({of}) FILTER (WHERE event = 'join')", merged=f"min({name})")
 
 
 SESSION_HOUR = Rollup(
@@ -105,9 +124,18 @@ SESSION_HOUR = Rollup(
             of_messages=f"bit_or(1::UBIGINT << ((received_ms // {MINUTE_MS}) % {HOUR_MINUTES})::UBIGINT)",
             merged="bit_or(heard)",
         ),
+        _joined("joined_ms", "received_ms"),
+        _joined("joined_seq", "seq"),
+        PartialColumn(
+            name="has_played", kind="BOOLEAN", of_messages=f"coalesce(bool_or({PLAYED}), false)", merged="bool_or(has_played)"
+        ),
+        PartialColumn(
+            name="has_left", kind="BOOLEAN", of_messages="coalesce(bool_or(event = 'leave'), false)", merged="bool_or(has_left)"
+        ),
     ),
 )
-"""A row per session, hour and slice; `heard` has a bit for each minute with a message."""
+"""A row per session, hour and slice; `heard` has a bit for each minute with a message. `joined_ms` and `joined_seq` are those of
+the first message that joins."""
 
 PRESENCE = Rollup(
     name="presence",
@@ -159,7 +187,24 @@ FOLDED = "hour NOT IN (FROM unfolded)"
 """SQL: whether no messages were added to an hour since it was folded, and whether some were."""
 
 CONFLICTS = "CREATE TABLE IF NOT EXISTS conflicts (hour INTEGER, conflicts BIGINT)"
-"""A history of an earlier version does not have this table; it is created when the history is opened."""
+COUNTERS = """CREATE TABLE IF NOT EXISTS counters (
+    session INTEGER, hour INTEGER, seq BIGINT, stall_count BIGINT, stall_ms BIGINT, played_ms BIGINT,
+    run_ms HUGEINT, run_stalls HUGEINT
+)"""
+_FIRST_COLUMNS = {
+    column.name for column in SESSION_HOUR.columns if column not in _viewed() and not column.name.startswith(("joined_", "has_"))
+}
+ADDED = (
+    CONFLICTS,
+    COUNTERS,
+    *(
+        f"ALTER TABLE {rollup.name} ADD COLUMN IF NOT EXISTS {column.name} {column.kind}"
+        for rollup in (SESSION_HOUR, MINUTE, HOUR)
+        for column in rollup.columns
+        if column.name not in _FIRST_COLUMNS
+    ),
+)
+"""SQL: adds what histories of earlier versions lack, when they are opened. Their rows have NULL in the new columns."""
 
 TABLES = (
     *(rollup.table for rollup in (*ROLLUPS, HOUR)),
@@ -169,6 +214,7 @@ TABLES = (
     f"CREATE TABLE slices (id INTEGER, {', '.join(f'{name} VARCHAR' for name in DIMENSIONS)})",
     "CREATE TABLE copies (hour INTEGER, copies BIGINT)",
     CONFLICTS,
+    COUNTERS,
     "CREATE TABLE unfolded (hour INTEGER)",
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",

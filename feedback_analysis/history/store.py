@@ -18,7 +18,7 @@ from feedback_analysis.duckdb_database import open_database
 from feedback_analysis.history.attendance import count_unfolded
 from feedback_analysis.history.history_selection import HourSelection, kept_measure
 from feedback_analysis.history.new_names import NEW_NAMES
-from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, MINUTE, ROLLUPS, TABLES, UNFOLDED
+from feedback_analysis.history.schema import ADDED, FORMAT, HOUR, MINUTE, ROLLUPS, TABLES, UNFOLDED
 from feedback_analysis.measures.registry import Measure, View
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.quality.mos import MosModel
@@ -119,10 +119,10 @@ class HistoryStore:
             for rollup in ROLLUPS:
                 db.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {rollup.folded(UNFOLDED)}")
                 db.execute(f"DELETE FROM {rollup.name} WHERE {UNFOLDED}")
-                db.execute(f"INSERT INTO {rollup.name} FROM folded")
+                db.execute(f"INSERT INTO {rollup.name} BY NAME FROM folded")
             db.execute("DROP TABLE folded")
             db.execute(f"DELETE FROM {HOUR.name} WHERE {UNFOLDED}")
-            db.execute(f"INSERT INTO {HOUR.name} {HOUR.folded(UNFOLDED, source=MINUTE.name)}")
+            db.execute(f"INSERT INTO {HOUR.name} BY NAME {HOUR.folded(UNFOLDED, source=MINUTE.name)}")
             count_unfolded(db)
             db.execute("DELETE FROM unfolded")
 
@@ -134,7 +134,14 @@ class HistoryStore:
             [(days, messages)] = db.execute(
                 "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
             ).fetchall()
-            for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "conflicts", "unfolded", "attendance"):
+            for table in (
+                *(rollup.name for rollup in (*ROLLUPS, HOUR)),
+                "copies",
+                "conflicts",
+                "unfolded",
+                "attendance",
+                "counters",
+            ):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
             # Numbers are reused: a number that any table still refers to has to keep its name.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
@@ -154,7 +161,7 @@ class HistoryStore:
 
     def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> HourSelection:
         """The partials of the whole hours of `span` (None: all); ValueError if `where` or `by` names something that is not kept."""
-        return HourSelection(span, where, by)
+        return HourSelection(span, where, by, period_s=self.basis.period_s)
 
     def measure(self, name: str, view: View) -> Measure:
         """The measure called `name`; ValueError if there is none, `view` cannot show it, or the history does not keep it."""
@@ -183,8 +190,8 @@ class HistoryStore:
         if _effective(known) != _effective(wanted):
             raise ValueError(f"the history in {self.folder} was built {_difference(_effective(known), _effective(wanted))}")
         with self.writing() as db:
-            db.execute(CONFLICTS)
-            db.execute(NEW_NAMES)
+            for added in (*ADDED, NEW_NAMES):
+                db.execute(added)
         return Basis.of_facts(known)
 
     def _make(self, basis: Basis) -> Basis:

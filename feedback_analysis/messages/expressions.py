@@ -13,11 +13,16 @@ from feedback_analysis.quality.all_models import ALL
 SUMS = (exact_sum("value * weight"), exact_sum("base * weight"))
 """SQL: numerator and denominator of rows with `value`, `base` and `weight`."""
 
-LONGEST = (
-    f"coalesce(CAST(max(value) * {ONE}::DOUBLE AS HUGEINT), 0)",
-    f"CASE WHEN max(value) IS NOT NULL THEN {ONE}::HUGEINT ELSE 0 END",
-)
-"""SQL: the same for the largest value, which no weight changes."""
+
+def largest(value: str) -> tuple[str, str]:
+    """SQL: the same for the largest `value`, which no weight changes."""
+    return (
+        f"coalesce(CAST(max({value}) * {ONE}::DOUBLE AS HUGEINT), 0)",
+        f"CASE WHEN max({value}) IS NOT NULL THEN {ONE}::HUGEINT ELSE 0 END",
+    )
+
+
+LONGEST = largest("value")
 
 SCORES = {model.name: model for model in ALL if model.name != "mos"}
 """The quality models that are computed only in queries; the table has a column for the score of MOS(B, D)."""

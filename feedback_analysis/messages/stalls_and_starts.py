@@ -24,6 +24,9 @@ _BEFORE = tuple(f"{counter}_before" for counter, _ in _INCREASES.values())
 
 _WATCHED_MS = "more_stalled_ms + more_played_ms"
 
+PLAYED = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
+"""SQL: whether a message shows that its session played."""
+
 VALUE_AND_BASE = {
     "rebuffering_ratio": (f"CASE WHEN {_WATCHED_MS} IS NOT NULL THEN more_stalled_ms END", _WATCHED_MS),
     "stalls_per_hour": (
@@ -53,8 +56,12 @@ def increased(rows: str) -> str:
 
 def _before(counter: str) -> str:
     """SQL: the last value of `counter` in the messages before; 0 before message 0, and after it if it has no value."""
-    known = f"CASE WHEN seq = 0 THEN coalesce({counter}, 0) ELSE {counter} END"
-    return f"CASE WHEN seq = 0 THEN 0 ELSE lag({known} IGNORE NULLS) OVER session END AS {counter}_before"
+    return f"CASE WHEN seq = 0 THEN 0 ELSE lag({known_counter(counter)} IGNORE NULLS) OVER session END AS {counter}_before"
+
+
+def known_counter(counter: str) -> str:
+    """SQL: the value of `counter` in a message; 0 in message 0 without one."""
+    return f"CASE WHEN seq = 0 THEN coalesce({counter}, 0) ELSE {counter} END"
 
 
 def _limited(name: str, counter: str, most: int) -> str:
@@ -66,12 +73,15 @@ def _limited(name: str, counter: str, most: int) -> str:
 def stall_lengths(increases: str) -> str:
     """SQL: the rows of `increased` with `length_ms`, how long the stall of the message has lasted; NULL where no stall went on.
 
-    A stall that lasts over several messages has the same `stall_count` in all of them. Stalls that begin in one message have their
-    mean length. Rows without an increase may be left out of `increases`.
+    A stall lasts until the next message in which a stall begins. `run_ms` and `run_stalls` are the sums of the increases so far in
+    the messages of one stall. Stalls that begin in one message have their mean length. Rows without an increase may be left out of
+    `increases`.
     """
-    same = "OVER (PARTITION BY session_hash, stall_count ORDER BY seq)"
-    length = f"sum(more_stalled_ms) {same} / greatest(1, sum(new_stalls) {same})"
-    return f"SELECT *, CASE WHEN more_stalled_ms > 0 THEN {length} END AS length_ms FROM ({increases})"
+    begun = "count(*) FILTER (WHERE new_stalls > 0) OVER (PARTITION BY session_hash ORDER BY seq) AS begun"
+    same = "OVER (PARTITION BY session_hash, begun ORDER BY seq)"
+    sums = f"sum(more_stalled_ms) {same} AS run_ms, sum(new_stalls) {same} AS run_stalls"
+    runs = f"SELECT * EXCLUDE (begun), {sums} FROM (SELECT *, {begun} FROM ({increases}))"
+    return f"SELECT *, CASE WHEN more_stalled_ms > 0 THEN run_ms / greatest(1, run_stalls) END AS length_ms FROM ({runs})"
 
 
 def starts(messages: str, joins: str, patient_ms: str) -> str:
@@ -81,10 +91,9 @@ def starts(messages: str, joins: str, patient_ms: str) -> str:
     tried if its result is known: it played, it left, or it joined before `patient_ms` (SQL, Unix ms). It failed if it never played.
     The row has the largest weight of the session.
     """
-    played = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
     outcomes = f"""
         SELECT session_id AS joined, min(seq) FILTER (WHERE event = 'join') AS joined_seq, max(weight) AS session_weight,
-               coalesce(bool_or({played}), false) AS played, bool_or(event = 'leave') AS gone,
+               coalesce(bool_or({PLAYED}), false) AS played, bool_or(event = 'leave') AS gone,
                min(received_ms) FILTER (WHERE event = 'join') AS joined_ms
         FROM ({messages}) GROUP BY session_id HAVING joined_seq IS NOT NULL AND (played OR gone OR joined_ms < {patient_ms})
     """

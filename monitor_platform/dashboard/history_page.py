@@ -34,7 +34,7 @@ ABSENT = "No history is kept. Start the platform with --history FOLDER; See docs
 
 TABLE = (
     *("new_peers", "total_peers", "cumulative_peers", "upload_kbps", "download_kbps", "online_s_per_peer", "online_s_per_view"),
-    *("continuity", "mos"),
+    *("continuity", "mos", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "startup_ms"),
 )
 
 

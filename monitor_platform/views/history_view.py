@@ -37,10 +37,20 @@ CHARTS = (
         digits="0,0.0",
         low=0,
     ),
-    Chart(name="continuity", title="Continuity", columns=(("continuity", "continuity"),), digits="0.0000"),
+    Chart(name="continuity", title="Continuity (%)", columns=(("continuity", "continuity"),), per=0.01, digits="0.00"),
     Chart(name="mos", title="MOS", columns=(("mos", "MOS"),), digits="0.00", low=1, high=5),
+    Chart(
+        name="rebuffering", title="Rebuffering ratio (%)", columns=(("rebuffering_ratio", "ratio"),), per=0.01, digits="0.00", low=0
+    ),
+    Chart(name="stalls", title="Stalls per hour", columns=(("stalls_per_hour", "stalls"),), digits="0,0.0", low=0),
+    Chart(name="stall_length", title="Stall length (s)", columns=(("stall_ms", "mean"),), per=1000, digits="0,0.00", low=0),
+    Chart(
+        name="longest_stall", title="Longest stall (s)", columns=(("longest_stall_ms", "longest"),), per=1000, digits="0,0.0", low=0
+    ),
+    Chart(name="failures", title="Failed to start (%)", columns=(("start_failures", "failed"),), per=0.01, digits="0.00", low=0),
+    Chart(name="startup", title="Startup delay (s)", columns=(("startup_ms", "mean"),), per=1000, digits="0,0.00", low=0),
 )
-"""The paper's Figures 4(a) to (d) and 5(a)."""
+"""The paper's Figures 4(a) to (d) and 5(a), then stalls and starts. A history of an earlier version has none of these."""
 
 
 FEW_PERIODS = 2

@@ -40,7 +40,10 @@ Figure = Literal["daily", "online", "quality", "hours", "minutes", "isps"]
 # The paper's Figures 4(a) and 4(b); 4(c); 4(d) and 5(a).
 DAILY = ("period", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers", "upload_kbps", "download_kbps")
 ONLINE = ("period", "total_peers", "sessions", "online_s_per_peer", "online_s_per_view")
-QUALITY = ("period", "messages", "continuity", "mos", "startup_ms", "contribution_ratio")
+QUALITY = (
+    *("period", "messages", "continuity", "mos", "startup_ms", "start_failures"),
+    *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "contribution_ratio"),
+)
 OVER_TIME = ("concurrent_peers", "mos")
 """The paper's Figure 5(b)."""
 
@@ -131,7 +134,8 @@ def show(
         Folder of the history, as given to `history build --into` or `monitor --history`.
     figure
         Table to print. daily: users, upload and download rates. online: time online per user and per session. quality: continuity,
-        MOS, startup and contribution ratio. hours, minutes: concurrent peers and MOS over time. isps: share of users per ISP.
+        MOS, startup, failed starts, stalls and contribution ratio. hours, minutes: concurrent peers and MOS over time. isps: share
+        of users per ISP.
     begin
         Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. The time range is extended to whole
         hours, or to whole days, months or years (--unit).

@@ -41,7 +41,8 @@ def _host(chance: random.Random, number: int) -> dict[str, Any]:
 
 def _view(chance: random.Random, known: dict[str, Any], session: str, begins_ms: int) -> list[Record]:
     sent, channel = [], chance.choice(["a", "b", '頻道 "1"'])
-    for seq in range(chance.choice([1, 3, 40, 200])):
+    count, plays, resets = chance.choice([1, 3, 40, 200]), chance.random() < 0.8, chance.choice([25, 1_000])
+    for seq in range(count):
         if chance.random() < 0.1:
             continue  # lost
         if chance.random() < 0.05:
@@ -50,9 +51,15 @@ def _view(chance: random.Random, known: dict[str, Any], session: str, begins_ms:
         rates = {name: round(chance.uniform(0, 3000), 3) for name in ("upload_kbps", "download_kbps", "playback_kbps")}
         fields = known | rates | {"continuity": round(chance.random(), 4), "p2p_ratio": round(chance.random(), 3)}
         fields |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq * 30_000, "channel": channel}
-        fields |= {"buffer_ms": chance.randrange(20_000), "partners": chance.randrange(30), "stall_count": seq // 9}
-        fields |= {"startup_ms": chance.choice([None, 800, 1200 + seq])}
-        for name in chance.sample(["upload_kbps", "continuity", "uptime_ms", "buffer_ms"], chance.choice([0, 0, 1])):
+        fields |= {"buffer_ms": chance.randrange(20_000), "partners": chance.randrange(30), "stall_count": seq % resets // 9}
+        fields |= {"stall_ms": seq % resets // 3 * 700, "played_ms": seq % resets * 29_000}
+        if not plays:
+            fields |= {"continuity": 0, "stall_count": 0, "stall_ms": 0, "played_ms": 0}
+        if seq == 0 or seq == count - 1:
+            fields["event"] = "join" if seq == 0 else "leave"
+
+        fields |= {"startup_ms": chance.choice([None, 800, 1200 + seq]) if plays else None}
+        for name in chance.sample(["upload_kbps", "continuity", "uptime_ms", "buffer_ms", "stall_ms"], chance.choice([0, 0, 1])):
             del fields[name]
         sent.append(record(**fields))
     return sent

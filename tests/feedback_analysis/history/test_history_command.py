@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from swarmscope.commands.history import QUALITY
 from tests.feedback_analysis.history.audience import audience, write_minutes
 from tests.harness.logs import record, write_log
 from tests.harness.processes import run_swarmscope
@@ -42,7 +43,7 @@ def test_days_are_printed_as_json_csv_and_a_table(folder):
     ("figure", "names"),
     [
         ("online", {"period", "total_peers", "sessions", "online_s_per_peer", "online_s_per_view"}),
-        ("quality", {"period", "messages", "continuity", "mos", "startup_ms", "contribution_ratio"}),
+        ("quality", {*QUALITY}),
         ("minutes", {"at", "concurrent_peers", "mos"}),
         ("isps", {"period", "isp", "peers", "share"}),
     ],
