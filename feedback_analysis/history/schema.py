@@ -79,7 +79,7 @@ SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in S
 
 
 VIEWED = ("rebuffering_ratio", "stalls_per_hour", "stall_ms")
-"""Measures of the increases of session counters: numerator in `NAME_sum`, denominator in `NAME_base`; see `counter_increases.py`."""
+"""Measures of the increases of session counters: numerator in `NAME_sum`, denominator in `NAME_base` (`counter_increases.py`)."""
 
 
 def _viewed() -> tuple[PartialColumn, ...]:

@@ -97,11 +97,17 @@ def measure_of(name: str, view: View) -> Measure:
     return measure
 
 
-def shown_in(measure: Measure) -> tuple[float, str, int]:
+MEGABIT_KBPS = 1000.0
+
+
+def shown_in(measure: Measure, largest: float = 0.0) -> tuple[float, str, int]:
     """How people read the measure: the factor of its values, the unit, and the digits after the decimal point.
 
-    Times in ms are shown in s, and shares in percent. Data for programs keeps the unit of the measure.
+    Times in ms are shown in s, and shares in percent. Rates are shown in Mbit/s if the `largest` value that is shown with this unit
+    is at least 1 Mbit/s. Data for programs keeps the unit of the measure.
     """
+    if measure.unit == "kbit/s" and abs(largest) >= MEGABIT_KBPS:
+        return 1 / MEGABIT_KBPS, "Mbit/s", 2
     if measure.unit == "ms":
         return 0.001, "s", 2
     return (100.0 if measure.unit == "%" else 1.0), measure.unit, measure.digits

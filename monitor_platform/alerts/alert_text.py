@@ -78,7 +78,7 @@ def shown(rule: Rule, value: float) -> str:
     measure = named(rule.measure)
     if measure is None:
         return f"{value:,.0f}"
-    factor, unit, digits = shown_in(measure)
+    factor, unit, digits = shown_in(measure, value)
     return f"{value * factor:,.{digits}f} {unit}".strip()
 
 

@@ -104,6 +104,7 @@ class HistoryPart:
         marks: Sequence[Mark],
     ) -> dict[str, Any]:
         self._view.show(rows)
+        content["rate_unit"] = self._view.rate_unit
         self._minutes.show(MEASURES["concurrent_peers"], series, [MEASURES["mos"]], series, span, marks=marks)
         return content
 

@@ -9,7 +9,7 @@ from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measur
 from monitor_platform.dashboard.page_data import PageData
 from monitor_platform.dashboard.question import FIXED
 from monitor_platform.dashboard.tiles import NEUTRAL
-from monitor_platform.views.number_format import title_of
+from monitor_platform.views.number_format import largest_of, title_of
 from monitor_platform.views.palette import fixed_scale, legend_of
 from monitor_platform.views.region_shading import THIN, Shading, scale_of
 
@@ -44,8 +44,10 @@ def legends(data: PageData) -> dict[str, dict[str, Any]]:
 def _legend(shading: Shading, division: Division) -> dict[str, Any]:
     measure = shading.measure
     regions = division.drawn([each.region for each in shading.values])
-    legend = legend_of(scale_of(shading, regions), shown_in(measure)[0])
-    title = title_of(measure)
+    scale = scale_of(shading, regions)
+    largest = largest_of((scale.low, scale.high))
+    legend = legend_of(scale, shown_in(measure, largest)[0])
+    title = title_of(measure, largest)
     return {
         "title": f"Change of {title} since {shading.against}" if shading.by_change else title,
         "colours": legend.colours,

@@ -21,7 +21,7 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table, stored_title
-from monitor_platform.views.number_format import format_value
+from monitor_platform.views.number_format import format_value, largest_of
 
 RANKED_BY = (*SLICED_BY, "country")
 
@@ -121,6 +121,7 @@ class RankingPart:
         pages = max(1, -(-len(groups) // ROWS_PER_PAGE))
         page = min(max(1, ranking.page), pages)
         shown = groups[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]
+        largest = {name: largest_of(number_of(each, name) for each in (*shown, summary)) for name in RANKED}
         content = {
             "by": ranking.by,
             "dimensions": [[name, dimension_name(name)] for name in RANKED_BY],
@@ -129,8 +130,8 @@ class RankingPart:
             "min": ranking.least_sessions,
             "find": ranking.find,
             "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_heads()],
-            "rows": [_row(ranking.by, each) for each in shown],
-            "total": _cells(summary),
+            "rows": [_row(ranking.by, each, largest) for each in shown],
+            "total": _cells(summary, largest),
             "page": page,
             "pages": pages,
             "note": _note(ranking, summary, len(groups)),
@@ -142,19 +143,20 @@ def _heads() -> list[list[str]]:
     return [[name, MEASURES[name].title] for name in RANKED]
 
 
-def _row(by: str, group: GroupSummary) -> dict[str, Any]:
+def _row(by: str, group: GroupSummary, largest: Mapping[str, float]) -> dict[str, Any]:
     name = group["by"][by]
     return {
         "value": name if name != OTHER else "",
         "text": place_name(name),
-        "cells": _cells(group),
+        "cells": _cells(group, largest),
         "thin": group["sessions"] < THIN_SESSIONS,
     }
 
 
-def _cells(group: GroupSummary) -> list[str]:
+def _cells(group: GroupSummary, largest: Mapping[str, float]) -> list[str]:
     counts = [f"{group[name]:,.0f}" for name in ("peers", "sessions")]
-    return counts + [format_value(MEASURES[name], number_of(group, name)) for name in RANKED]
+    values = {name: number_of(group, name) for name in RANKED}
+    return counts + [format_value(MEASURES[name], value, largest=largest.get(name)) for name, value in values.items()]
 
 
 def _note(ranking: Ranking, summary: Summary, shown: int) -> str:

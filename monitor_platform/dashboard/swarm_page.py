@@ -284,7 +284,7 @@ def _detail(node: SwarmNode) -> str:
     if found := problems(node):
         return found[0]
     report = node.report
-    return "" if report is None or report.download_kbps is None else f"{report.download_kbps:,.0f} kbit/s"
+    return "" if report is None or report.download_kbps is None else format_value(MEASURES["download_kbps"], report.download_kbps)
 
 
 def _in_words(node: SwarmNode) -> str:
@@ -294,7 +294,7 @@ def _in_words(node: SwarmNode) -> str:
     report = node.report
     if report is not None:
         rates = [(report.download_kbps, "in"), (report.upload_kbps, "out")]
-        parts += [", ".join(f"{rate:,.0f} kbit/s {way}" for rate, way in rates if rate is not None)]
+        parts += [", ".join(f"{format_value(MEASURES['download_kbps'], rate)} {way}" for rate, way in rates if rate is not None)]
         if report.buffer_ms is not None:
             parts.append(f"buffer {report.buffer_ms / 1000:.1f} s, {report.skipped_packets or 0:,.0f} packets skipped")
     return "\n".join([*(part for part in parts if part), *problems(node)])

@@ -18,7 +18,7 @@ from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.timeline_curves import OTHERS
 from monitor_platform.views.histogram_view import range_at
-from monitor_platform.views.number_format import NOTHING, difference, format_value, title_of
+from monitor_platform.views.number_format import NOTHING, difference, format_value, largest_of, title_of
 
 Cell = str | float | None
 
@@ -37,7 +37,9 @@ class Table:
     def for_page(self) -> dict[str, Any]:
         """Ready for the page: cells as text, and the number of rows that only the CSV has."""
         listed = self.rows[:MOST_LISTED]
-        rows = [[_cell_text(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in listed]
+        numbers = ([cell for cell in column if not isinstance(cell, str)] for column in zip(*listed, strict=True))
+        kinds = [(measure, largest_of(each)) for (_, measure), each in zip(self.columns, numbers, strict=False)]
+        rows = [[_cell_text(cell, *kind) for cell, kind in zip(row, kinds, strict=True)] for row in listed]
         head = [title for title, _ in self.columns]
         return {"head": head, "rows": rows, "filters": self.filters[:MOST_LISTED], "more": len(self.rows) - len(listed)}
 
@@ -48,11 +50,11 @@ class Table:
         return out.getvalue()
 
 
-def _cell_text(cell: Cell, measure: Measure | None) -> str:
+def _cell_text(cell: Cell, measure: Measure | None, largest: float) -> str:
     if isinstance(cell, str):
         return cell
     if measure is not None:
-        return format_value(measure, cell)
+        return format_value(measure, cell, largest=largest)
     if cell is None:
         return NOTHING
     return f"{cell:,.0f}" if float(cell).is_integer() else f"{cell:,.2f}"  # the CSV has all digits

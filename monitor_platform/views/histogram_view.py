@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, MultiLine, Num
 
 from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.registry import Measure
-from monitor_platform.views.number_format import format_count, format_value, title_of
+from monitor_platform.views.number_format import format_count, format_value, largest_of, title_of
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
 from monitor_platform.views.plots import Plots, show_unit
 
@@ -66,8 +66,9 @@ class HistogramView:
             of_parts = [share for line in self.parts.data["ys"] for share in line]
             highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"], *of_parts])[1]
             self.figure.y_range.update(start=0, end=highest)
-        self._axis.axis_label = title_of(measure)
-        show_unit(self._axis, measure)
+        largest = largest_of(histogram.edges)
+        self._axis.axis_label = title_of(measure, largest)
+        show_unit(self._axis, measure, largest)
 
     def _draw_bars(self, plots: Plots) -> None:
         ghost = _bar(fill_color=None, line_color=GROUND, line_width=2, line_dash="dashed")
@@ -99,14 +100,15 @@ def range_at(edges: Sequence[float], index: int) -> str:
 def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, list[Any]]:
     if measure is None or histogram is None:
         return {name: [] for name in ("left", "right", "share", "range", "peers_text", "colour")}
-    ranges = list(pairwise(histogram.edges))
+    ranges, largest = list(pairwise(histogram.edges)), largest_of(histogram.edges)
+    edges = {edge: format_value(measure, edge, largest=largest) for edge in histogram.edges}
     # A narrow gap separates two bars of equal height.
     gaps = [(right - left) * 0.03 for left, right in ranges]
     return {
         "left": [left + gap for (left, _), gap in zip(ranges, gaps, strict=True)],
         "right": [right - gap for (_, right), gap in zip(ranges, gaps, strict=True)],
         "share": [share * 100 for share in histogram.shares],
-        "range": [f"{format_value(measure, left)} to {format_value(measure, right)}" for left, right in ranges],
+        "range": [f"{edges[left]} to {edges[right]}" for left, right in ranges],
         "peers_text": [format_count(share * histogram.peers, "peer") for share in histogram.shares],
         "colour": _colours(measure, ranges),
     }

@@ -8,6 +8,8 @@ from typing import Any
 from bokeh.models import CategoricalAxis, ColumnDataSource, FactorRange, HoverTool, LinearAxis, NumeralTickFormatter, Plot, Range1d
 from bokeh.models.glyphs import Line, Scatter
 
+from feedback_analysis.measures.registry import MEASURES, shown_in
+from monitor_platform.views.number_format import largest_of
 from monitor_platform.views.palette import CATEGORIES, round_ends
 from monitor_platform.views.plots import Plots
 
@@ -28,7 +30,7 @@ class Chart:
 CHARTS = (
     Chart(name="users", title="Users", columns=(("total_peers", "total"), ("new_peers", "new")), low=0),
     Chart(name="cumulative", title="Distinct users so far", columns=(("cumulative_peers", "distinct"),), low=0),
-    Chart(name="rates", title="Rates (kbit/s)", columns=(("upload_kbps", "upload"), ("download_kbps", "download"))),
+    Chart(name="rates", title="Rates", columns=(("upload_kbps", "upload"), ("download_kbps", "download")), digits="0,0.[00]"),
     Chart(
         name="online",
         title="Time online (minutes)",
@@ -53,6 +55,8 @@ CHARTS = (
 """The paper's Figures 4(a) to (d) and 5(a), then stalls and starts. A history of an earlier version has none of these."""
 
 
+RATES = ("upload_kbps", "download_kbps")
+
 FEW_PERIODS = 2
 """The names of so many periods fit beside each other; more are slanted."""
 
@@ -65,6 +69,8 @@ class HistoryView:
     def __init__(self) -> None:
         self._periods = FactorRange(factors=[])
         self.source = ColumnDataSource({"period": []} | {name: [] for chart in CHARTS for name, _ in chart.columns})
+        self.rate_unit = ""
+        """The unit of the rates, which the page adds to their title."""
         plots = Plots()
         self.figures = {chart.name: _drawn(plots, chart, self._periods, self.source) for chart in CHARTS}
 
@@ -72,8 +78,11 @@ class HistoryView:
         """Show a row of numbers for each period."""
         names = [str(row["period"]) for row in rows]
         data: dict[str, list[Any]] = {"period": names}
+        rates = [row[name] for row in rows for name in RATES]
+        factor, self.rate_unit, _ = shown_in(MEASURES[RATES[0]], largest_of(rates))
         for chart in CHARTS:
-            columns = {name: [_scaled(row[name], chart.per) for row in rows] for name, _ in chart.columns}
+            per = 1 / factor if chart.name == "rates" else chart.per
+            columns = {name: [_scaled(row[name], per) for row in rows] for name, _ in chart.columns}
             low, high = _ends(chart, [value for values in columns.values() for value in values])
             self.figures[chart.name].y_range.update(start=low, end=high)
             [axis] = self.figures[chart.name].below

@@ -92,8 +92,8 @@ class Plots:
         return self.add_axis(to, LinearAxis(), "below", ticker=ticker, formatter=formatter, major_label_policy=apart)
 
 
-def show_unit(axis: Axis, measure: Measure) -> None:
-    """Let the ticks of `axis` have the unit in which people read `measure`."""
-    factor = shown_in(measure)[0]
+def show_unit(axis: Axis, measure: Measure, largest: float) -> None:
+    """Let the ticks of `axis` have the unit in which people read `measure` up to `largest`."""
+    factor = shown_in(measure, largest)[0]
     if not isinstance(axis.formatter, CustomJSTickFormatter) or axis.formatter.args != {"factor": factor}:
         axis.formatter = CustomJSTickFormatter(args={"factor": factor}, code=UNIT_TICK)

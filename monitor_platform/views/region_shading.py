@@ -12,7 +12,7 @@ from typing import Any
 from feedback_analysis.geo.maps import Region
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, shown_in
-from monitor_platform.views.number_format import difference, format_change, format_count, format_value
+from monitor_platform.views.number_format import difference, format_change, format_count, format_value, largest_of
 from monitor_platform.views.palette import GROUND, NO_DATA, UNCHANGED, Scale, fixed_scale, scale_for, scale_of_differences
 
 THIN = 25
@@ -70,6 +70,7 @@ def scale_of(shading: Shading, regions: Sequence[Region]) -> Scale:
 def columns_of(shading: Shading, regions: Sequence[Region]) -> dict[str, list[Any]]:
     """The columns of a map's source: colours and texts, one of each for each region."""
     scale, of = scale_of(shading, regions), {value.region: value for value in shading.values}
+    largest = largest_of(value.value for value in shading.values)
     values = [of.get(region.id, RegionValue(region.id, None, 0.0)) for region in regions]
     fills = [_fill(shading, scale, value) for value in values]
     return {
@@ -77,7 +78,7 @@ def columns_of(shading: Shading, regions: Sequence[Region]) -> dict[str, list[An
         "fill": fills,
         "border": [GROUND if fill == NO_DATA else BORDER for fill in fills],
         "title": [shading.measure.title] * len(regions),
-        "text": [format_value(shading.measure, value.value) for value in values],
+        "text": [format_value(shading.measure, value.value, largest=largest) for value in values],
         "peers_text": [f"{format_count(value.peers, 'peer')} heard" for value in values],
         "more": [_more(shading, value) for value in values],
         "hatch": [HATCHED if _is_thin(shading, value) else PLAIN for value in values],

@@ -26,11 +26,11 @@ from bokeh.models import (
 from bokeh.models.annotations import Title
 from bokeh.models.glyphs import Line, Scatter, Text
 
-from feedback_analysis.measures.registry import MEASURES, Measure
+from feedback_analysis.measures.registry import MEASURES, Measure, shown_in
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSession
 from monitor_platform.views import thinning
-from monitor_platform.views.number_format import format_value, title_of
+from monitor_platform.views.number_format import format_value, largest_of, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
 from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
 from monitor_platform.views.timeline_view import frame
@@ -103,9 +103,11 @@ class SessionView:
         # No line across a gap: there are no values in it.
         breaks = thinning.silences(shown_session.ribbon)
         self._ribbon.show(shown_session)
-        self._chosen.show(f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
+        title = title_of(measure, largest_of(own[1]))
+        self._chosen.show(f"{title}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
         rates = [(MEASURES[name], shown_session.series[name]) for name in RATES]
-        self._rates.show("kbit/s: bitrate, download – –, upload ···", shown_session.at_ms, rates, breaks)
+        unit = shown_in(rates[0][0], largest_of(value for _, values in rates for value in values))[1]
+        self._rates.show(f"{unit}: bitrate, download – –, upload ···", shown_session.at_ms, rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
             panel.show(title_of(MEASURES[name]), shown_session.at_ms, [(MEASURES[name], shown_session.series[name])], breaks)
         shown = [panel for panel in self._panels if panel.figure.visible]
@@ -179,9 +181,10 @@ class _Panel:
         band: Band | None = None,
     ) -> None:
         self._title.text = title
-        show_unit(self._axis, lines[0][0])
+        largest = largest_of(value for _, values in lines for value in values)
+        show_unit(self._axis, lines[0][0], largest)
         for source, (measure, values) in zip(self.sources, lines, strict=True):
-            source.data = _points(measure, at_ms, values, breaks)
+            source.data = _points(measure, at_ms, values, breaks, largest)
         known = [value for _, values in lines for value in values if value is not None]
         if band is not None:
             low, high = ([_number(value) for value in side] for side in (band.low, band.high))
@@ -238,7 +241,9 @@ def _no_points() -> dict[str, list[Any]]:
     return {name: [] for name in ("at", "value", "title", "text")}
 
 
-def _points(measure: Measure, at_ms: Sequence[int], values: Sequence[float | None], breaks: Set[int]) -> dict[str, list[Any]]:
+def _points(
+    measure: Measure, at_ms: Sequence[int], values: Sequence[float | None], breaks: Set[int], largest: float
+) -> dict[str, list[Any]]:
     """The points of a line that is interrupted before each moment of `breaks`."""
     columns = _no_points()
     for index in thinning.points(at_ms, values, breaks):
@@ -247,7 +252,7 @@ def _points(measure: Measure, at_ms: Sequence[int], values: Sequence[float | Non
             columns["at"].append(at)
             columns["value"].append(_number(point))
             columns["title"].append(measure.title)
-            columns["text"].append(format_value(measure, point))
+            columns["text"].append(format_value(measure, point, largest=largest))
     return columns
 
 

@@ -14,7 +14,9 @@ from bokeh.core.properties import value as literally
 from bokeh.models import ColumnDataSource, HoverTool, PanTool, Plot, Range1d, TapTool, WheelZoomTool
 from bokeh.models.glyphs import MultiLine, Scatter, Text
 
+from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages.swarm_tree import Failure, NodeReport, State, SwarmNode
+from monitor_platform.views.number_format import format_value
 from monitor_platform.views.palette import CATEGORIES, GRADE_COLOURS, GROUND
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.swarm_layout import Spot, SwarmLayout
@@ -239,7 +241,7 @@ def _link_in_words(spot: Spot, node: SwarmNode | None, report: NodeReport | None
         return f"{spot.parent} feeds {spot.name or f'{len(spot.members)} nodes'}{worst}"
     parts = [f"{spot.parent} feeds {spot.name}"]
     if report.download_kbps is not None:
-        parts.append(f"{report.download_kbps:,.0f} kbit/s")
+        parts.append(format_value(MEASURES["download_kbps"], report.download_kbps))
     if report.loss_before_repair is not None:
         parts.append(f"{report.loss_before_repair * 100:.2f} % lost before repair")
     if node.copies is not None:

@@ -33,7 +33,7 @@ from feedback_analysis.measures.registry import COUNTS, Measure, shown_in
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.mark_strip import Mark, MarkStrip
-from monitor_platform.views.number_format import format_value, title_of
+from monitor_platform.views.number_format import format_value, largest_of, title_of
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
 from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
 
@@ -203,14 +203,16 @@ class _Panel:
         comparison: Sequence[tuple[Curve, Timeline]] = (),
         band: PercentileBand | None = None,
     ) -> None:
-        self.source.data = _columns(measure, timeline, band)
+        shown = [timeline.values[measure.name], *(each.values[measure.name] for _, each in comparison)]
+        largest = largest_of(value for values in shown for value in values)
+        self.source.data = _columns(measure, timeline, band, largest)
         self.band.data = _band_columns(band)
-        self.lines.data = _line_columns(measure, comparison)
+        self.lines.data = _line_columns(measure, comparison, largest)
         # In a breakdown the line of all end hosts has the colour of the ground, and the axis shows how the lines differ.
         broken_down = any(not curve.dashed for curve, _ in comparison)
         self._line.line_color = GROUND if broken_down else self._colour
-        self._title.text = title_of(measure)
-        show_unit(self._value_axis, measure)
+        self._title.text = title_of(measure, largest)
+        show_unit(self._value_axis, measure, largest)
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
         low, high = frame(measure, [*self.source.data["value"], *every, *spread], fitted=broken_down)
@@ -230,9 +232,9 @@ def _no_lines() -> dict[str, list[Any]]:
     return {name: [] for name in ("xs", "ys", "colour", "dash", "name", "factor", "digits", "unit")}
 
 
-def _line_columns(measure: Measure, comparison: Sequence[tuple[Curve, Timeline]]) -> dict[str, list[Any]]:
+def _line_columns(measure: Measure, comparison: Sequence[tuple[Curve, Timeline]], largest: float) -> dict[str, list[Any]]:
     columns = _no_lines()
-    factor, unit, digits = shown_in(measure)
+    factor, unit, digits = shown_in(measure, largest)
     for curve, timeline in comparison:
         columns["factor"].append(factor)
         columns["digits"].append(digits)
@@ -270,20 +272,21 @@ def _panel_plot(plots: Plots, x_range: Range1d, title: Title) -> Plot:
     )
 
 
-def _columns(measure: Measure, timeline: Timeline, band: PercentileBand | None) -> dict[str, list[Any]]:
+def _columns(measure: Measure, timeline: Timeline, band: PercentileBand | None, largest: float) -> dict[str, list[Any]]:
     values = timeline.values[measure.name]
-    spreads = [_spread_at(measure, band, at) for at in timeline.at_ms]
+    spreads = [_spread_at(measure, band, at, largest) for at in timeline.at_ms]
     return {
         "at": list(timeline.at_ms),
         "value": [float("nan") if value is None else value for value in values],
         "title": [measure.title] * len(values),
-        "text": [format_value(measure, value) + spread for value, spread in zip(values, spreads, strict=True)],
+        "text": [format_value(measure, value, largest=largest) + spread for value, spread in zip(values, spreads, strict=True)],
     }
 
 
-def _spread_at(measure: Measure, band: PercentileBand | None, at_ms: int) -> str:
+def _spread_at(measure: Measure, band: PercentileBand | None, at_ms: int, largest: float) -> str:
     """Text: the band at this time."""
     at = bisect_left(band.at_ms, at_ms) if band is not None else 0
     if band is None or at >= len(band.at_ms) or band.low[at] is None:
         return ""
-    return f" (p10 to p90: {format_value(measure, band.low[at])} to {format_value(measure, band.high[at])})"
+    low, high = (format_value(measure, side[at], largest=largest) for side in (band.low, band.high))
+    return f" (p10 to p90: {low} to {high})"

@@ -27,7 +27,8 @@
     if (target.form?.id === "history-form") swarmscope.choose({ [`p.${target.name}`]: target.value });
   });
 
-  swarmscope.page(({ message = "", absent = false, status, unit, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
+  swarmscope.page(({ message = "", absent = false, status, unit, day, note, rows = [], isps = [], hours = [], busiest = null, rate_unit = "" }) => {
+    document.getElementById("history-rate-unit").textContent = rate_unit && `(${rate_unit})`;
     const busy = status && !status.complete
       ? status.error || `Reading logs: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
       : "";

@@ -34,7 +34,7 @@ globalThis.swarmscope_rules = (() => {
   function show_limit() {
     const deviates = $("rule-form").elements.limit.value === "deviates";
     $("rule-baseline").hidden = !deviates;
-    $("rule-unit").textContent = deviates ? "Standard deviations" : "Limit (shares: 0 to 1; times: ms)";
+    $("rule-unit").textContent = deviates ? "Standard deviations" : "Limit (shares: 0 to 1; times: ms; rates: kbit/s)";
   }
 
   // ---- requests ----

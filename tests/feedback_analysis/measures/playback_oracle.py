@@ -67,17 +67,18 @@ def increases_of(everything: Iterable[Record], span: Span | None) -> dict[Key, I
         known: dict[str, int | None] = dict.fromkeys(
             ("stall_count", "stall_ms", "played_ms"), 0 if messages[0]["seq"] == 0 else None
         )
-        lasted: dict[int | None, list[int]] = defaultdict(lambda: [0, 0])
+        lasted = [0, 0]
         for each in messages:
             more: Increase = {}
             for name, before in known.items():
                 value = each.get(name)
                 more[name] = None if value is None or before is None else value - before if value >= before else value
             known |= {name: each[name] for name in known if name in each}
-            same = lasted[each.get("stall_count")]
-            same[0] += more["stall_ms"] or 0
-            same[1] += more["stall_count"] or 0
-            more["length_ms"] = Fraction(same[0], max(1, same[1])) if more["stall_ms"] else None
+            if more["stall_count"]:
+                lasted = [0, 0]
+            lasted[0] += more["stall_ms"] or 0
+            lasted[1] += more["stall_count"] or 0
+            more["length_ms"] = Fraction(lasted[0], max(1, lasted[1])) if more["stall_ms"] else None
             found[key_of(each)] = more
     return found
 

@@ -49,7 +49,10 @@ def test_the_legend_shows_grades_in_words_and_quantities_in_numbers():
 
 
 def test_numbers_have_thousands_separators_and_units():
-    assert format_value(MEASURES["download_kbps"], 1204.4) == "1,204\u202fkbit/s"
+    assert format_value(MEASURES["download_kbps"], 861.4) == "861\u202fkbit/s"
+    assert format_value(MEASURES["download_kbps"], 1204.4) == "1.20\u202fMbit/s"
+    assert format_value(MEASURES["download_kbps"], 861.4, largest=1204.4) == "0.86\u202fMbit/s"
+    assert format_value(MEASURES["download_kbps"], 1204.4, largest=0) == "1,204\u202fkbit/s"
     assert format_value(MEASURES["startup_ms"], 1250.0) == "1.25\u202fs"
     assert format_value(MEASURES["mos"], 3.816) == "3.82"
     assert format_value(MEASURES["mos"], None) == format_value(MEASURES["mos"], float("nan")) == "–"
@@ -58,4 +61,5 @@ def test_numbers_have_thousands_separators_and_units():
 
 def test_a_title_names_the_unit_unless_it_already_contains_it():
     assert title_of(MEASURES["upload_kbps"]) == "Upload rate (kbit/s)"
+    assert title_of(MEASURES["upload_kbps"], 4000) == "Upload rate (Mbit/s)"
     assert title_of(MEASURES["concurrent_peers"]) == "Concurrent peers"
