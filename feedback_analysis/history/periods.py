@@ -1,6 +1,7 @@
 """Hours, days, months and years of a time zone, as periods of whole hours of the history.
 
-A zone is refused if its offset from UTC is not a whole number of hours, because its days begin within an hour of the history.
+The history has sums of whole UTC hours. In a zone with an offset such as +05:30, a day begins with the UTC hour that is nearest to
+its midnight (at most 30 minutes away), and hours are those of UTC.
 """
 
 from bisect import bisect_right
@@ -57,19 +58,27 @@ JOINED = "JOIN (SELECT unnest($hours)::INTEGER AS hour, unnest($steps)::INTEGER 
 
 @lru_cache(maxsize=100)
 def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
-    """The whole periods that cover `span`; ValueError for an unknown zone, and for a zone with days that begin within an hour."""
+    """The whole periods that cover `span`; ValueError for an unknown zone."""
     clock = zone_of(zone)
     begin = _begin(min(span.from_ms, _LAST_MS), unit, clock)
+    if _ms(_next(begin, unit, clock)) <= span.from_ms:  # the span begins between the whole hour and midnight
+        begin = _next(begin, unit, clock)
+    elif _ms(begin) > span.from_ms:
+        begin = _begin(span.from_ms - HOUR_MS, unit, clock)
     begins = [begin]
     while _ms(begins[-1]) < min(span.to_ms, _LAST_MS) or len(begins) < 2:
         begins.append(_next(begins[-1], unit, clock))
         if len(begins) > MOST_PERIODS:
             raise ValueError(f"the range holds more than {MOST_PERIODS:,} periods; choose a shorter one or a longer unit")
-    if any(_ms(each) % HOUR_MS for each in begins):
-        raise ValueError(
-            f"{zone} differs from UTC by a part of an hour, and the history has sums of whole UTC hours; use another zone"
-        )
     return Periods(begins_ms=tuple(map(_ms, begins)), names=tuple(_name(each, unit) for each in begins[:-1]))
+
+
+def offset_note(begin_ms: int, zone: str) -> str:
+    """Text that names the local time at which days begin, if that is not midnight; `begin_ms`: the begin of one."""
+    begin = datetime.fromtimestamp(begin_ms / 1000, zone_of(zone))
+    if not begin.minute:
+        return ""
+    return f"days in {zone} begin at {begin:%H:%M}, because the history has sums of whole UTC hours"
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -81,10 +90,9 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def _begin(ms: int, unit: Unit, clock: ZoneInfo) -> datetime:
-    at = datetime.fromtimestamp(ms / 1000, clock).replace(minute=0, second=0, microsecond=0)
     if unit == "hour":
-        return at
-    day = at.replace(hour=0, fold=0)
+        return datetime.fromtimestamp(ms // HOUR_MS * HOUR_MS / 1000, clock)
+    day = datetime.fromtimestamp(ms / 1000, clock).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     return day if unit == "day" else day.replace(day=1) if unit == "month" else day.replace(day=1, month=1)
 
 
@@ -105,4 +113,5 @@ def _name(begin: datetime, unit: Unit) -> str:
 
 
 def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
+    """The whole UTC hour that is nearest to `at`; the earlier one of two."""
+    return -((HOUR_MS // 2 - round(at.timestamp() * 1000)) // HOUR_MS) * HOUR_MS

@@ -14,7 +14,7 @@ from bokeh.models import CustomJS, LayoutDOM
 
 from feedback_analysis.history.daily import Coverage, daily_and_coverage
 from feedback_analysis.history.history_timeline import minutes, timeline
-from feedback_analysis.history.periods import Unit, zone_of
+from feedback_analysis.history.periods import Unit, offset_note, zone_of
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
@@ -89,6 +89,8 @@ class HistoryPart:
         rows = [row for row in rows if row["from"] < chosen.to_ms and row["to"] > chosen.from_ms]
         content |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps), "busiest": _busiest(series)}
         content["lengths"] = _lengths(known)
+        if rows and unit != "hour" and (note := offset_note(rows[0]["from"], zone)):
+            content["message"] = f"{note[0].upper()}{note[1:]}."
         if unit == "hour":
             content["hours"] = [[row["from"], row["to"]] for row in rows]
         annotations = context.state.annotations

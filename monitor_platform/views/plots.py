@@ -12,8 +12,8 @@ from bokeh.models import (
     CategoricalScale,
     CDSView,
     ColumnDataSource,
+    CustomJSTicker,
     CustomJSTickFormatter,
-    DatetimeTicker,
     FactorRange,
     Grid,
     LinearAxis,
@@ -37,6 +37,22 @@ if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
 return at.toLocaleString(undefined, clock);
 """
 
+TIME_TICKS = """
+const steps_s = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+const {start, end} = cb_data;
+const zone = globalThis.swarmscope_times?.zone;
+const offset = (at) => Date.parse(new Date(at).toLocaleString("sv-SE", {timeZone: zone}) + "Z") - Math.floor(at / 1000) * 1000;
+const step = 1000 * (steps_s.find((each) => (end - start) / (1000 * each) <= 8) ?? Math.ceil((end - start) / 8 / 86400000) * 86400);
+const ticks = [];
+for (let local = Math.ceil((start + offset(start)) / step) * step; ticks.length < 20; local += step) {
+  const tick = local - offset(local - offset(start));
+  if (tick > end) break;
+  if (tick >= start) ticks.push(tick);
+}
+return ticks;
+"""
+"""JavaScript: ticks at round times of the page's zone, such as 12:00 in India, which is 06:30 UTC."""
+
 UNIT_TICK = 'return (tick * factor).toLocaleString("en-US", {maximumFractionDigits: 5});'
 
 LOCAL_AND_UTC = """
@@ -56,7 +72,7 @@ class Plots:
         self._everything = AllIndices()
         self._seen: dict[str, CDSView] = {}
         self._labels = AllLabels()
-        self._dates: tuple[DatetimeTicker, CustomJSTickFormatter, NoOverlap] | None = None
+        self._dates: tuple[CustomJSTicker, CustomJSTickFormatter, NoOverlap] | None = None
 
     def plot(self, x_range: Range, y_range: Range, **looks: Any) -> Plot:  # noqa: ANN401 - whatever Plot takes
         """A plot without tools, axes and grids."""
@@ -86,8 +102,11 @@ class Plots:
 
     def add_time_axis(self, to: Plot) -> Axis:
         """Add a time axis below, in the page's time zone."""
-        # A ticker for dates would have a dozen models.
-        self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK), NoOverlap(min_distance=12))
+        self._dates = self._dates or (
+            CustomJSTicker(major_code=TIME_TICKS),
+            CustomJSTickFormatter(code=LOCAL_TICK),
+            NoOverlap(min_distance=12),
+        )
         ticker, formatter, apart = self._dates
         return self.add_axis(to, LinearAxis(), "below", ticker=ticker, formatter=formatter, major_label_policy=apart)
 

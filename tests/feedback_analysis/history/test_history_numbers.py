@@ -11,7 +11,7 @@ from feedback_analysis.history import daily as history_daily
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.history_selection import MEASURES_KEPT
 from feedback_analysis.history.history_timeline import minutes, timeline
-from feedback_analysis.history.periods import periods
+from feedback_analysis.history.periods import offset_note, periods
 from feedback_analysis.history.session_means import session_means
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures import histogram as messages_histogram
@@ -153,12 +153,13 @@ def test_a_column_that_is_not_kept_is_no_filter(both, name):
         summarize(store, by=(name,))
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Hong_Kong"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Hong_Kong", "Asia/Kathmandu"])
 def test_days_are_the_summaries_of_each_day_in_its_time_zone(both, zone):
     store, table = both
     rows = history_daily.daily(store, zone=zone)
     assert [row["period"] for row in rows] == ["2012-08-07", "2012-08-08", "2012-08-09"]
-    assert rows[0]["from"] == datetime(2012, 8, 7, tzinfo=ZoneInfo(zone)).timestamp() * 1000
+    midnight_ms = datetime(2012, 8, 7, tzinfo=ZoneInfo(zone)).timestamp() * 1000
+    assert midnight_ms - rows[0]["from"] == (HOUR_MS / 4 if zone == "Asia/Kathmandu" else 0)
     names = ("new_peers", "total_peers", "cumulative_peers")
     whole = Span(rows[0]["from"], rows[-1]["to"])
     people = message_timeline.timeline(table, measures=names, span=whole, step_s=86_400, period_s=30)
@@ -252,7 +253,23 @@ def test_a_day_has_the_length_of_its_time_zone(zone, hours):
     assert [(end - begin) // HOUR_MS for begin, end in zip(days.begins_ms, days.begins_ms[1:], strict=False)][:3] == hours
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Mars/Olympus"])
-def test_an_unknown_time_zone_is_refused(zone):
+@pytest.mark.parametrize(
+    ("zone", "begins"),
+    [("Asia/Kolkata", "23:30"), ("Asia/Kathmandu", "23:45"), ("Australia/Adelaide", "23:30"), ("America/St_Johns", "23:30")],
+)
+def test_a_day_of_a_zone_with_a_part_of_an_hour_begins_with_the_hour_nearest_to_midnight(zone, begins):
+    from_ms = round(datetime(2026, 11, 28, 12, tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+    days = periods(Span(from_ms, from_ms + 24 * HOUR_MS), "day", zone)
+    assert days.names == ("2026-11-28", "2026-11-29")
+    assert {begin % HOUR_MS for begin in days.begins_ms} == {0}
+    assert f"days in {zone} begin at {begins}" in offset_note(days.begins_ms[0], zone)
+    # The time between the whole hour and midnight belongs to the day that has begun.
+    assert periods(Span(days.begins_ms[1], days.begins_ms[1] + 1), "day", zone).names == ("2026-11-29",)
+    hours = periods(Span(days.begins_ms[1], days.begins_ms[1] + 1), "hour", zone)
+    assert (hours.begins_ms[0], hours.names[0][11:16]) == (days.begins_ms[1], begins)
+    assert offset_note(days.begins_ms[0], "UTC") == ""
+
+
+def test_an_unknown_time_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
-        periods(Span(0, 1), "day", zone)
+        periods(Span(0, 1), "day", "Mars/Olympus")

@@ -10,6 +10,8 @@ pytestmark = pytest.mark.browser
 
 MINUTE_MS = 60_000
 FIRST_PERIOD_IS = "text => document.querySelector('#history-rows tbody th')?.innerText === text"
+TICKS = """([from, to]) => [...Bokeh.documents[0]._all_models.values()]
+    .find(({ type }) => type === "CustomJSTicker").get_ticks(from, to).major"""
 TEXT_IS = "text => document.getElementById('time-text').innerText === text"
 
 
@@ -74,3 +76,10 @@ def test_the_history_uses_the_browsers_zone_unless_the_address_has_another(monit
     page.becomes(FIRST_PERIOD_IS, "2012-08-07T17:00+08:00")
     page.open(f"{monitor}/history?p.unit=hour&zone=UTC")
     page.becomes(FIRST_PERIOD_IS, "2012-08-07T09:00+00:00")
+    page.open(f"{monitor}/history?zone=Asia/Kathmandu")
+    page.becomes(FIRST_PERIOD_IS, "2012-08-07")
+    assert "begin at 23:45" in page.page.locator("#history-message").inner_text()
+    for length_ms, step_ms in ((30 * 3_600_000, 6 * 3_600_000), (7 * 60_000, 60_000), (5 * 86_400_000, 86_400_000)):
+        ticks = page.page.evaluate(TICKS, [BEGIN_MS, BEGIN_MS + length_ms])
+        assert len(ticks) > 3
+        assert {(tick + 345 * 60_000) % step_ms for tick in ticks} == {0}
