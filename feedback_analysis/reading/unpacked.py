@@ -7,8 +7,9 @@ import gzip
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -31,14 +32,31 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """The files to read. `given`: the name that the user gave, by the path of each temporary file."""
+
+    paths: list[Path]
+    given: Mapping[Path, str]
+
+    def named(self, text: str) -> str:
+        """A message about the files, with the given names instead of the temporary paths."""
+        for copy, name in self.given.items():
+            text = text.replace(str(copy), name)
+        return text
+
+
 @contextmanager
-def unpacked(paths: Sequence[Path], standard_input: BinaryIO) -> Iterator[list[Path]]:
+def unpacked(paths: Sequence[Path], standard_input: BinaryIO) -> Iterator[Unpacked]:
     """`paths`, with temporary files instead of standard input and of files that end in `.gz`, which exist during the context.
 
     ValueError if one cannot be decompressed, inflates too far, or has the name of no log; NotReadable if it cannot be opened.
     """
     with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
-        yield [_readable(path, Path(folder) / str(number), standard_input) for number, path in enumerate(paths)]
+        read = [_readable(path, Path(folder) / str(number), standard_input) for number, path in enumerate(paths)]
+        names = ("standard input" if path == STANDARD_INPUT else str(path) for path in paths)
+        given = {copy: name for copy, path, name in zip(read, paths, names, strict=True) if copy != path}
+        yield Unpacked(paths=read, given=given)
 
 
 def _readable(path: Path, folder: Path, standard_input: BinaryIO) -> Path:

@@ -35,6 +35,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
         "state": OK if data.matches else nothing_matches(question),
         "tiles": tiles(data),
+        "against": _against(data),
         "gone": _gone(data, snapshot),
         "notes": notes(data),
         "asides": asides(data),
@@ -50,6 +51,14 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "by": question.by,
         "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
     }
+
+
+def _against(data: PageData) -> dict[str, Any] | None:
+    """What the changes of the tiles are differences from: its name and time; None if nothing is recorded there."""
+    if data.before is None or not data.before.summary["messages"]:
+        return None
+    side = data.against
+    return {"name": side.name, "from": side.span.from_ms, "to": side.span.to_ms}
 
 
 def _gone(data: PageData, snapshot: Snapshot) -> str:

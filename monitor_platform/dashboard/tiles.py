@@ -24,7 +24,7 @@ def tiles(data: PageData) -> list[dict[str, Any]]:
     if here is None or data.audience is None:
         return []
     peers = f"{here.summary['peers']:,.0f}"
-    audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None) | {
+    audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None, at="the end of ") | {
         "note": f"{peers} in all",
         "note_means": "Distinct peers in this time range; the large number is those at its end",
         "gone": here.audience == 0 and here.summary["peers"] > 0,
@@ -61,7 +61,7 @@ def _now(data: PageData, name: str) -> float | None:
     return values[-1] if values else None
 
 
-def _tile(name: str, data: PageData, value: float | None, other: float | None) -> dict[str, Any]:
+def _tile(name: str, data: PageData, value: float | None, other: float | None, *, at: str = "") -> dict[str, Any]:
     measure = MEASURES[name]
     number, _, unit = format_value(measure, value).partition("\u202f")
     if name == "mos" and value is not None:
@@ -71,7 +71,7 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None) -
         "title": measure.title,
         "value": number,
         "unit": unit,
-        "change": _change(measure, value, other, noise=_noise(name, data), against=data.against.name),
+        "change": _change(measure, value, other, noise=_noise(name, data), against=at + data.against.name),
         "now": "",
         "gone": False,
     }

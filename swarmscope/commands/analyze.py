@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.messages.session_table import SessionTable
     from feedback_analysis.messages.table import FeedbackTable
     from feedback_analysis.quality.all_models import Models
+    from feedback_analysis.reading.unpacked import Unpacked
 
 WORST = 20
 """Groups that --sort lists, unless --top is given."""
@@ -137,8 +138,9 @@ def analyze(
         quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
         asked = _span(begin, end)
         needed = None if html or sessions or p1203 else (*columns, *filters)
-        with closing(_open_table(paths, quality, scored, or_defaults(location, LocationSettings), asked, needed)) as table:
-            _print_damages(table)
+        table, files = _open_table(paths, quality, scored, or_defaults(location, LocationSettings), asked, needed)
+        with closing(table):
+            _print_damages(table, files)
             table.period_s = period or reporting_period_s(table)
             span = _covered(table, asked, begin, end)
             summary = _summary(table, span, filters, columns, top=top, sort=sort, min_n=min_n, scored=scored)
@@ -163,8 +165,11 @@ def _open_table(
     location: LocationSettings,
     asked: "Span | None",
     needed: Sequence[str] | None,
-) -> "FeedbackTable":
-    """The records of `paths` with the columns for the dimensions `needed` and the models `scored`; None: all columns."""
+) -> "tuple[FeedbackTable, Unpacked]":
+    """The records of `paths`, and the files that were read.
+
+    The table has the columns for the dimensions `needed` and the models `scored`; None: all columns.
+    """
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
@@ -172,15 +177,19 @@ def _open_table(
     from feedback_analysis.reading.unpacked import unpacked
 
     with unpacked(paths, sys.stdin.buffer) as files, locator_for(location) as locator, _progress() as progress:
-        return open_logs(
-            files,
-            locator=locator,
-            mos=mos_of(quality),
-            models=quality,
-            span=asked,
-            progress=progress,
-            columns=None if needed is None else columns_for(needed, [quality[name] for name in scored]),
-        )
+        try:
+            table = open_logs(
+                files.paths,
+                locator=locator,
+                mos=mos_of(quality),
+                models=quality,
+                span=asked,
+                progress=progress,
+                columns=None if needed is None else columns_for(needed, [quality[name] for name in scored]),
+            )
+        except ValueError as error:
+            raise ValueError(files.named(str(error))) from error
+        return table, files
 
 
 def _summary(
@@ -341,16 +350,16 @@ def _progress() -> "Iterator[ReadingProgress | None]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print_damages(table: "FeedbackTable") -> None:
+def _print_damages(table: "FeedbackTable", files: "Unpacked") -> None:
     from feedback_analysis.messages.extent import extent, warning_of_seconds
     from feedback_analysis.reading.log_files import passed_over_in_words
     from feedback_analysis.reading.rows import reasons_in_words
 
     with few_lines(partial(print, file=sys.stderr), "damaged parts") as report:
         for damage in table.damages:
-            report(f"damaged: {plain(str(damage))}")
+            report(f"damaged: {plain(files.named(str(damage)))}")
     for unread in table.unread:
-        print(f"not read: {plain(str(unread))}", file=sys.stderr)
+        print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
     if table.passed_over:
         print(f"warning: {plain(passed_over_in_words(table.passed_over))}", file=sys.stderr)
     if table.unreadable:

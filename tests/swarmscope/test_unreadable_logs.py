@@ -1,5 +1,6 @@
 """Each command that reads logs handles files that it cannot read, and logs that are sealed while it runs."""
 
+import gzip
 import json
 import os
 import shutil
@@ -36,6 +37,15 @@ def test_analyze_names_and_counts_unreadable_logs_and_measures_the_rest(odd):
     answer_json = json.loads(answer.stdout)
     assert (answer.returncode, answer_json["messages"], answer_json["unread_logs"]) == (0, 6, len(reasons))
     assert sorted(answer.stderr.splitlines()) == sorted(f"not read: {each}" for each in reasons)
+
+
+def test_analyze_names_damage_by_the_file_that_the_user_gave(tmp_path):
+    log = write_log(tmp_path, [record(seq=seq) for seq in range(6)])
+    packed = tmp_path / f"{log.name}.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()[:-1] + b"?"))
+    answer = run_swarmscope("analyze", packed, "--json")
+    [line] = answer.stderr.splitlines()
+    assert line.startswith(f"damaged: {packed}")
 
 
 @pytest.mark.parametrize("command", [["cat"], ["verify"], ["convert", "--to", "csv", "-o", "out"]], ids=lambda command: command[0])

@@ -12,6 +12,13 @@
     facts.tiles.forEach((fact, i) => { fill_tile(box.children[i], fact, facts.measure); });
   }
 
+  // What the changes are differences from, in words and with its time.
+  function show_against({ against }) {
+    if (!$("against")) return;
+    const at = against ? `${against.name}, ${swarmscope_times.range(against.from, against.to)}` : "";
+    $("against").textContent = at ? `▲ ▼ Change from ${at}` : "No change is shown: there are no records of the time before.";
+  }
+
   function tile() {
     const box = make("div", { className: "tile" });
     const button = make("button", { type: "button", className: "pick" });
@@ -104,5 +111,6 @@
   }
 
   shows(show_tiles);
+  shows(show_against);
   shows(show_words);
 })();

@@ -19,15 +19,18 @@ SEALED = (Form.JSONL, Form.CSV, Form.PARQUET)
 @pytest.mark.parametrize("packed", [False, True])
 def test_standard_input_gets_the_form_that_its_content_shows(tmp_path, form, packed):
     content = write_log(tmp_path, RECORDS, form).read_bytes()
-    with unpacked([STANDARD_INPUT], io.BytesIO(gzip.compress(content) if packed else content)) as [path]:
+    with unpacked([STANDARD_INPUT], io.BytesIO(gzip.compress(content) if packed else content)) as files:
+        [path] = files.paths
         assert (form_of(path), path.read_bytes()) == (form, content)
+        assert files.named(f"damaged: {path}, byte 9") == "damaged: standard input, byte 9"
     assert not path.exists()
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_standard_input_without_frames_is_json_lines(packed):
     content = b"".join(lines_of(RECORDS))
-    with unpacked([STANDARD_INPUT], io.BytesIO(gzip.compress(content) if packed else content)) as [path]:
+    with unpacked([STANDARD_INPUT], io.BytesIO(gzip.compress(content) if packed else content)) as files:
+        [path] = files.paths
         assert (form_of(path), path.read_bytes()) == (None, content)
 
 
@@ -35,8 +38,10 @@ def test_a_gzip_file_keeps_the_name_of_its_log_and_other_paths_stay(tmp_path):
     log = write_log(tmp_path, RECORDS)
     packed = tmp_path / f"{log.name}.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
-    with unpacked([packed, log, tmp_path], io.BytesIO()) as [path, *others]:
+    with unpacked([packed, log, tmp_path], io.BytesIO()) as files:
+        path, *others = files.paths
         assert (path.name, path.read_bytes(), others) == (log.name, log.read_bytes(), [log, tmp_path])
+        assert files.named(f"not read: {path}: {log}") == f"not read: {packed}: {log}"
 
 
 @pytest.mark.parametrize(
