@@ -1,6 +1,6 @@
 """Measures over time, in steps of a minute, an hour or longer, equal to those of `messages.message_timeline` for the same steps.
 
-Sums per minute are kept in total and for each value of one dimension. Under several filters, and for startup delays, an hour is the
+Sums per minute are kept in total and for each value of one dimension. Under several filters, and for startups, an hour is the
 shortest step. Counts of peers are known by the minute under any filter.
 """
 

@@ -71,7 +71,7 @@ DEFINITIONS = {
     ),
     "start_failures": Definition(
         "The share of sessions that never played, of the sessions that joined and whose result is known.",
-        "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
+        "sessions without startup, time played or continuity above 0 ÷ sessions that joined and then played, left, "
         "or joined two reporting periods before the end",
         MESSAGE,
     ),

@@ -60,7 +60,7 @@ def merging(function: str, name: str, kind: str, of: str) -> PartialColumn:
 
 
 def latest_startup(value: str, rank: str, by: str) -> tuple[PartialColumn, PartialColumn]:
-    """The startup delay of the message with the highest rank `by`, and that rank."""
+    """The startup of the message with the highest rank `by`, and that rank."""
     started = "FILTER (WHERE startup_ms IS NOT NULL)"
     return (
         PartialColumn(
@@ -87,13 +87,13 @@ SESSION_COLUMNS = (
 SESSION_NAMES = ("session", "peer", "weight", "messages", *(column.name for column in SESSION_COLUMNS))
 
 STARTUP = "arg_max(startup_ms, startup_seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms"
-"""SQL: the startup delay of a session, in ms, from its rows: the last that it reported."""
+"""SQL: the startup of a session, in ms, from its rows: the last that it reported."""
 
 ONLINE = "coalesce(max(max_uptime_ms) - min(min_uptime_ms), max(last_ms) - min(first_ms)) / 1000 AS online_s"
 """SQL: how long a session was online, in seconds, from its rows; by the server's clock if it never sent its uptime."""
 
 STARTUP_SUMS = (exact_sum("startup_ms * weight"), exact_sum_where("weight", "startup_ms IS NOT NULL"))
-"""SQL: numerator and denominator of the mean startup delay, over sessions."""
+"""SQL: numerator and denominator of the mean startup, over sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

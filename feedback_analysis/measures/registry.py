@@ -57,7 +57,7 @@ _ALL = (
     Measure(name="longest_stall_ms", title="Longest stall", kind=Kind.LONGEST, unit="ms"),
     Measure(name="start_failures", title="Failed to start", kind=Kind.SESSION, unit="%", digits=1),
     Measure(name="continuity", title="Continuity", kind=Kind.MEAN, unit="%", digits=2, range=(0.0, 1.0)),
-    Measure(name="startup_ms", title="Startup delay", kind=Kind.SESSION, unit="ms"),
+    Measure(name="startup_ms", title="Startup", kind=Kind.SESSION, unit="ms"),
     Measure(name="upload_kbps", title="Upload rate", kind=Kind.MEAN, unit="kbit/s"),
     Measure(name="download_kbps", title="Download rate", kind=Kind.MEAN, unit="kbit/s"),
     Measure(name="playback_kbps", title="Playback rate", kind=Kind.MEAN, unit="kbit/s"),

@@ -136,7 +136,7 @@ def _over_peers(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> _Numbers:
 
 
 def _over_sessions(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> _Numbers:
-    """A session weighs as much as its message with the largest weight; its startup delay is the last that it reported."""
+    """A session weighs as much as its message with the largest weight; its startup is the last that it reported."""
     merged = sessions.each("session", MERGED_WEIGHT, STARTUP, ONLINE).kept(cursor, "merged_session")
     found = merged.aggregate(cursor, exact_sum("weight"), *STARTUP_SUMS, exact_sum("online_s * weight"))
     ranks = quantiles(cursor, merged, ("startup_ms",))

@@ -6,7 +6,7 @@ SIGCOMM 2015; with the constants of H. Mao, R. Netravali, M. Alizadeh, "Neural A
 scored as one chunk: its mean bitrate, the change since the previous message of the session, and its stalls. An interval that played
 the share c of its time stalled for (1 − c) ÷ c seconds for each second played, so a chunk of 4 s stalled for 4·(1 − c) ÷ c s.
 `longest_s` bounds that, because an interval without any playback (c = 0) has no chunk. Changes of bitrate within an interval are
-not known. Startup delay is scored by `startup_score`.
+not known. Startup is scored by `startup_score`.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from feedback_analysis.quality.model import check_coefficients, literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Startup:
-    """Per session, from its last report of the startup delay."""
+    """Per session, from its last report of the startup."""
 
     name: ClassVar[str] = "startup_score"
     inputs: ClassVar[Mapping[str, str]] = {"waited_ms": "startup_ms"}

@@ -119,9 +119,11 @@ class AlertService(Collector):
             self._send(explained)
 
     async def use(self, rules: Rules) -> None:
-        """Evaluate other rules from now on. The webhooks stay the same until a restart."""
+        """Evaluate other rules, and notify other webhooks, from now on."""
         await self._in_worker(self.watch.use, self._table, rules.rules)
-        self._rules = Rules(rules=rules.rules, webhooks=self._rules.webhooks)
+        self._rules = rules
+        if self.sender is not None:
+            self.sender.use(rules.webhooks)
         self._changed += 1
 
     async def dry_run(self, rule: Rule) -> DryRun:

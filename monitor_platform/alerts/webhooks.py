@@ -9,9 +9,9 @@ import logging
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -93,6 +93,10 @@ def sample_notification(dashboard_url: str) -> Notification:
     return Notification(facts=facts, link=f"{dashboard_url}/alerts")
 
 
+OUTCOMES = ("sent", "failed", "dropped")
+"""The outcomes of a notification that are counted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A notification for one webhook, and the last answer to it. `sent` is the body of the request.
@@ -108,43 +112,88 @@ class Delivery:
     answer: str = ""
 
 
-class WebhookSender:
-    """Posts all notifications to each webhook, in order. Each webhook has its own task.
+@dataclass(slots=True, kw_only=True)
+class _Channel:
+    """A webhook, its queue, its last deliveries (the newest last), and the outcomes of its notifications."""
 
-    `deliveries` has the last deliveries of each webhook, in the order of the file, the newest last.
-    """
+    webhook: Webhook
+    queue: asyncio.Queue[Notification] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
+    deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOMES, 0)))
+    task: asyncio.Task[None] | None = None
+
+
+class WebhookSender:
+    """Posts all notifications to each webhook, in order. Each webhook has its own task."""
 
     def __init__(self, webhooks: tuple[Webhook, ...], tls: Tls | None = None, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        self._waiting = [(webhook, asyncio.Queue[Notification](MOST_WAITING)) for webhook in webhooks]
+        self._channels = [_Channel(webhook=webhook) for webhook in webhooks]
+        self._former = Counter[str]()
         self._tls = tls
         self._first_pause_s = first_pause_s
-        self.webhooks = webhooks
-        self.deliveries = [deque[Delivery](maxlen=REMEMBERED) for _ in webhooks]
-        self.counts_of = [Counter[str](sent=0, failed=0, dropped=0) for _ in webhooks]
+        self._begin: Callable[[_Channel], None] = lambda _channel: None
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The webhooks, in the order of the file."""
+        return tuple(channel.webhook for channel in self._channels)
+
+    @property
+    def deliveries(self) -> list[deque[Delivery]]:
+        """The last deliveries of each webhook, the newest last."""
+        return [channel.deliveries for channel in self._channels]
+
+    @property
+    def counts_of(self) -> list[Counter[str]]:
         """The outcomes of each webhook's notifications."""
+        return [channel.counts for channel in self._channels]
 
     @property
     def counts(self) -> Counter[str]:
-        """The outcomes of all notifications."""
-        return Counter({outcome: sum(each[outcome] for each in self.counts_of) for outcome in ("sent", "failed", "dropped")})
+        """The outcomes of all notifications, also of webhooks that were removed."""
+        every = (self._former, *self.counts_of)
+        return Counter({outcome: sum(each[outcome] for each in every) for outcome in OUTCOMES})
+
+    def use(self, webhooks: tuple[Webhook, ...]) -> None:
+        """Send to other webhooks from now on. A webhook that stays keeps what waits for it; what waits for a removed one is
+        dropped, and counted."""
+        left = list(self._channels)
+        self._channels = []
+        for webhook in webhooks:
+            kept = next((channel for channel in left if channel.webhook == webhook), None)
+            if kept is not None:
+                left.remove(kept)
+            self._channels.append(kept or _Channel(webhook=webhook))
+        for channel in self._channels:
+            self._begin(channel)
+        for removed in left:
+            self._end(removed)
+
+    def _end(self, removed: _Channel) -> None:
+        unsent = removed.queue.qsize() + sum(each.outcome == "trying" for each in removed.deliveries)
+        if removed.task is not None:
+            removed.task.cancel()
+        if unsent:
+            log.error("webhook %s: %d notifications dropped because it was removed", removed.webhook.host, unsent)
+        self._former += removed.counts + Counter(dropped=unsent)
 
     def waiting(self, number: int) -> int:
         """Notifications that wait for the webhook with this number, from 0."""
-        return self._waiting[number][1].qsize()
+        return self._channels[number].queue.qsize()
 
     def send(self, notification: Notification) -> None:
-        for number in range(len(self.webhooks)):
+        for number in range(len(self._channels)):
             self.send_to(number, notification)
 
     def send_to(self, number: int, notification: Notification) -> bool:
         """Whether the notification waits for the webhook with this number; otherwise it was dropped."""
-        webhook, queue = self._waiting[number]
+        channel = self._channels[number]
         try:
-            queue.put_nowait(notification)
+            channel.queue.put_nowait(notification)
         except asyncio.QueueFull:
-            self.counts_of[number]["dropped"] += 1
-            title = notification.facts["title"]
-            log.error("webhook %s: notification dropped because %d wait: %s", webhook.host, MOST_WAITING, title)  # noqa: TRY400
+            channel.counts["dropped"] += 1
+            title, host = notification.facts["title"], channel.webhook.host
+            log.error("webhook %s: notification dropped because %d wait: %s", host, MOST_WAITING, title)  # noqa: TRY400
             return False
         return True
 
@@ -155,29 +204,29 @@ class WebhookSender:
             aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
             asyncio.TaskGroup() as group,
         ):
-            for number in range(len(self.webhooks)):
-                group.create_task(self._post_all(session, number))
 
-    async def _post_all(self, session: aiohttp.ClientSession, number: int) -> None:
-        webhook, queue = self._waiting[number]
+            def begin(channel: _Channel) -> None:
+                channel.task = channel.task or group.create_task(self._post_all(session, channel))
+
+            self._begin = begin
+            for channel in self._channels:
+                begin(channel)
+            await asyncio.Event().wait()  # the file may have no webhook, and get one later
+
+    async def _post_all(self, session: aiohttp.ClientSession, channel: _Channel) -> None:
         while True:
-            notification = await queue.get()
+            notification = await channel.queue.get()
             title = notification.facts["title"]
-            sent = json.dumps(body(notification, webhook.shape), ensure_ascii=False)
-            self.deliveries[number].append(Delivery(at_ms=time.time_ns() // 1_000_000, title=title, sent=sent))
-            why = await self._deliver(session, number, sent)
+            sent = json.dumps(body(notification, channel.webhook.shape), ensure_ascii=False)
+            channel.deliveries.append(Delivery(at_ms=time.time_ns() // 1_000_000, title=title, sent=sent))
+            why = await self._deliver(session, channel, sent)
             outcome: WebhookOutcome = "sent" if why is None else "failed"
-            self._note(number, outcome=outcome)
-            self.counts_of[number][outcome] += 1
+            _note(channel, outcome=outcome)
+            channel.counts[outcome] += 1
             if why is not None:
-                log.error("webhook %s did not accept the notification %r: %s", webhook.host, title, why)
+                log.error("webhook %s did not accept the notification %r: %s", channel.webhook.host, title, why)
 
-    def _note(self, number: int, **changed: Any) -> None:  # noqa: ANN401 - fields of a delivery
-        """Change the newest delivery, which is the one that is being made."""
-        deliveries = self.deliveries[number]
-        deliveries[-1] = replace(deliveries[-1], **changed)
-
-    async def _deliver(self, session: aiohttp.ClientSession, number: int, sent: str) -> str | None:
+    async def _deliver(self, session: aiohttp.ClientSession, channel: _Channel, sent: str) -> str | None:
         """Post until the webhook accepts or refuses it, at most ATTEMPTS times. Returns None on success, else the reason."""
         why, asked_s = "", 0.0
         for attempt in range(ATTEMPTS):
@@ -185,13 +234,13 @@ class WebhookSender:
                 await asyncio.sleep(pause_before(attempt, first_s=self._first_pause_s, asked_s=asked_s))
                 asked_s = 0.0
             try:
-                status, retry_after, answered = await self._post(session, self.webhooks[number], sent)
+                status, retry_after, answered = await self._post(session, channel.webhook, sent)
             except (aiohttp.ClientError, TimeoutError) as error:
                 # Not the error's text, which may contain the address: it is a secret.
                 why = type(error).__name__
-                self._note(number, attempts=attempt + 1, answer=f"no answer: {why}")
+                _note(channel, attempts=attempt + 1, answer=f"no answer: {why}")
                 continue
-            self._note(number, attempts=attempt + 1, answer=f"{status} {answered}".strip())
+            _note(channel, attempts=attempt + 1, answer=f"{status} {answered}".strip())
             if status < 300:
                 return None
             why = f"it answered {status}"
@@ -213,6 +262,11 @@ class WebhookSender:
                 begin = await answer.content.read(MOST_ANSWER_BYTES)
             answered = without_secrets(begin.decode(errors="replace"), webhook.url)
             return answer.status, answer.headers.get("Retry-After"), answered
+
+
+def _note(channel: _Channel, **changed: Any) -> None:  # noqa: ANN401 - fields of a delivery
+    """Change the newest delivery, which is the one that is being made."""
+    channel.deliveries[-1] = replace(channel.deliveries[-1], **changed)
 
 
 def without_secrets(text: str, url: str) -> str:

@@ -16,6 +16,7 @@ from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.scores import Score, scores
 from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, WholeSession, neighbours, whole_session
 from feedback_analysis.messages.table import FeedbackTable
+from monitor_platform.dashboard.annotations import marks_of, rows_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import distributed
@@ -106,7 +107,9 @@ class SessionPart:
         shown_session = ShownSession.of(details.session, until_ms)
         at_ms, values = details.own
         shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
-        self._view.show(shown_session, measure, (at_ms[: len(shown)], shown), details.band)
+        annotations = context.state.annotations.all if context.state.annotations is not None else ()
+        marks = marks_of(annotations, shown_session.span)
+        self._view.show(shown_session, measure, (at_ms[: len(shown)], shown), details.band, marks)
         return {
             "known": True,
             "session_id": details.session.session_id,
@@ -119,6 +122,7 @@ class SessionPart:
                 [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
                 for each in thinning.stretches(shown_session.ribbon)
             ],
+            "annotations": rows_of(annotations, shown_session.span),
             "thinned": _thinned(details.session, shown_session),
             "shares": _shares(shown_session),
             "neighbours": _neighbours(details, measure, live=context.snapshot is not None and context.snapshot.live),
@@ -162,7 +166,7 @@ def _facts(found: WholeSession) -> list[list[str]]:
     return [
         *facts,
         [
-            "Startup delay",
+            "Startup",
             format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "not started yet",
         ],
         ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],

@@ -35,7 +35,7 @@ _GAUGES = (
     ("sessions", "Sessions heard in the last minute.", "sessions", 1.0),
     ("mos", "Mean opinion score, 1 to 5, mean of the last minute.", "mos", 1.0),
     ("continuity_ratio", "Share of the due playback that was played, mean of the last minute.", "continuity", 1.0),
-    ("startup_seconds", "Startup delay of the sessions heard in the last minute, mean.", "startup_ms", 0.001),
+    ("startup_seconds", "Startup of the sessions heard in the last minute, mean.", "startup_ms", 0.001),
     ("upload_bytes_per_second", "Sent to other peers, mean of the last minute.", "upload_kbps", _BYTES_PER_KBIT),
     ("download_bytes_per_second", "Received, mean of the last minute.", "download_kbps", _BYTES_PER_KBIT),
     ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),

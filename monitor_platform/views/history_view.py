@@ -50,7 +50,7 @@ CHARTS = (
         name="longest_stall", title="Longest stall (s)", columns=(("longest_stall_ms", "longest"),), per=1000, digits="0,0.0", low=0
     ),
     Chart(name="failures", title="Failed to start (%)", columns=(("start_failures", "failed"),), per=0.01, digits="0.00", low=0),
-    Chart(name="startup", title="Startup delay (s)", columns=(("startup_ms", "mean"),), per=1000, digits="0,0.00", low=0),
+    Chart(name="startup", title="Startup (s)", columns=(("startup_ms", "mean"),), per=1000, digits="0,0.00", low=0),
 )
 """The paper's Figures 4(a) to (d) and 5(a), then stalls and starts. A history of an earlier version has none of these."""
 

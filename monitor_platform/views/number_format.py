@@ -41,7 +41,7 @@ def format_change(measure: Measure, by: float | None, *, largest: float | None =
 
 
 def title_of(measure: Measure, largest: float = 0.0) -> str:
-    """The title with its unit, unless the title contains it: "Upload rate (kbit/s)", "Startup delay (s)", "Concurrent peers".
+    """The title with its unit, unless the title contains it: "Upload rate (kbit/s)", "Startup (s)", "Concurrent peers".
 
     `largest`: the largest value that is shown under the title.
     """

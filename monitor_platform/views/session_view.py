@@ -30,6 +30,7 @@ from feedback_analysis.measures.registry import MEASURES, Measure, shown_in
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSession
 from monitor_platform.views import thinning
+from monitor_platform.views.mark_strip import Mark, MarkStrip
 from monitor_platform.views.number_format import format_value, largest_of, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
 from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
@@ -93,13 +94,20 @@ class SessionView:
         self._partners = _Panel(plots, self._range, clock, CATEGORIES[4:5])
         self._panels = (self._chosen, self._rates, self._buffer, self._partners)
         panels = [panel.figure for panel in self._panels]
-        self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
+        self._marks = MarkStrip(plots, self._range)
+        self.figure: Column = column(self._ribbon.figure, *panels, self._marks.figure, sizing_mode="stretch_both", spacing=4)
 
     def show(
-        self, shown_session: ShownSession, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band
+        self,
+        shown_session: ShownSession,
+        measure: Measure,
+        own: tuple[Sequence[int], Sequence[float | None]],
+        band: Band,
+        marks: Sequence[Mark] = (),
     ) -> None:
-        """`own`: the session's moments and values of the chosen measure."""
+        """`own`: the session's moments and values of the chosen measure. `marks`: the annotations of its time."""
         self._range.update(start=shown_session.span.from_ms, end=shown_session.span.to_ms)
+        self._marks.show(marks, shown_session.span)
         # No line across a gap: there are no values in it.
         breaks = thinning.silences(shown_session.ribbon)
         self._ribbon.show(shown_session)

@@ -38,7 +38,7 @@ TITLES = {
     "download_kbps": "download (kbit/s)",
     "playback_kbps": "playback (kbit/s)",
     "continuity": "continuity (%)",
-    "startup_ms": "startup delay (s)",
+    "startup_ms": "startup (s)",
     "mos": "MOS",
 }
 

@@ -72,6 +72,11 @@
     $("story-note").title = `${utc(session.from)} – ${utc(session.until)}`;
     swarmscope.put("#story-shares", session.shares);
     swarmscope.put("#story-thinned", session.thinned);
+    refill($("story-annotations"), session.annotations, () => session.annotations.map(({ from, text }) => {
+      const item = make("li");
+      item.append(swarmscope_times.element(from), ` ${text}`);
+      return item;
+    }));
     swarmscope.put("#neighbours-text", session.neighbours.text);
     $("neighbours").href = session.neighbours.href;
     refill($("facts"), session.facts, () => session.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));

@@ -69,6 +69,14 @@
     $("wall").showModal();
   }
 
+  // Browsers end the full screen at each new page, so several pages need the browser's own (F11).
+  function offer_full_screen() {
+    const show = () => { $("wall-full").hidden = pages().length > 1 || !document.fullscreenEnabled || Boolean(document.fullscreenElement); };
+    show();
+    $("wall-full").addEventListener("click", () => document.documentElement.requestFullscreen());
+    document.addEventListener("fullscreenchange", show);
+  }
+
   addEventListener("DOMContentLoaded", () => {
     $("wall-form").addEventListener("submit", start);
     $("wall-open").addEventListener("click", offer);
@@ -76,6 +84,7 @@
     $("wall-end").hidden = false;
     $("wall-end").addEventListener("click", leave);
     addEventListener("keydown", ({ key }) => { if (key === "Escape") leave(); });
+    offer_full_screen();
     setTimeout(go_on, seconds * 1000);
   });
 })();

@@ -116,6 +116,43 @@ def test_an_absent_receiver_costs_bounded_memory():
     assert sender.counts["dropped"] == 5
 
 
+def test_webhooks_of_a_reloaded_file_are_used_at_once_and_keep_or_count_what_waited():
+    async def reload():
+        received = []
+
+        async def receive(request):
+            received.append(request.path)
+            return web.Response(status=204)
+
+        app = web.Application()
+        app.router.add_post("/{name}", receive)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        stays, added = (Webhook(url=f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/{n}") for n in ("stays", "added"))
+        sender = WebhookSender((Webhook(url="http://127.0.0.1:1/gone"), stays), first_pause_s=1000)
+        sender.send(NEWS)
+        sender.use((added, stays))
+        assert (sender.waiting(0), sender.waiting(1), sender.counts["dropped"]) == (0, 1, 1)
+        running = asyncio.create_task(sender.run())
+        async with asyncio.timeout(60):
+            while sender.counts["sent"] < 1:  # noqa: ASYNC110 - a counter has no event
+                await asyncio.sleep(0.005)
+            later = Webhook(url=added.url.replace("added", "later"))
+            sender.use((stays, later))
+            sender.send(NEWS)
+            while sender.counts["sent"] < 3:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await runner.cleanup()
+        assert sorted(received) == ["/later", "/stays", "/stays"]
+        assert (sender.webhooks, [each["sent"] for each in sender.counts_of]) == ((stays, later), [2, 1])
+
+    asyncio.run(reload())
+
+
 def test_chat_services_get_their_own_format_and_names_ping_no_user():
     discord = body(NEWS, "discord")
     assert discord["allowed_mentions"] == {"parse": []}
