@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError
 from overlay.control_listener import listening
+from overlay.discovery import Discovery
 from overlay.leases import Leases
 from overlay.measured_links import MeasuredLinks, TreeWatch
 from overlay.meeting import Identity, Listening, Roster, speers
@@ -69,7 +70,7 @@ class Bootstrapper:
     """One overlay. `counts` says by name what was refused and what happened."""
 
     def __init__(self, overlay: Overlay, secret: bytes, tls: ListenerTls | None = None) -> None:
-        self.overlay = overlay
+        self._discovery = Discovery(overlay)
         self._tls = tls
         self.members: dict[str, Member] = {}
         self.plans: dict[str, StreamPlan] = {}
@@ -90,6 +91,11 @@ class Bootstrapper:
         self._watches: defaultdict[str, TreeWatch] = defaultdict(TreeWatch)
         self._watched_s = time.monotonic()
 
+    @property
+    def overlay(self) -> Overlay:
+        """That of the topology file, with the neighbours that nodes have found."""
+        return self._discovery.overlay
+
     async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Listen until cancelled. `port` 0 takes a free one; `ready` is called with the port that it is."""
         async with listening(host, port, self._accepted, self._tls, self.counts) as bound:
@@ -101,6 +107,7 @@ class Bootstrapper:
                     self._remove(node)
                 if time.monotonic() - self._watched_s >= WATCH_EVERY_S:
                     self._watched_s = time.monotonic()
+                    self._settle_neighbors()
                     self._watch_routes()
 
     # Members
@@ -123,7 +130,7 @@ class Bootstrapper:
             connection.close()
 
     def _key_of(self, node: str) -> bytes | None:
-        return node_key(self._secret, node) if node in self.overlay.nodes else None
+        return node_key(self._secret, node) if self._discovery.admits(node) else None
 
     async def _serve_member(self, connection: ControlConnection, meeting: Listening) -> None:
         if meeting.partner is None:
@@ -162,7 +169,7 @@ class Bootstrapper:
         self.counts["joined"] += 1
         if self._offers.forget(node):
             asyncio.get_running_loop().call_later(OFFER_AFTER_S, self._offers_nothing, member)
-        self._send_rosters(node)
+        self._send_rosters(node, *self._discovery.joined(node, self.members, time.monotonic()))
         self._plan_soon()
 
     def _remove(self, node: str) -> None:
@@ -179,6 +186,7 @@ class Bootstrapper:
         for placed in self._placed.values():
             placed.pop(node, None)
         self._send_rosters(node)
+        self._discovery.left(node)
         self._plan_soon()
 
     def _received(self, member: Member, message: Control) -> bool:
@@ -298,15 +306,23 @@ class Bootstrapper:
                 )
         return Roster(epoch=self._epoch, lease_s=self._leases.lease_s, neighbors=tuple(neighbors))
 
-    def _send_rosters(self, changed: str) -> None:
-        """Send the neighbours of a node that came or went their new list."""
+    def _send_rosters(self, node: str, *changed: str) -> None:
+        """Send their new list to the neighbours of a node that came or went, and to others whose neighbours have changed."""
         self._epoch += 1
         # The node itself too: others may have joined between its ACK and its FINALACK.
-        for name in (changed, *self._neighbors_of(changed)):
+        for name in dict.fromkeys((node, *self._neighbors_of(node), *changed)):
             member = self.members.get(name)
             if member is not None:
                 met = member.meeting
                 member.connection.send(speers(NAME, met.key, met.ack_nonce, met.speers_nonce, self._roster(met)))
+
+    def _settle_neighbors(self) -> None:
+        """Let the nodes that find their neighbours themselves keep the best ones, and try others."""
+        changed = sorted(self._discovery.settle(self.members, self._measured.costs("composite"), time.monotonic()))
+        if changed:
+            self.counts["neighbors_changed"] += 1
+            self._send_rosters(changed[0], *changed[1:])
+            self._plan_soon()
 
     # Trees
 

@@ -22,6 +22,8 @@ class KnownNeighbor:
     key: bytes = field(repr=False)
     listed: bool = True
     """Whether the latest SPEERS names it."""
+    unlisted_s: float = 0.0
+    """When a SPEERS first did not name it any more."""
     connection: ControlConnection | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     reported: LinkState | None = None

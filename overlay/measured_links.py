@@ -1,6 +1,6 @@
 """What the nodes report of their links, as costs; and when these costs are worth another tree."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import networkx
@@ -49,10 +49,11 @@ class TreeWatch:
     _routes: dict[str, RouteInUse] = field(default_factory=dict)
 
     def is_worth_a_change(
-        self, graph: networkx.Graph, present: Tree, candidate: Tree, players: Iterable[str], now_s: float
+        self, graph: networkx.Graph, present: Tree, candidate: Tree, players: Collection[str], now_s: float
     ) -> bool:
         """Compare the paths of both trees by the present costs of `graph`."""
         worth = False
+        self._routes = {player: route for player, route in self._routes.items() if player in players}
         for player in players:
             costs = {name: _cost(graph, tree, player) for name, tree in (("present", present), ("candidate", candidate))}
             known = {name: cost for name, cost in costs.items() if cost is not None}

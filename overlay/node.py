@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.05
 """How often the node looks at what is due, and at who is silent."""
 MEASURE_S = 1.0
+UNLISTED_S = 60.0
+"""A bootstrapper that was started again lists a neighbour only when that one has joined too."""
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 
@@ -77,6 +79,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         self.membership = Membership(settings, self.counts, self._from_bootstrapper, on_refused)
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
+        self._forgotten_bytes = 0
         self._plays = {choice.name for choice in settings.plays}
         self._originates = {choice.name for choice in settings.originated()}
         self._ping, self._reported_s = 0, 0.0
@@ -113,8 +116,13 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     @property
     def sent_bytes(self) -> int:
-        """Of datagrams and media, with the headers of IP; so are the received bytes of each link's measure."""
+        """Of datagrams and media, with the headers of IP."""
         return self._links.sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """As `sent_bytes`, from all neighbours so far."""
+        return self._forgotten_bytes + sum(each.measure.received_bytes for each in self.neighbors.values())
 
     def queued_bytes(self) -> int:
         """The kernel's memory for datagrams that the node has sent, and that wait in the queues of its links."""
@@ -135,6 +143,8 @@ class OverlayNode(asyncio.DatagramProtocol):
         bound = meeting.ack_nonce, meeting.speers_nonce, message.epoch.to_bytes(8, "big")
         listed = {each.node for each in message.neighbors}
         for name, neighbor in self.neighbors.items():
+            if neighbor.listed and name not in listed:
+                neighbor.unlisted_s = time.monotonic()
             neighbor.listed = name in listed
         for each in message.neighbors:
             if len(each.sealed_key) == len(self.settings.key):
@@ -241,8 +251,10 @@ class OverlayNode(asyncio.DatagramProtocol):
             self._distribution.beat(now_s)
             in_use = self._distribution.in_use(now_s)
             self._report(now_s, MEASURE_S if in_use else IDLE_S)
-            for name, neighbor in self.neighbors.items():
-                if neighbor.connection is not None:
+            for name, neighbor in list(self.neighbors.items()):
+                if not neighbor.listed and name not in in_use and now_s - neighbor.unlisted_s > UNLISTED_S:
+                    self._forget(neighbor)
+                elif neighbor.connection is not None:
                     self._beat_to(neighbor, interval_s(link_in_use=name in in_use, node_in_use=bool(in_use)), now_s)
 
     def _beat_to(self, neighbor: KnownNeighbor, every_s: float, now_s: float) -> None:
@@ -254,6 +266,18 @@ class OverlayNode(asyncio.DatagramProtocol):
                 neighbor.connection.send(ping)
         if neighbor.heartbeat.is_silent(now_s):
             self._lose(neighbor, "silent")
+
+    def _forget(self, neighbor: KnownNeighbor) -> None:
+        """The bootstrapper has not listed a neighbour for a while, and no stream needs it."""
+        del self.neighbors[neighbor.contact.node]
+        self._names.pop((neighbor.contact.host, neighbor.contact.udp_port), None)
+        self._forgotten_bytes += neighbor.measure.received_bytes
+        if neighbor.connecting is not None:
+            neighbor.connecting.cancel()
+        connection, neighbor.connection = neighbor.connection, None
+        if connection is not None:
+            connection.close()
+        self.counts["neighbors_forgotten"] += 1
 
     def _allow_for_own_stop(self, late_s: float) -> None:
         """A node that did not run for a while has not heard its neighbours meanwhile; they are not silent because of that."""

@@ -7,7 +7,7 @@ exists if one of its two nodes lists the other. A lab file of netlab may hold al
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +20,9 @@ TreeKind = Literal["shortest", "steiner"]
 Redundancy = Literal["retransmission", "fec", "two_trees"]
 
 LINKS, STREAMS = "links", "streams"
+DISCOVER: Final = "discover"
+OTHERS = "*"
+"""The node that describes all nodes which the file does not name, if it finds its neighbours itself."""
 MOST_NODES = 10_000
 
 DelayMs = Annotated[float, Meta(ge=0, le=10_000)]
@@ -33,11 +36,18 @@ class OverlayFileError(ValueError):
 class DescribedNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One node of the overlay, as the file describes it."""
 
-    neighbors: list[NodeName]
+    neighbors: list[NodeName] | Literal["discover"]
+    """`discover`: the node finds its neighbours itself (`overlay.discovery`)."""
+    max_neighbors: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    """How many neighbours discovery may give to the node."""
     role: Literal["bootstrapper", "source", "relay", "player"] = "relay"
     max_children: Annotated[int, Meta(ge=0, le=10_000)] | None = None
     """To how many nodes it may forward one stream; None: `uplink_kbps` decides, and without it there is no bound."""
     uplink_kbps: Kilobits | None = None
+
+    def listed(self) -> list[str]:
+        """The neighbours that the file names."""
+        return [] if self.neighbors == DISCOVER else list(self.neighbors)
 
 
 class OverlayLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +81,8 @@ class Overlay(Struct, frozen=True, kw_only=True):
     links: Mapping[tuple[str, str], OverlayLink]
     """By the two names in alphabetical order; every pair of neighbours has one."""
     streams: Mapping[str, Stream]
+    others: DescribedNode | None = None
+    """Describes the nodes that are not in `nodes`; None if no others may join."""
 
     def players(self, stream: Stream) -> list[str]:
         if stream.players is not None:
@@ -88,7 +100,8 @@ class Overlay(Struct, frozen=True, kw_only=True):
 
 
 WHAT_TO_WRITE = {
-    "neighbors": 'a list of node names, such as ["10.0.0.1"]',
+    "neighbors": 'a list of node names, such as ["10.0.0.1"], or discover',
+    "max_neighbors": "a whole number from 1 to 1000",
     "role": "bootstrapper, source, relay or player",
     "max_children": "a whole number from 0 to 10000",
     "uplink_kbps": "a number of kilobits per second above 0",
@@ -140,11 +153,13 @@ class _Reader:
         nodes = {name: self._node(name, value) for name, value in described.items() if name not in (LINKS, STREAMS)}
         if not 0 < len(nodes) <= MOST_NODES:
             raise self._error((), f"the topology has {len(nodes)} nodes; write 1 to {MOST_NODES}")
+        others = nodes.pop(OTHERS) if OTHERS in nodes and nodes[OTHERS].neighbors == DISCOVER else None
         self._check_neighbors(nodes)
         return Overlay(
             nodes=nodes,
             links=self._links(described.get(LINKS, []), nodes),
             streams=self._streams(described.get(STREAMS, {}), nodes),
+            others=others,
         )
 
     def _node(self, name: str, value: Any) -> DescribedNode:  # noqa: ANN401 - any JSON value
@@ -155,18 +170,18 @@ class _Reader:
 
     def _check_neighbors(self, nodes: Mapping[str, DescribedNode]) -> None:
         for name, node in nodes.items():
-            for place, neighbor in enumerate(node.neighbors):
+            for place, neighbor in enumerate(node.listed()):
                 path = (name, "neighbors", place)
                 self._check_known(neighbor, nodes, path, f"node {name!r}: neighbour")
                 if neighbor == name:
                     raise self._error(path, f"node {name!r} is its own neighbour; remove it from its list")
-                if neighbor in node.neighbors[:place]:
+                if neighbor in node.listed()[:place]:
                     raise self._error(path, f"node {name!r}: neighbour {neighbor!r} is listed twice; remove one of the two")
 
     def _links(self, described: Any, nodes: Mapping[str, DescribedNode]) -> dict[tuple[str, str], OverlayLink]:  # noqa: ANN401
         if not isinstance(described, list):
             raise self._error((LINKS,), 'links is not a list; write [{"between": ["10.0.0.1", "10.0.1.2"]}, …]')
-        links = {pair(name, other): OverlayLink(between=(name, other)) for name, node in nodes.items() for other in node.neighbors}
+        links = {pair(name, other): OverlayLink(between=(name, other)) for name, node in nodes.items() for other in node.listed()}
         declared: set[tuple[str, str]] = set()
         for place, value in enumerate(described):
             path = (LINKS, place)

@@ -32,7 +32,7 @@ class _Traffic:
 
 def _traffic(node: OverlayNode) -> _Traffic:
     received = {name: neighbor.measure.received_bytes for name, neighbor in node.neighbors.items()}
-    return _Traffic(time.monotonic(), node.sent_bytes, sum(received.values()), received)
+    return _Traffic(time.monotonic(), node.sent_bytes, node.received_bytes, received)
 
 
 def _kbps(now: int, before: int, seconds: float) -> float:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from overlay.disjoint_trees import can_have_two_paths, two_trees
 from overlay.drawing import overlay_svg, overlay_text, tree_text
-from overlay.overlay_file import Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
+from overlay.overlay_file import DISCOVER, Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
 from overlay.trees import Tree, backups, cost, graph_of, stress, stretch, tree
 from swarmscope.commands import exit_on_usage_error
 
@@ -49,6 +49,10 @@ def check(
     overlay = read_topology(file)
     streams = _streams(overlay, source, player)
     print(overlay_text(overlay))
+    seeking = [name for name, node in overlay.nodes.items() if node.neighbors == DISCOVER]
+    if seeking or overlay.others is not None:
+        names = ", ".join([*seeking, *(["all nodes that are not in the file"] if overlay.others is not None else [])])
+        print(f"neighbours found while the overlay runs, and not drawn: {names}")
     trees: dict[str, Tree] = {}
     for name, stream in streams.items():
         if stream.redundancy == "two_trees":
@@ -83,7 +87,7 @@ def _streams(overlay: Overlay, source: str | None, players: tuple[str, ...]) -> 
 
 def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> Tree:
     graph = graph_of(overlay, metric)
-    players = overlay.players(stream)
+    players = _drawn_players(overlay, stream)
     bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
     drawn = tree(graph, stream.source, players, kind, bound)
     reached = [each for each in players if each not in drawn.unreached and each != stream.source]
@@ -97,13 +101,17 @@ def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kin
     return drawn
 
 
+def _drawn_players(overlay: Overlay, stream: Stream) -> list[str]:
+    return [each for each in overlay.players(stream) if overlay.nodes[each].neighbors != DISCOVER]
+
+
 def _print_unreached(players: tuple[str, ...]) -> None:
     if players:
         print(f"not reached: {', '.join(players)}; add a link, or raise max_children of a node nearby", file=sys.stderr)
 
 
 def _print_two_trees(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> dict[str, Tree]:
-    graph, players = graph_of(overlay, metric), overlay.players(stream)
+    graph, players = graph_of(overlay, metric), _drawn_players(overlay, stream)
     bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
     two = two_trees(graph, stream.source, players, kind, bound)
     both = [each for each in players if two.has_two_paths(each)]

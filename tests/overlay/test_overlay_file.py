@@ -62,7 +62,7 @@ def test_a_lab_file_may_hold_the_topology():
         ('["b"]', '["z"]', """line 2: node 'a': neighbour 'z' is not a node; add {"z": {"neighbors": […]}} or correct the name"""),
         ('["b"]', '["a"]', "line 2: node 'a' is its own neighbour; remove it"),
         ('["b"]', '["b", "b"]', "line 2: node 'a': neighbour 'b' is listed twice; remove one"),
-        ('["c"]', '"c"', "line 3: node 'b': neighbors: Expected `array`, got `str`; write a list of node names"),
+        ('["c"]', '"c"', "line 3: node 'b': neighbors: Invalid enum value 'c'; write a list of node names"),
         ('["c"]', '["c",\n7]', "line 4: node 'b': neighbors: Expected `str`, got `int`; write a list"),
         ("3}", "-1}", "line 3: node 'b': max_children: Expected `int` >= 0; write a whole number from 0 to 10000"),
         ("3}", "true}", "line 3: node 'b': max_children: Expected `int | null`, got `bool`; write a whole number"),
