@@ -6,8 +6,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
 from coordinator.carriers.spool import Spool
 from tests.faults.answering_proxy import Relay
 from tests.faults.ledger import Ledger, messages_of
@@ -102,7 +100,6 @@ def test_a_batch_that_every_path_blocks_delays_no_other_and_arrives_when_a_path_
         assert_each_in_one_log(deployment, ledger)
 
 
-@pytest.mark.soak
 def test_a_blocked_batch_on_a_full_disk_stays_in_the_spool_and_moves_when_there_is_room(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):

@@ -14,6 +14,7 @@ import pkgutil
 import resource
 import runpy
 import select
+import signal
 import socket
 import sys
 import threading
@@ -122,13 +123,15 @@ def _run() -> int:
     Returns the exit code.
     """
     code: object = 0
+    interrupted = False
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         runpy.run_module("swarmscope", run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code or 0
-    except BaseException:  # noqa: BLE001 - as an interpreter
+    except BaseException as error:  # noqa: BLE001 - as an interpreter
         sys.excepthook(*sys.exc_info())
-        code = 1
+        code, interrupted = 1, isinstance(error, KeyboardInterrupt)
     if not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
@@ -139,10 +142,14 @@ def _run() -> int:
         sys.stderr.flush()
     except OSError:
         return 120
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
     return code & 0xFF
 
 
 if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for the tests, which end this process
     _preload()
     wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
     if wanted is not None:

@@ -161,7 +161,9 @@ def test_the_largest_request_fits_into_a_datagram():
         made.arrived("up", packet(1), time.monotonic())
         for number in range(3, MOST_MISSING, 2):
             made.arrived("up", packet(number), time.monotonic())
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not links.requests:  # noqa: ASYNC110 - a request has no event
+                await asyncio.sleep(0.005)
         made.close()
         for neighbor, body in links.requests:
             assert len(control_datagram("n" * 64, bytes(32), GeneralMessage(node="n" * 64, body=body))) <= LONGEST_BYTES

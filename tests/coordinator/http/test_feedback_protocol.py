@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -302,6 +303,12 @@ def test_requests_that_are_pending_at_the_stop_are_answered(coordinators, receiv
     assert len(receiver.records) == 2
 
 
+def is_pending(pid: int) -> bool:
+    """Whether a signal that was sent to the process has not arrived."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd:", "ShdPnd:")))
+
+
 def test_further_signals_do_not_shorten_the_stop(coordinators, receiver, body):
     """An impatient operator presses Ctrl-C again, and a terminal and the parent process both signal a worker."""
     coordinator = coordinators(receiver)
@@ -313,7 +320,7 @@ def test_further_signals_do_not_shorten_the_stop(coordinators, receiver, body):
         assert ended(idle)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             coordinator.process.send_signal(number)
-            time.sleep(0.05)  # separate signals: the kernel merges equal ones
+            eventually(lambda: not is_pending(coordinator.process.pid), "the signal has arrived: the kernel merges equal ones")
         receiver.released.set()
         assert [status for status, _ in read_answers(waiting, 1)] == [202]
     assert coordinator.process.wait(10) == 0

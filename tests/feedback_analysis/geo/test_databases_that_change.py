@@ -183,7 +183,6 @@ def counted(monitor, name):
     return float(next(line.split()[-1] for line in asked(monitor, "/metrics").splitlines() if line.startswith(name)))
 
 
-@pytest.mark.soak
 def test_the_monitor_survives_all_changes_of_its_database_and_starts_again_with_it(serve, database, tmp_path):
     server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1")
     flags = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
