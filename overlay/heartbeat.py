@@ -17,6 +17,11 @@ FIRST_PING_S = 3.0
 """Time for the first PING on a new connection."""
 BEGIN_S = 1.0
 """Time for the first sign of life after a neighbour was asked for a stream; until then its interval may have been long."""
+PATIENCE = 2.0
+"""On a link in use, so many times the longest recent gap between two signs of life are no failure either: on a busy machine, a
+neighbour sends late without having failed."""
+MOST_PATIENT_S = 1.0
+GAP_HALVES_S = 10.0
 ANSWER_EVERY = 10
 """On links in use, only each tenth PING is answered."""
 
@@ -54,10 +59,13 @@ class Heartbeat:
     _measured: tuple[int, float] = -1, 0.0
     """Number and time of the latest PING that gets an answer."""
     _heard_number: int = -1
+    _longest: tuple[float, float] = 0.0, 0.0
+    """The longest gap on a link in use, and when it was found. It counts half as much each ten seconds."""
 
     def connected(self, now_s: float) -> None:
         """There is a new connection."""
         self.heard_s, self._silent_after_s, self._heard_number = now_s, FIRST_PING_S, -1
+        self._longest = 0.0, now_s
         self._interval_s = self._next_s = 0.0
 
     def due(self, interval_s: float, now_s: float) -> Beat | None:
@@ -80,6 +88,24 @@ class Heartbeat:
             self._heard_number = number
             self._silent_after_s = max(interval_ms / 1000, IN_USE_S) * INTERVALS
 
+    def heard(self, now_s: float) -> None:
+        """A sign of life."""
+        self._note_gap(now_s - self.heard_s, now_s)
+        self.heard_s = max(now_s, self.heard_s)
+
+    def stopped(self, late_s: float, now_s: float) -> None:
+        """This node did not run for a while, so it has heard nothing meanwhile. Its neighbours may be as late as it was."""
+        self.heard_s = min(self.heard_s + late_s, now_s)
+        self._note_gap(IN_USE_S + late_s, now_s)
+
+    def _note_gap(self, gap_s: float, now_s: float) -> None:
+        if self._silent_after_s <= IN_USE_S * INTERVALS and gap_s > self._longest_s(now_s):
+            self._longest = gap_s, now_s
+
+    def _longest_s(self, now_s: float) -> float:
+        gap_s, found_s = self._longest
+        return float(gap_s * 0.5 ** ((now_s - found_s) / GAP_HALVES_S))
+
     def asked(self, now_s: float) -> None:
         """The neighbour was asked for a stream. From now on, its silence would interrupt the stream."""
         if self._silent_after_s > BEGIN_S:
@@ -90,7 +116,8 @@ class Heartbeat:
         self._interval_s = 0.0
 
     def is_silent(self, now_s: float) -> bool:
-        return now_s - self.heard_s > self._silent_after_s
+        patience_s = min(PATIENCE * self._longest_s(now_s), MOST_PATIENT_S)
+        return now_s - self.heard_s > max(self._silent_after_s, patience_s)
 
     def round_trip_s(self, number: int, now_s: float) -> float | None:
         """The time until the answer to a PING; None for an answer to an older one."""

@@ -26,6 +26,8 @@ class KnownNeighbor:
     """When a SPEERS first did not name it any more."""
     connection: ControlConnection | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    dropped: int = 0
+    """Packets to it that found its queue full."""
     reported: LinkState | None = None
     """What the bootstrapper knows of the link."""
     measure: LinkMeasure = field(default_factory=LinkMeasure)

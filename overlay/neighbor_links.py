@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from typing import cast
 
 from overlay.control_datagram import control_datagram
 from overlay.known_neighbor import KnownNeighbor
@@ -12,7 +13,8 @@ UNKNOWN_ROUND_TRIP_S = 0.05
 IP_UDP_BYTES = 28
 IP_TCP_BYTES = 52
 MOST_QUEUED_BYTES = 128 * 1024
-"""On a link with TCP, media that waits for a slow receiver: one second of 1 Mbit/s. Further packets are dropped."""
+"""Media that waits for a slow receiver on a link with TCP, or for a full network interface: one second of 1 Mbit/s. Further packets
+are dropped."""
 
 
 class NeighborLinks:
@@ -72,7 +74,13 @@ class NeighborLinks:
             known.connection.send(message)
 
     def _send_datagram(self, known: KnownNeighbor, data: bytes) -> None:
-        if self.datagrams is not None:
+        """What the kernel does not take waits in this process, which has no bound of its own."""
+        if self.datagrams is None:
+            return
+        if cast("asyncio.WriteTransport", self.datagrams).get_write_buffer_size() > MOST_QUEUED_BYTES:
+            self._counts["data_dropped_for_full_interface"] += 1
+            known.dropped += 1
+        else:
             self.sent_bytes += IP_UDP_BYTES + len(data)
             self.datagrams.sendto(data, (known.contact.host, known.contact.udp_port))
 
@@ -82,6 +90,7 @@ class NeighborLinks:
             self._counts["data_without_connection"] += 1
         elif known.connection.unsent_bytes() > MOST_QUEUED_BYTES:
             self._counts["data_dropped_for_slow_receiver"] += 1
+            known.dropped += 1
         else:
             self.sent_bytes += IP_TCP_BYTES + len(packet)
             known.connection.send(Data(packet=packet))

@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 """How often the node looks at what is due, and at who is silent."""
+LATE_S = 0.01
+"""A look that comes later than this shows that the node had to wait for processor time."""
 MEASURE_S = 1.0
 UNLISTED_S = 60.0
 """A bootstrapper that was started again lists a neighbour only when that one has joined too."""
@@ -205,7 +207,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._distribution.connected(neighbor.contact.node)
         try:
             while (message := await connection.receive()) is not None:
-                neighbor.heartbeat.heard_s = time.monotonic()
+                neighbor.heartbeat.heard(time.monotonic())
                 self._heard(neighbor, message)
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
@@ -246,7 +248,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         while True:
             await asyncio.sleep(TICK_S)
             now_s = time.monotonic()
-            self._allow_for_own_stop(now_s - before_s - TICK_S)
+            self._allow_for_own_stop(now_s - before_s - TICK_S, now_s)
             before_s = now_s
             self._distribution.beat(now_s)
             in_use = self._distribution.in_use(now_s)
@@ -279,12 +281,13 @@ class OverlayNode(asyncio.DatagramProtocol):
             connection.close()
         self.counts["neighbors_forgotten"] += 1
 
-    def _allow_for_own_stop(self, late_s: float) -> None:
+    def _allow_for_own_stop(self, late_s: float, now_s: float) -> None:
         """A node that did not run for a while has not heard its neighbours meanwhile; they are not silent because of that."""
-        if late_s > TICK_S:
-            self.counts["beats_late"] += 1
-            for neighbor in self.neighbors.values():
-                neighbor.heartbeat.heard_s += late_s
+        if late_s < LATE_S:
+            return
+        self.counts["beats_late"] += late_s > TICK_S
+        for neighbor in self.neighbors.values():
+            neighbor.heartbeat.stopped(late_s, now_s)
 
     def _report(self, now_s: float, every_s: float) -> None:
         """Each second, or more rarely without streams: renew the lease, report the links, and trace the ways to the players."""
@@ -326,7 +329,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         if is_control(data):
             self._heard_datagram(self.neighbors[name], data, now_s)
         else:
-            self.neighbors[name].heartbeat.heard_s = now_s
+            self.neighbors[name].heartbeat.heard(now_s)
             self._distribution.arrived(name, data, now_s)
 
     def _heard_datagram(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
@@ -338,7 +341,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         if message is None:
             self.counts["refused_wrong_proof"] += 1
             return
-        neighbor.heartbeat.heard_s = now_s
+        neighbor.heartbeat.heard(now_s)
         if isinstance(message, Ping):
             self._pinged(neighbor, message, now_s)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, Nack):

@@ -20,12 +20,12 @@ from swarmscope.commands import exit_on_usage_error
 from swarmscope.commands.overlay_running import (
     NO_CERTIFICATE,
     NO_REPORTS,
-    UPDATE_EVERY_S,
     AtCoordinators,
     Joining,
     Presenting,
     announce,
     exit_refused,
+    next_update,
     print_counts,
     run,
     settings,
@@ -122,7 +122,7 @@ async def _report(running: OverlayNode, players: dict[str, Player], telemetry: T
     await running.membership.joined.wait()
     reports = [PlayerReports(telemetry, running, player) for player in players.values()] if telemetry is not None else []
     while True:
-        await asyncio.sleep(UPDATE_EVERY_S)
+        await next_update(running)
         for each in reports:
             each.update()
         _print_players(running, players)

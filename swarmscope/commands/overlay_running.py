@@ -27,7 +27,7 @@ from serving.listening import parse_listen
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
 
-UPDATE_EVERY_S = 1.0
+UPDATE_EVERY_S, GAP_EVERY_S = 1.0, 0.1
 WANTED_EVERY_S = 0.05
 UNWANTED_S = 3.0
 """A player that has no parent for a moment does not begin the file again. Longer than packets are kept for a replay."""
@@ -291,8 +291,21 @@ async def _report(running: OverlayNode, telemetry: Telemetry | None, role: str) 
     await running.membership.joined.wait()
     reports = RelayReports(telemetry, running, role)
     while True:
-        await asyncio.sleep(UPDATE_EVERY_S)
+        await next_update(running)
         reports.update()
+
+
+async def next_update(running: OverlayNode) -> None:
+    """Wait for a second, or until a gap after a failed parent has ended: the next report has to show it."""
+    before = _gaps(running)
+    for _ in range(round(UPDATE_EVERY_S / GAP_EVERY_S)):
+        await asyncio.sleep(GAP_EVERY_S)
+        if _gaps(running) > before:
+            return
+
+
+def _gaps(running: OverlayNode) -> int:
+    return sum(len(each.failover_gaps_ms) for each in running.streams.values())
 
 
 def _packets(file: Path | None, rate_kbps: float) -> Iterator[tuple[float, bytes]]:
@@ -345,4 +358,5 @@ async def _originate_while_wanted(running: OverlayNode, stream: str, media: Call
 
 def print_counts(running: OverlayNode) -> None:
     streams = {name: forwarding.counts for name, forwarding in running.streams.items()}
-    sys.stdout.write(json.dumps({"counts": running.counts, "streams": streams}) + "\n")
+    dropped = {name: neighbor.dropped for name, neighbor in running.neighbors.items() if neighbor.dropped}
+    sys.stdout.write(json.dumps({"counts": running.counts, "streams": streams, "dropped": dropped}) + "\n")

@@ -52,6 +52,41 @@ def test_a_neighbour_is_silent_after_three_of_the_intervals_that_it_announced(ev
     assert heartbeat.is_silent(now_s + every_s * INTERVALS + 0.01)
 
 
+def beating(gaps_s: list[float]) -> tuple[Heartbeat, float]:
+    """A neighbour on a link in use, whose signs of life have these gaps; and the time of the last one."""
+    heartbeat, now_s = Heartbeat(), 100.0
+    heartbeat.connected(now_s)
+    for number, gap_s in enumerate(gaps_s):
+        now_s += gap_s
+        assert not heartbeat.is_silent(now_s)
+        heartbeat.announced(number, 100)
+        heartbeat.heard(now_s)
+    return heartbeat, now_s
+
+
+def test_a_neighbour_that_sends_late_on_a_busy_machine_is_not_silent_at_once_and_patience_ends_with_the_load():
+    busy, now_s = beating([0.1] * 20 + [0.2, 0.35, 0.6, 0.9])
+    assert not busy.is_silent(now_s + 0.95)
+    assert busy.is_silent(now_s + 1.01)  # a neighbour that has failed is found after a second at the latest
+    regular, later_s = beating([0.1] * 20 + [0.2, 0.35] + [0.1] * 400)
+    assert regular.is_silent(later_s + 0.31)
+    idle, now_s = beating([0.1] * 20)
+    assert not idle.is_silent(now_s + 0.29)
+    assert idle.is_silent(now_s + 0.31)
+
+
+def test_a_node_that_waits_for_processor_time_does_not_blame_its_neighbours():
+    heartbeat, now_s = beating([0.1] * 20)
+    silent_at_s = []
+    for _ in range(40):  # it runs for 20 ms, and waits for 60 ms more than it asked for
+        now_s += TICK_S + 0.06
+        heartbeat.stopped(0.06, now_s)
+        if heartbeat.is_silent(now_s):
+            silent_at_s.append(now_s)
+    assert len(silent_at_s) < 40
+    assert silent_at_s[0] > 100.0 + 2.0 + 2 * IN_USE_S * INTERVALS  # far later than its own clock says
+
+
 def test_a_ping_that_was_overtaken_changes_nothing():
     heartbeat = Heartbeat()
     heartbeat.connected(0.0)

@@ -52,6 +52,37 @@ def test_a_slow_receiver_loses_what_does_not_fit_into_the_queue_and_gets_all_els
     asyncio.run(scenario())
 
 
+def test_datagrams_that_the_kernel_does_not_take_wait_in_a_queue_of_bounded_size_and_the_rest_is_counted_by_child():
+    async def scenario() -> None:
+        known, counts = neighbor("udp"), Counter[str]()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as full:
+            full.setblocking(False)
+            full.bind(("127.0.0.1", 0))
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=BlockedSocket(full))
+            links = NeighborLinks("a", {"b": known}, counts)
+            links.datagrams = transport
+            for packet in PACKETS[:1000]:
+                links.send("b", packet)
+            waiting = transport.get_write_buffer_size()
+            transport.abort()
+        assert waiting < MOST_QUEUED_BYTES + 10 * len(PACKETS[0])
+        assert counts["data_dropped_for_full_interface"] == known.dropped > 800
+
+    asyncio.run(scenario())
+
+
+class BlockedSocket(socket.socket):
+    """A socket whose interface takes nothing for now."""
+
+    def __init__(self, real: socket.socket) -> None:
+        super().__init__(fileno=real.dup().detach())
+        self.setblocking(False)
+
+    def sendto(self, *_: object) -> int:
+        raise BlockingIOError
+
+
 def test_on_a_link_with_tcp_requests_travel_on_the_connection_and_on_others_in_datagrams():
     async def scenario() -> None:
         known, counts = neighbor("tcp"), Counter[str]()
