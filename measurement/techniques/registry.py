@@ -7,9 +7,13 @@ from typing import Any
 from measurement.operation import Operation, Technique
 from measurement.outcome import Outcome, Status
 from measurement.technique_parameters import ParameterError, read_parameters
+from measurement.techniques.dns_query import dns_query
+from measurement.techniques.http_get import http_get
 from measurement.techniques.igi import igi
 from measurement.techniques.ping import ping
 from measurement.techniques.rtp import rtp
+from measurement.techniques.send import tcp_send, udp_send
+from measurement.techniques.sip import sip_invite, sip_options
 from measurement.techniques.task import Findings, NotMeasured, ProbeSettings, Task, findings_of_error
 from measurement.techniques.traceroute import traceroute
 
@@ -17,7 +21,13 @@ TECHNIQUES: dict[Technique, Callable[[Task, Any], Findings]] = {
     Technique.PING: ping,
     Technique.TRACEROUTE: traceroute,
     Technique.IGI: igi,
+    Technique.DNS: dns_query,
+    Technique.HTTP: http_get,
+    Technique.SIP_OPTIONS: sip_options,
+    Technique.SIP_INVITE: sip_invite,
     Technique.RTP: rtp,
+    Technique.UDP_SEND: udp_send,
+    Technique.TCP_SEND: tcp_send,
 }
 
 NO_SETTINGS = ProbeSettings()
