@@ -18,7 +18,9 @@ from benchmarks.__main__ import BENCHMARKS
 from coordinator.http.exposition import exposition
 from coordinator.ingest_keys import KeyTerms
 from coordinator.worker_counters import WorkerCounters
-from endhost_sdk.stats import Stats
+from endhost_sdk import Session, Stats, Telemetry
+from endhost_sdk.clock import SystemClock
+from endhost_sdk.testing import Answer, HandClock, RecordingTransport
 from feedback_analysis.measures.definitions import FIGURES
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages.session_table import CUMULATIVE, PLAYBACK, RATES, TEXTS
@@ -422,6 +424,16 @@ def test_every_counter_of_the_health_page_is_in_the_documentation():
 
 def test_every_counter_of_the_sdk_is_in_its_documentation():
     assert {field.name for field in dataclasses.fields(Stats)} - named(DOCS / "sdk-failures.md") == set()
+
+
+@pytest.mark.parametrize("public", [Telemetry, Session, Stats, RecordingTransport, HandClock, Answer])
+def test_every_public_name_of_the_sdk_is_on_its_pages(public):
+    names = {*vars(public), *getattr(public, "__dataclass_fields__", ())}
+    named_elsewhere = {"reset_after_fork"} | ({*vars(SystemClock)} if public is HandClock else set())
+    pages = "\n".join(page.read_text() for page in DOCS.glob("sdk*.md"))
+    public_names = sorted(name for name in names - named_elsewhere if not name.startswith("_"))
+    assert public_names
+    assert [name for name in public_names if re.search(rf"\b{name}\b", pages) is None] == []
 
 
 # --- Measures and fields
