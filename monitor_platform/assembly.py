@@ -225,9 +225,8 @@ def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedL
     """In live mode an empty table, which the feed fills. In static mode the records of all files, or of the time range `kept`."""
     if settings.live:
         bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
-        table = LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
-        table.period_s = settings.period or REPORTING_PERIOD_S
-        return table
+        budgets, period_s = Budgets(budgets_of(settings.budget)), settings.period or REPORTING_PERIOD_S
+        return LiveTable(locator, mos_of(models), models=models, budgets=budgets, bounds=bounds, period_s=period_s)
     return logs.table(kept)
 
 

@@ -12,6 +12,7 @@ from itertools import accumulate
 import duckdb
 
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.selection import REPORTING_PERIOD_S
 from feedback_analysis.messages.budgets import Budgets
 from feedback_analysis.messages.ingest import Added, ingest
 from feedback_analysis.messages.table import FeedbackTable
@@ -70,8 +71,10 @@ class LiveTable(FeedbackTable):
         models: Models | None = None,
         budgets: Budgets | None = None,
         bounds: Bounds | None = None,
+        period_s: float = REPORTING_PERIOD_S,
     ) -> None:
         super().__init__(locator, mos, models=models)
+        self.period_s = period_s
         self.budgets = budgets or Budgets()
         self.dropped = 0
         """Messages that were dropped early because there were too many."""
