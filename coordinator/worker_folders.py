@@ -22,14 +22,14 @@ class WorkerFolders:
         """OSError if a folder cannot be used."""
         settings, number, workers = self._settings, self._number, self._workers
         if settings.spool_max_bytes:
-            stranded = _stranded(settings.spool, number=number, workers=workers)
+            stranded = _folders_of_missing_workers(settings.spool, number=number, workers=workers)
             self.spool = SpoolCarrier(settings.spool / f"worker-{number}", settings.spool_max_bytes // workers, stranded)
         if settings.quarantine_folder is not None:
             stem = f"{settings.name}-{number}"
             self.quarantine = Quarantine(settings.quarantine_folder, stem, settings.quarantine_max_bytes // workers)
 
 
-def _stranded(spool: Path, *, number: int, workers: int) -> list[Path]:
+def _folders_of_missing_workers(spool: Path, *, number: int, workers: int) -> list[Path]:
     """Spool folders of workers that no longer exist. Each is taken over by one of the existing workers."""
     texts = (path.name.removeprefix("worker-") for path in spool.glob("worker-*"))
     ended = sorted(int(text) for text in texts if text.isascii() and text.isdigit() and int(text) >= workers)

@@ -223,9 +223,9 @@ class ClientConnection(HttpToolsProtocol):
         self._ending = True
         self._ended_s = self.loop.time()
         self._unset_keepalive_if_required()
-        self._say(problem)
+        self._send_problem(problem)
 
-    def _say(self, problem: Problem) -> None:
+    def _send_problem(self, problem: Problem) -> None:
         body = problem.body()
         retry = b"retry-after: %d\r\n" % RETRY_S if problem.status == 503 else b""
         head = b"content-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (PROBLEM.encode(), len(body), retry)

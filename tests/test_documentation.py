@@ -88,10 +88,15 @@ def test_no_page_contains_a_word_that_the_style_guide_forbids(page):
     assert re.findall(rf"\b(?:{'|'.join(UNUSUAL)})\b", text, re.IGNORECASE) == []
 
 
+COUNTERS_WITH_AN_EARLIER_NAME = re.compile(r"databases_read_anew|read_anew")
+
+
 def test_the_code_contains_no_word_that_the_style_guide_forbids():
-    words = re.compile(rf"\b(?:{'|'.join(UNUSUAL)})\b", re.IGNORECASE)
+    """Neither in a text nor in a name, whose words are separated by underscores."""
+    words = re.compile(rf"(?<![a-z])(?:{'|'.join(UNUSUAL)})(?![a-z])", re.IGNORECASE)
     files = (path for package in PACKAGES for path in package.rglob("*.py"))
-    assert [f"{path.relative_to(ROOT)}: {found}" for path in files for found in words.findall(path.read_text("utf-8"))] == []
+    texts = {path: COUNTERS_WITH_AN_EARLIER_NAME.sub("", path.read_text("utf-8")) for path in files}
+    assert [f"{path.relative_to(ROOT)}: {found}" for path, text in texts.items() for found in words.findall(text)] == []
 
 
 OTHER_MEANINGS = {

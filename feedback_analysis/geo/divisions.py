@@ -19,8 +19,8 @@ from feedback_analysis.geo.geo_record import (
     GeoRecord,
     area_of,
     district_of,
+    has_only_a_country,
     is_placeholder,
-    names_no_more_than_its_country,
 )
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED, LonLat
 from feedback_analysis.geo.maps import Region
@@ -168,7 +168,7 @@ class OwnDistricts:
 def is_placeholder_anywhere(record: GeoRecord) -> bool:
     """Whether the point stands for a whole country. The middle of the United States is a lake in Kansas, not the location of a
     viewer."""
-    return is_placeholder(record) if record.country == HONG_KONG else names_no_more_than_its_country(record)
+    return is_placeholder(record) if record.country == HONG_KONG else has_only_a_country(record)
 
 
 def is_cell(region: str) -> bool:
@@ -184,11 +184,12 @@ def cell_name(cell: str) -> str:
 def cell_region(cell: str) -> Region:
     lat, lon = h3.cell_to_latlng(cell)
     # A cell on the antimeridian is not cut; it extends a little beyond 180 degrees.
-    ring = [(_beside(x, lon), y) for y, x in h3.cell_to_boundary(cell)]
+    ring = [(_unwrapped(x, lon), y) for y, x in h3.cell_to_boundary(cell)]
     return Region(id=cell, name=_cell_name(cell, (lon, lat)), polygons=(((*ring, ring[0]),),), centre=(lon, lat))
 
 
-def _beside(lon: float, middle: float) -> float:
+def _unwrapped(lon: float, middle: float) -> float:
+    """The longitude within 180 degrees of `middle`, which may be beyond 180 degrees."""
     return lon - 360 if lon - middle > 180 else lon + 360 if lon - middle < -180 else lon
 
 

@@ -63,7 +63,7 @@ def is_placeholder(record: GeoRecord) -> bool:
     return _named_district(record) is None and record.city.casefold() in WHOLE_TERRITORY
 
 
-def names_no_more_than_its_country(record: GeoRecord) -> bool:
+def has_only_a_country(record: GeoRecord) -> bool:
     return not record.city and not any(record.subdivisions)
 
 

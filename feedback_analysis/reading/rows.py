@@ -66,7 +66,7 @@ def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = AL
     """
     first = logs[0]
     required = [field for field in NAMED_FIELDS if field.required]
-    readable = " AND ".join(_is_one(field) if field.name in first.columns else "false" for field in required)
+    readable = " AND ".join(_is_valid(field) if field.name in first.columns else "false" for field in required)
     cleaned = {field: _value(field) if field.required else _clean(field) for field in NAMED_FIELDS if field.name in columns}
     chosen = [f"{sql if field.name in first.columns else _nothing(field)} AS {field.name}" for field, sql in cleaned.items()]
     return f"{_select(chosen, logs, columns)} WHERE {readable}", _paths(logs)
@@ -114,7 +114,7 @@ def _quoted(name: str) -> str:
 
 def _clean(field: Field) -> str:
     """SQL: the field's value if it is valid, else NULL."""
-    return f"CASE WHEN {_is_one(field)} THEN {_value(field)} END"
+    return f"CASE WHEN {_is_valid(field)} THEN {_value(field)} END"
 
 
 def _value(field: Field) -> str:
@@ -123,7 +123,7 @@ def _value(field: Field) -> str:
     return f"{field.name}::VARCHAR" if field.kind is str else f"TRY_CAST({field.name} AS {SQL_TYPES[field.kind]})"
 
 
-def _is_one(field: Field) -> str:
+def _is_valid(field: Field) -> str:
     """SQL: whether the field has a value of its type and within its bounds."""
     value = _value(field)
     if field.choices:

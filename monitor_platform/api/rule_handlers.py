@@ -119,7 +119,7 @@ async def _stored(work: Awaitable[Rules]) -> Rules:
 
 
 def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry of the file for a rule in JSON, without the keys that say nothing."""
+    """The entry of the file for a rule in JSON, without the fields that are not set."""
     return {name: value for name, value in given.items() if value not in (None, [], {})}
 
 

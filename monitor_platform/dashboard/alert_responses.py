@@ -84,7 +84,7 @@ def _rule_row(state: RuleState) -> Row:
         "severity": rule.severity,
         "state": state.word,
         "state_text": f"{STATES[state.word]}: {len(state.open)}" if len(state.open) > 1 else STATES[state.word],
-        "what": _what(rule),
+        "what": _rule_in_words(rule),
         "value": shown(rule, reading.value) if reading is not None else "–",
         "of": _slice_text(slice_of) if slice_of else "",
         "n": format_count(reading.sessions, "session") if reading is not None else "",
@@ -95,7 +95,7 @@ def _rule_row(state: RuleState) -> Row:
     }
 
 
-def _what(rule: Rule) -> str:
+def _rule_in_words(rule: Rule) -> str:
     """The rule in words, such as `Continuity below 95.00 %, by ISP`."""
     limit = f"{'above' if rule.worse_is_higher else 'below'} {_fixed_limit(rule) if rule.deviates is None else 'its baseline'}"
     where = "".join(f", only {dimension_name(name)} {place_name(value)}" for name, value in rule.where.items())

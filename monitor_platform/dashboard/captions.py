@@ -58,6 +58,7 @@ def _band_note(data: PageData) -> str:
 
 
 def asides(data: PageData) -> dict[str, str]:
+    """The line below each map: the peers outside its regions, and the regions that it does not draw."""
     asides = {}
     atlas = data.atlas
     for view, values, division in (("map", data.areas, atlas.areas), ("district", data.districts, atlas.districts)):
@@ -67,7 +68,7 @@ def asides(data: PageData) -> dict[str, str]:
 
 
 def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:
-    """The peers outside every region of the map, by bucket."""
+    """The peers outside every region of the map, by category."""
     measure = measure_of(data.question.measure, "region")
     found = {
         value.region: f"{format_count(value.peers, 'peer')} ({measure.title} {format_value(measure, value.value)})"

@@ -129,7 +129,7 @@ class RankingPart:
             "best_first": ranking.best_first,
             "min": ranking.least_sessions,
             "find": ranking.find,
-            "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_heads()],
+            "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_headings()],
             "rows": [_row(ranking.by, each, largest) for each in shown],
             "total": _cells(summary, largest),
             "page": page,
@@ -139,7 +139,7 @@ class RankingPart:
         return lambda: content
 
 
-def _heads() -> list[list[str]]:
+def _headings() -> list[list[str]]:
     return [[name, MEASURES[name].title] for name in RANKED]
 
 

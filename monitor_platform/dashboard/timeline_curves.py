@@ -15,7 +15,7 @@ EVERYBODY = {"colour": GROUND, "text": "all", "name": "", "value": ""}
 
 def curves_of(data: PageData) -> list[Curve]:
     """The line of the comparison, and those of the breakdown."""
-    return [*_ghost(data), *_breakdown_curves(data)]
+    return [*_comparison_curve(data), *_breakdown_curves(data)]
 
 
 def legend(data: PageData) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def legend(data: PageData) -> list[dict[str, Any]]:
     return [*lines, EVERYBODY] if lines else []
 
 
-def _ghost(data: PageData) -> list[Curve]:
+def _comparison_curve(data: PageData) -> list[Curve]:
     comparison = data.comparison
     if comparison is None or comparison.audience is None or comparison.timeline is None:
         return []

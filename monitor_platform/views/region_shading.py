@@ -101,20 +101,20 @@ def _fill(shading: Shading, scale: Scale, value: RegionValue) -> str:
     return scale.colour(change.by) if change.is_known else UNCHANGED
 
 
-def _there(shading: Shading, region: str) -> RegionValue:
+def _value_on_other_side(shading: Shading, region: str) -> RegionValue:
     found = (value for value in shading.there or () if value.region == region)
     return next(found, RegionValue(region, None, 0.0))
 
 
 def _change(shading: Shading, value: RegionValue) -> RegionChange:
-    other = _there(shading, value.region)
+    other = _value_on_other_side(shading, value.region)
     errors = value.error, other.error
     noise = None if errors[0] is None or errors[1] is None else NOISE_ERRORS * math.hypot(errors[0], errors[1])
     return RegionChange(by=difference(value.value, other.value), noise=noise)
 
 
 def _is_thin(shading: Shading, value: RegionValue) -> bool:
-    both = (value, _there(shading, value.region)) if shading.by_change else (value,)
+    both = (value, _value_on_other_side(shading, value.region)) if shading.by_change else (value,)
     return any(0 < side.peers < THIN for side in both)
 
 
@@ -122,7 +122,7 @@ def _more(shading: Shading, value: RegionValue) -> str:
     """The other side and the change, in words."""
     if shading.there is None:
         return ""
-    other, change = _there(shading, value.region), _change(shading, value)
+    other, change = _value_on_other_side(shading, value.region), _change(shading, value)
     words = f"{shading.against}: {format_value(shading.measure, other.value)}, {format_count(other.peers, 'peer')}"
     if change.by is None:
         return words

@@ -46,7 +46,7 @@ class RegionView:
 
     def show(self, shading: Shading, chosen: str = "") -> None:
         """Colour the regions. Values of other regions (the buckets) are shown next to the map."""
-        self._draw_anew(self._division.drawn([value.region for value in shading.values]))
+        self._redraw(self._division.drawn([value.region for value in shading.values]))
         self._look_at(window_on(self._division, self._regions, shading.values))
         # A patch, because the outlines are most of the source and never change.
         everywhere = slice(0, len(self._regions))
@@ -62,7 +62,7 @@ class RegionView:
         """The regions with a label: cells of a grid have no names."""
         return self._regions if self._division.parts else ()
 
-    def _draw_anew(self, regions: Sequence[Region]) -> None:
+    def _redraw(self, regions: Sequence[Region]) -> None:
         """Replace the regions if they differ, because replacing them sends all outlines again."""
         if [region.id for region in regions] != [region.id for region in self._regions]:
             self._regions = regions

@@ -97,7 +97,7 @@ class SwarmView:
             self._y.update(start=-layout.rows + 0.5 - 0.4, end=0.5 + 0.4)
             self._x.update(start=-0.3, end=layout.columns + 0.3)
         spots = {spot.name: spot for spot in layout.spots if not spot.is_group}
-        self.ghosts.data = _ghosts(shown, spots)
+        self.ghosts.data = _former_links(shown, spots)
         self.seconds.data = _seconds(shown, spots)
         self.links.data = _links(shown, spots)
         self.marks.data = _marks(shown, spots)
@@ -259,7 +259,7 @@ def _rate(name: str, shown: ShownSwarm) -> float:
     return (report.download_kbps or 0.0) if report is not None else 0.0
 
 
-def _ghosts(shown: ShownSwarm, spots: Mapping[str, Spot]) -> dict[str, list[Any]]:
+def _former_links(shown: ShownSwarm, spots: Mapping[str, Spot]) -> dict[str, list[Any]]:
     """The former links of nodes whose parent has failed and not returned, as far as both ends are shown."""
     columns: dict[str, list[Any]] = {"xs": [], "ys": []}
     for name, failure in shown.failures.items():

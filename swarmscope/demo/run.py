@@ -92,10 +92,10 @@ def run(settings: Settings) -> None:
         print(f"swarmscope demo ready on {at.monitor}", flush=True)
         failure = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
         _watch(running, at, settings, failure)
-    print(whereabouts(settings.data), flush=True)
+    print(end_message(settings.data), flush=True)
 
 
-def whereabouts(data: Path | None) -> str:
+def end_message(data: Path | None) -> str:
     """Where the logs of an ended demo are, and how to look at them."""
     if data is None:
         return "The demo's logs were in a temporary folder, which is deleted. With --data DIR they remain."

@@ -10,7 +10,7 @@ from swarmscope.audience.simulated_player import SimulatedPlayer
 from swarmscope.audience.simulation import end_hosts
 from swarmscope.audience.steps import JoinAction, ReportAction, ScenarioStep
 from swarmscope.demo.logged_errors import LoggedErrors
-from swarmscope.demo.run import whereabouts
+from swarmscope.demo.run import end_message
 
 
 def test_reports_are_late_after_a_tenth_of_their_period_and_only_many_give_a_warning():
@@ -49,5 +49,5 @@ def test_the_demo_shows_a_warning_of_its_audience_without_the_lines_after_it(tmp
 
 
 def test_an_ended_demo_names_the_folder_of_its_logs(tmp_path):
-    assert "--static '/a b/fs1' --static '/a b/fs2'" in whereabouts(tmp_path / "/a b")
-    assert "--data DIR" in whereabouts(None)
+    assert "--static '/a b/fs1' --static '/a b/fs2'" in end_message(tmp_path / "/a b")
+    assert "--data DIR" in end_message(None)
