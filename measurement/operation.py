@@ -28,7 +28,16 @@ class Technique(StrEnum):
     RESPONSIVENESS = "RESPONSIVENESS"
 
 
-TRAIN_TECHNIQUES = frozenset({Technique.IGI, Technique.PATHNECK, Technique.BROUTE, Technique.RTP, Technique.THROUGHPUT})
+TRAIN_TECHNIQUES = frozenset(
+    {
+        Technique.IGI,
+        Technique.PATHNECK,
+        Technique.BROUTE,
+        Technique.RTP,
+        Technique.THROUGHPUT,
+        Technique.RESPONSIVENESS,
+    }
+)
 """They load the path: they need the agent and the destination for themselves, and the destination's consent."""
 
 

@@ -7,9 +7,12 @@ from typing import Any
 from measurement.operation import Operation, Technique
 from measurement.outcome import Outcome, Status
 from measurement.technique_parameters import ParameterError, read_parameters
+from measurement.techniques.broute import broute
 from measurement.techniques.dns_query import dns_query
 from measurement.techniques.http_get import http_get
 from measurement.techniques.igi import igi
+from measurement.techniques.iperf import responsiveness, throughput
+from measurement.techniques.pathneck import pathneck
 from measurement.techniques.ping import ping
 from measurement.techniques.rtp import rtp
 from measurement.techniques.send import tcp_send, udp_send
@@ -21,6 +24,8 @@ TECHNIQUES: dict[Technique, Callable[[Task, Any], Findings]] = {
     Technique.PING: ping,
     Technique.TRACEROUTE: traceroute,
     Technique.IGI: igi,
+    Technique.PATHNECK: pathneck,
+    Technique.BROUTE: broute,
     Technique.DNS: dns_query,
     Technique.HTTP: http_get,
     Technique.SIP_OPTIONS: sip_options,
@@ -28,6 +33,8 @@ TECHNIQUES: dict[Technique, Callable[[Task, Any], Findings]] = {
     Technique.RTP: rtp,
     Technique.UDP_SEND: udp_send,
     Technique.TCP_SEND: tcp_send,
+    Technique.THROUGHPUT: throughput,
+    Technique.RESPONSIVENESS: responsiveness,
 }
 
 NO_SETTINGS = ProbeSettings()

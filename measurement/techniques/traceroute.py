@@ -27,25 +27,25 @@ LIMITED = "some routers answered only some of the probes; they may limit the rat
 
 def traceroute(task: Task, parameters: TracerouteParameters) -> Findings:
     """Trace the path. Reports the hops that are known so far."""
-    hops, reached = trace(task, parameters)
+    hops, reached = trace(task, parameters, port=task.port(USUAL_PORT))
     if parameters.names:
         hops = _named(hops, min(NAMES_WITHIN_S, task.left_s()))
     return _findings(task, with_as_numbers(hops, task.settings), reached)
 
 
-def trace(task: Task, parameters: TracerouteParameters) -> tuple[list[Hop], bool]:
-    """The hops, and whether the destination was reached."""
+def trace(task: Task, parameters: TracerouteParameters, *, port: int) -> tuple[list[Hop], bool]:
+    """The hops, and whether the destination was reached. At `port`, or from it on, nothing should listen there."""
     search = _multipath if parameters.mode == "multipath" else _single
-    return search(task, parameters)
+    return search(task, parameters, port)
 
 
-def _single(task: Task, parameters: TracerouteParameters) -> tuple[list[Hop], bool]:
+def _single(task: Task, parameters: TracerouteParameters, port: int) -> tuple[list[Hop], bool]:
     with closing(TraceSocket.open(task)) as prober:
         ttl, window = 1, parameters.window
         while ttl <= parameters.max_ttl and not task.expired():
             ttls = range(ttl, min(ttl + window, parameters.max_ttl + 1))
             for _ in range(parameters.attempts):
-                sent = [prober.send(each, _port(task, prober, parameters)) for each in ttls]
+                sent = [prober.send(each, _port(port, prober, parameters)) for each in ttls]
                 _await([prober], sent, _timeout_s(prober.probes, parameters))
                 if prober.short_quotes:
                     window = 1
@@ -56,9 +56,8 @@ def _single(task: Task, parameters: TracerouteParameters) -> tuple[list[Hop], bo
         return _cut(prober.probes, prober), any(map(prober.is_destination, prober.probes))
 
 
-def _port(task: Task, prober: TraceSocket, parameters: TracerouteParameters) -> int:
-    usual = task.port(USUAL_PORT)
-    return usual + len(prober.probes) % 512 if parameters.mode == "classic" else usual
+def _port(first: int, prober: TraceSocket, parameters: TracerouteParameters) -> int:
+    return min(first + len(prober.probes) % 512, 65_535) if parameters.mode == "classic" else first
 
 
 def _timeout_s(probes: Iterable[TraceProbe], parameters: TracerouteParameters) -> float:
@@ -88,14 +87,14 @@ def _cut(probes: Sequence[TraceProbe], prober: TraceSocket) -> list[Hop]:
     return hops_of([probe for probe in probes if probe.ttl <= end])
 
 
-def _multipath(task: Task, parameters: TracerouteParameters) -> tuple[list[Hop], bool]:
+def _multipath(task: Task, parameters: TracerouteParameters, port: int) -> tuple[list[Hop], bool]:
     """Each TTL gets probes of different flows until the stopping rule of MDA holds. A flow is a source port."""
     flows: list[TraceSocket] = []
     found: list[TraceProbe] = []
     silent = 0
     try:
         for ttl in range(1, parameters.max_ttl + 1):
-            probes = _all_interfaces(task, parameters, flows, ttl)
+            probes = _all_interfaces(task, parameters, flows, ttl, port)
             found += probes
             silent = 0 if any(probe.answer for probe in probes) else silent + 1
             task.report(Findings(status=Status.PARTIAL, reason="still tracing", hops=hops_of(found)))
@@ -107,7 +106,9 @@ def _multipath(task: Task, parameters: TracerouteParameters) -> tuple[list[Hop],
             flow.close()
 
 
-def _all_interfaces(task: Task, parameters: TracerouteParameters, flows: list[TraceSocket], ttl: int) -> list[TraceProbe]:
+def _all_interfaces(
+    task: Task, parameters: TracerouteParameters, flows: list[TraceSocket], ttl: int, port: int
+) -> list[TraceProbe]:
     probes: list[TraceProbe] = []
     while not task.expired():
         addresses = {probe.answer.address for probe in probes if probe.answer}
@@ -117,7 +118,7 @@ def _all_interfaces(task: Task, parameters: TracerouteParameters, flows: list[Tr
         batch = range(len(probes), min(needed, len(probes) + (parameters.attempts if not addresses else 8)))
         while len(flows) < batch[-1] + 1:
             flows.append(TraceSocket.open(task))
-        sent = [flows[place].send(ttl, task.port(USUAL_PORT)) for place in batch]
+        sent = [flows[place].send(ttl, port) for place in batch]
         _await(flows, sent, _timeout_s([probe for flow in flows for probe in flow.probes], parameters))
         probes += sent
     return probes
