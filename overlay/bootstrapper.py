@@ -149,13 +149,13 @@ class Bootstrapper:
                 self._remove(member.identity.node)
 
     async def _answer_visitor(self, connection: ControlConnection) -> None:
-        """Who does not listen is no member. It may ask what can be played, even while a member has its name."""
+        """A node that does not listen is no member. It may ask once what can be played, even while a member has its name."""
         with suppress(TimeoutError):
             async with asyncio.timeout(VISIT_S):
-                while (message := await connection.receive()) is not None:
-                    if isinstance(message, GeneralMessage) and isinstance(message.body, ListOffers):
-                        for offer in self._offers.listed():
-                            connection.send(GeneralMessage(node=NAME, body=offer))
+                message = await connection.receive()
+            if isinstance(message, GeneralMessage) and isinstance(message.body, ListOffers):
+                for offer in self._offers.listed():
+                    connection.send(GeneralMessage(node=NAME, body=offer))
 
     def _add(self, member: Member) -> None:
         node = member.identity.node

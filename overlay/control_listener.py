@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from overlay.control import MOST_HANDSHAKES, TLS_SHUTDOWN_S
 from overlay.handshake import TIMEOUT_S, HandshakeState
@@ -37,13 +37,18 @@ class _Acceptor(TlsAcceptor[asyncio.StreamReaderProtocol]):
 @asynccontextmanager
 async def listening(host: str, port: int, accepted: Accepted, tls: ListenerTls | None, counts: Counter[str]) -> AsyncIterator[int]:
     """Accept connections. Gives the port, which the system selects if it is 0. OSError if the address cannot be used."""
+
+    async def accepted_quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):  # at the end of the process; Python 3.11 logs it as an error
+            await accepted(reader, writer)
+
     if tls is None:
-        server = await asyncio.start_server(accepted, host, port, backlog=BACKLOG)
+        server = await asyncio.start_server(accepted_quietly, host, port, backlog=BACKLOG)
         async with server:
             yield server.sockets[0].getsockname()[1]
         return
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        acceptor = _Acceptor(listener, tls, accepted, counts)
+        acceptor = _Acceptor(listener, tls, accepted_quietly, counts)
         try:
             yield listener.getsockname()[1]
         finally:

@@ -10,6 +10,7 @@ import pytest
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces
 from tests.overlay.lossy_chain import LOSS, last_line, lossy_chain, received_at_least
+from tests.overlay.paired_parity import missed, paired_streams
 from tests.overlay.swarm import Swarm
 
 pytestmark = [needs_namespaces, needs("drop_filter")]
@@ -33,3 +34,16 @@ def test_lost_packets_are_sent_again_on_the_link_that_lost_them(packets: int, tm
     # A packet that is late because a node had to wait for the processor is given up, and still arrives.
     assert counts["packets_repaired"] > counts["packets_missing"] / 2
     assert line["depth"] == 3
+
+
+@pytest.mark.soak
+def test_over_the_same_lossy_link_a_stream_with_parity_misses_fewer_packets_than_one_without(tmp_path: Path):
+    """The player's buffer is shorter than a round trip, so a packet that is sent again comes too late."""
+    with paired_streams(tmp_path) as swarm:
+        found = missed(swarm, 4000)
+        counts = swarm.parts["p"].stop()["streams"]
+    lost = {stream: counts[stream]["packets_missing"] for stream in found}
+    print(f"missed: {found}; lost on the link: {lost}; restored: {counts['parity']['packets_restored']}")
+    assert min(lost.values()) > 4000 * LOSS / 2, "the lab lost nothing"
+    assert counts["parity"]["packets_restored"] > lost["parity"] / 2
+    assert 0 < 1.5 * found["parity"] < found["plain"]
