@@ -85,6 +85,8 @@ class ProbeProcess:
     async def _ask(self, operation: Operation, found: list[Outcome]) -> bool:
         """Collect the outcomes so far in `found`; True if the last one is final, False if the process has ended."""
         process = await self._running()
+        if self._interrupted:  # while the process was starting
+            return False
         assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101
         process.stdin.write(msgspec.json.encode(ProbeOrder(operation=operation, settings=self._settings)) + b"\n")

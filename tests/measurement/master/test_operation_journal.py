@@ -1,0 +1,60 @@
+"""The durable journal of finished operations, and its cursor."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from measurement.master.operation_journal import OperationJournal
+
+
+def lines_of(journal, most=1000):
+    return journal.read(most)[0]
+
+
+def test_records_are_there_after_a_crash_and_a_line_that_was_cut_off_is_not(tmp_path):
+    journal = OperationJournal(tmp_path)
+    with ThreadPoolExecutor(1) as threads:
+        for number in range(3):
+            journal.append(b"record %d" % number)
+        asyncio.run(journal.synced(threads))
+    journal.close()
+    with (tmp_path / "operations-0000000001.ndjson").open("ab") as file:
+        file.write(b"cut o")
+    journal = OperationJournal(tmp_path)
+    assert lines_of(journal) == [b"record 0", b"record 1", b"record 2"]
+    journal.append(b"record 3")
+    assert lines_of(journal)[3:] == [b"record 3"]
+    journal.close()
+
+
+def test_a_forwarder_goes_on_at_its_cursor_and_whole_segments_before_it_are_removed(tmp_path):
+    journal = OperationJournal(tmp_path, segment_bytes=20)
+    for number in range(10):
+        journal.append(b"record %d" % number)
+    lines, cursor = journal.read(7)
+    assert lines[-1] == b"record 6"
+    before = journal.waiting_bytes
+    journal.move(cursor)
+    assert journal.waiting_bytes == before - 7 * 9
+    assert len(list(tmp_path.glob("*.ndjson"))) < 4
+    journal.close()
+    journal = OperationJournal(tmp_path, segment_bytes=20)
+    assert lines_of(journal) == [b"record 7", b"record 8", b"record 9"]
+    journal.move(journal.read(1000)[1])
+    assert journal.waiting_bytes == 0
+    journal.close()
+    assert lines_of(OperationJournal(tmp_path)) == []
+
+
+def test_one_process_at_a_time(tmp_path):
+    journal = OperationJournal(tmp_path)
+    with pytest.raises(BlockingIOError, match="in use by another master"):
+        OperationJournal(tmp_path)
+    journal.close()
+
+
+def test_a_damaged_cursor_is_named(tmp_path):
+    (tmp_path / "cursor.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"cursor\.json is damaged"):
+        OperationJournal(tmp_path)
