@@ -36,8 +36,24 @@ PACKAGES = (
 )
 READ_AT_IMPORT = ("swarmscope.cli", "swarmscope.__main__")
 """Modules that read the environment when they are imported, so each child imports them itself."""
-IMPORTED_LATE = ("bokeh.server.server", "duckdb", "pyarrow.csv", "pyarrow.json", "pyarrow.parquet", "uvloop", "zstandard")
-"""Libraries that functions import when they are called."""
+IMPORTED_LATE = (
+    "anyio._backends._asyncio",
+    "bokeh.server.server",
+    "cyclopts.config",
+    "duckdb",
+    "encodings.ascii",
+    "pandas",
+    "pyarrow.csv",
+    "pyarrow.json",
+    "pyarrow.parquet",
+    "tornado.platform.asyncio",
+    "uvicorn.lifespan.off",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.auto",
+    "zstandard",
+)
+"""What functions and libraries import when they are called. Arrow imports pandas where it is installed."""
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 MESSAGE_BYTES = 1 << 20
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from feedback_wire import routes
 from monitor_platform.alerts.rules import read_rules
 from swarmscope.demo.components import ALERTS, MONITOR_PORT
-from swarmscope.demo.late_viewers import ANNOTATIONS, TEXT, mark_late_viewers
+from swarmscope.demo.late_viewers import TEXT, mark_late_viewers
 from swarmscope.demo.logged_errors import LoggedErrors
 from tests.harness.waiting import eventually
 
@@ -108,7 +109,7 @@ def answer_of(url):
 def is_marked(url):
     """Whether the demo's mark of late viewers is among the annotations. A busy platform answers too late for the mark."""
     mark_late_viewers(url)
-    return any(each["text"] == TEXT for each in answer_of(url + ANNOTATIONS))
+    return any(each["text"] == TEXT for each in answer_of(url + routes.ANNOTATIONS))
 
 
 def test_ctrl_c_ends_everything_and_keeps_the_data_folder(demo, tmp_path):
