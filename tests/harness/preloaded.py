@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "swarmscope",
     "overlay",
+    "measurement",
     "coordinator",
     "feedback_server",
     "monitor_platform",
