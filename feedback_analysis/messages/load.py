@@ -112,6 +112,13 @@ class _Adding:
         self._table.add_all(logs)
 
 
+def add_logs(table: FeedbackTable, paths: Sequence[Path]) -> None:
+    """Add the records in the logs `paths` to `table`. Logs that cannot be read are noted in `table.unread`."""
+    reading = _Reading(_BYTES_STAGED, None, paths)
+    reading.each(paths, table.add_all)
+    table.note_unread(reading.unread)
+
+
 def load_identities(table: FeedbackTable, paths: Sequence[Path]) -> None:
     """Add the identities of the messages in the logs `paths` to `table`, so that copies of them are recognised."""
     _Reading(_BYTES_STAGED, None, paths).each(paths, table.add_identities)

@@ -1,5 +1,10 @@
-"""Evaluates rules over recorded logs, one hour at a time, so logs of any length need only the memory for one hour."""
+"""Evaluates rules over recorded logs, one hour at a time, so logs of any length need only the memory for two hours.
 
+As in a running platform, one table gets the logs in the order of their time and drops old messages. It remembers their numbers, so
+a copy that arrives hours after its message is recognised.
+"""
+
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -7,8 +12,8 @@ from pathlib import Path
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
-from feedback_analysis.messages.load import open_logs
-from feedback_analysis.messages.table import DamagedLog
+from feedback_analysis.messages.load import add_logs
+from feedback_analysis.messages.table import DamagedLog, FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs, passed_over_in_words
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
@@ -22,7 +27,7 @@ def evaluate_logs(
 ) -> Iterator[ExplainedAlert]:
     """The alerts that the rules find, in order. `lacks` is called once for each file or place that cannot be read.
 
-    Raises as `open_logs` does for paths that are not logs.
+    Raises as `find_logs` does for paths that are not logs.
     """
     found_alerts: list[ExplainedAlert] = []
     watch = AlertWatch(rules, found_alerts.append)
@@ -31,16 +36,23 @@ def evaluate_logs(
     _name(found.unread, (), named, lacks)
     if found.passed_over:
         lacks(passed_over_in_words(found.passed_over))
-    for span in _hours(found.logs):
-        opened = open_logs(found, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
-        with closing(opened) as table:
+    with closing(FeedbackTable(locator, mos_of(models), models=models)) as table:
+        for span, logs in _hours(found.logs):
+            add_logs(table, logs)
             _name(table.unread, table.damages, named, lacks)
-            whole = extent(table)
-            if whole is not None:
-                last_ms = whole.to_ms + MINUTE_MS
-                watch.evaluate(table, last_ms if span is None else min(span.to_ms, last_ms))
+            if span is not None:
+                watch.evaluate(table, min(span.to_ms, _last_ms(table)))
+                table.drop_before(span.from_ms)
+            yield from found_alerts
+            found_alerts.clear()
+        watch.evaluate(table, _last_ms(table))  # a log may cover many hours
         yield from found_alerts
-        found_alerts.clear()
+
+
+def _last_ms(table: FeedbackTable) -> int:
+    """The end of the last minute with messages; 0 without messages."""
+    whole = extent(table)
+    return 0 if whole is None else whole.to_ms + MINUTE_MS
 
 
 def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set[str], lacks: Callable[[str], None]) -> None:
@@ -51,14 +63,19 @@ def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set
             lacks(text)
 
 
-def _hours(logs: Sequence[Path]) -> Iterator[Span | None]:
-    """The hours in which logs begin, and the following hours, because logs may end there; None (all hours) if a file has no log
-    name."""
+def _hours(logs: Sequence[Path]) -> Iterator[tuple[Span | None, list[Path]]]:
+    """The hours in which logs begin, and the following hours, because logs may end there, each with the logs that begin in it.
+
+    None (all hours) with all logs, if a file has no log name.
+    """
+    hours: defaultdict[int, list[Path]] = defaultdict(list)
     try:
-        begins_ms = {LogName.parse(path.name).begins_s * 1000 for path in logs}
+        for path in logs:
+            hour = LogName.parse(path.name).begins_s * 1000 // HOUR_MS
+            hours[hour].append(path)
+            hours[hour + 1]  # exists from now on
     except ValueError:
-        yield None
+        yield None, list(logs)
         return
-    hours = {at // HOUR_MS + further for at in begins_ms for further in (0, 1)}
     for hour in sorted(hours):
-        yield Span(hour * HOUR_MS, (hour + 1) * HOUR_MS)
+        yield Span(hour * HOUR_MS, (hour + 1) * HOUR_MS), hours[hour]

@@ -3,12 +3,16 @@
 import json
 from dataclasses import replace
 
+from feedback_analysis.geo.locator import locator_for
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.quality.all_models import all_models
+from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.dry_run import dry_run
 from monitor_platform.alerts.observations import observations
+from monitor_platform.alerts.recorded_alerts import evaluate_logs
 from monitor_platform.alerts.rules import Rule
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import run_swarmscope
@@ -151,6 +155,30 @@ def test_other_rules_take_effect_and_a_rule_that_stays_keeps_its_state(table_of)
     assert [each.alert.rule.name for each in watch.open] == ["early"] * len(watch.open) != []
     watch.evaluate(table, BEGIN_MS + MINUTES * MINUTE_MS)
     assert watch.states[0].open == ()
+
+
+def alerts_of(rule, *paths):
+    with locator_for(LocationSettings()) as locator:
+        return list(evaluate_logs((rule,), paths, locator, all_models(), lacks=print))
+
+
+def test_copies_that_arrive_hours_later_raise_no_second_alert(tmp_path):
+    evening = evening_with_stalls()
+    write_log(tmp_path, evening)
+    seen = alerts_of(RULE, tmp_path)
+    later = [each | {"received_ms": each["received_ms"] + 5 * HOUR_MS} for each in evening]
+    write_log(tmp_path, later, begin_s=BEGIN_MS // 1000 + 5 * 3600)
+    assert alerts_of(RULE, tmp_path) == seen
+    again = [each | {"session_id": f"again-{each['session_id']}"} for each in later]
+    write_log(tmp_path, again, begin_s=BEGIN_MS // 1000 + 5 * 3600 + 1)
+    assert len(alerts_of(RULE, tmp_path)) == 2 * len(seen) == 4
+
+
+def test_every_hour_of_a_log_that_covers_a_day_is_evaluated(tmp_path):
+    quiet = [record(session_id="s", seq=hour, received_ms=BEGIN_MS + hour * HOUR_MS, continuity=1) for hour in range(12)]
+    late = [each | {"received_ms": each["received_ms"] + 11 * HOUR_MS} for each in evening_with_stalls()]
+    write_log(tmp_path, [*quiet, *late])
+    assert [each.alert.began_ms for each in alerts_of(RULE, tmp_path)] == [BEGIN_MS + 11 * HOUR_MS + 4 * MINUTE_MS] * 2
 
 
 def test_a_dry_run_finds_the_alerts_that_the_platform_finds(table_of):
