@@ -8,7 +8,7 @@ memory. So a file is synced before another one is removed because of it, and bef
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 
 from feedback_server.counters import Counters
 from feedback_server.journal import ClosedJournal
@@ -71,13 +71,17 @@ def recover(folder: DataFolder, counters: Counters) -> Recovered:
     folder.sync()
     sealed, new = inventory(folder)
     _remove_drafts(folder, new)
-    names = sorted(name for name in _log_names(new) if name.form is not Form.JOURNAL or folder.is_file(str(name)))
-    empty = _add_sealed_logs(folder, names, sealed)
-    examined = {name: _examined(folder, name, counters) for name in names if name.form is Form.JOURNAL}
+    # Sorted as text: that is the order of time, and a folder can have millions of names.
+    new.sort()
+    missing_in_index, empty = _add_sealed_logs(folder, _log_names(new), sealed)
+    found_journals = _log_names(name for name in new if name.endswith(f".{Form.JOURNAL}"))
+    examined = {name: _examined(folder, name, counters) for name in found_journals if folder.is_file(str(name))}
     recent = _known_batches(folder, examined.values())
     journals = [_entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed)]
     counters.recovered_records = sum(entry.records for entry in journals)
-    newest_name = max((*names, *(log.entry.name for log in sealed.last())), key=lambda name: name.stem, default=None)
+    # Also the name of a folder or a link is used: a log with this name could not be sealed.
+    last_names = (*islice(_log_names(reversed(new)), 1), *(log.entry.name for log in sealed.last()))
+    newest_name = max(last_names, key=lambda name: name.stem, default=None)
     for name in (*(entry.name for entry in journals), *empty):
         sealed.remove(name.stem)
     return Recovered(
@@ -86,7 +90,7 @@ def recover(folder: DataFolder, counters: Counters) -> Recovered:
         journals_to_seal=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
         recent=recent,
         newest_name=newest_name,
-        missing_in_index=len(names) - len(examined),
+        missing_in_index=missing_in_index,
     )
 
 
@@ -111,14 +115,17 @@ def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
     return kept, hidden + sorted(existing - {str(log.entry.name) for log in kept})
 
 
-def _add_sealed_logs(folder: DataFolder, names: Iterable[LogName], sealed: SealedLogs) -> list[LogName]:
-    """Add the sealed logs among `names` to `sealed`; return the names of empty files."""
-    empty: list[LogName] = []
+def _add_sealed_logs(folder: DataFolder, names: Iterable[LogName], sealed: SealedLogs) -> tuple[int, list[LogName]]:
+    """Add the sealed logs among `names` to `sealed`; return how many names these are, and the names of empty files."""
+    count, empty = 0, []
     for name in names:
-        if name.form is not Form.JOURNAL and (found := _sealed_log(folder, name)):
+        if name.form is Form.JOURNAL:
+            continue
+        count += 1
+        if found := _sealed_log(folder, name):
             sealed.put(found)
             empty += [name] if not found.entry.bytes else []
-    return empty
+    return count, empty
 
 
 def _sealed_log(folder: DataFolder, name: LogName) -> SealedLog | None:

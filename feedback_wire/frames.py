@@ -44,6 +44,9 @@ class FrameKind(IntEnum):
     FOOTER = 2
 
 
+_KINDS = {kind.value: kind for kind in FrameKind}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The header of a frame. `first_record` counts from the start of the file; sizes are in bytes."""
@@ -101,6 +104,16 @@ def footer_frame(*, number: int, records: int) -> bytes:
     return _pack(
         Header(kind=FrameKind.FOOTER, number=number, first_record=records, records=0, inflated=0, deflated=0, payload_crc=0)
     )
+
+
+def footer_records(end: bytes) -> int | None:
+    """The number of records in a sealed file, of which `end` is the last HEADER_BYTES bytes; None if they are not a footer."""
+    body = end[_SKIPPABLE.size :]
+    if len(body) != _BODY_BYTES or not end.startswith(_START):
+        return None
+    _, version, kind, _, first, _, _, deflated, crc, _ = _HEADER.unpack_from(body)
+    is_footer = (version, kind, deflated, crc) == (_FORMAT, FrameKind.FOOTER, 0, 0)
+    return first if is_footer and _CHECK.unpack_from(body, _HEADER.size)[0] == zlib.crc32(body[: _HEADER.size]) else None
 
 
 def walk(data: bytes | memoryview, *, start: int = 0) -> Iterator[Frame | Damage]:
@@ -170,7 +183,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
     if _CHECK.unpack_from(body, _HEADER.size)[0] != zlib.crc32(body[: _HEADER.size]):
         return "the frame header's checksum is wrong"
     _, version, kind, number, first, records, inflated, deflated, crc, batch = _HEADER.unpack_from(body)
-    if version != _FORMAT or kind not in FrameKind.__members__.values():
+    if version != _FORMAT or kind not in _KINDS:
         return f"frame version {version}, kind {kind} is unknown"
     payload = view[offset + HEADER_BYTES : offset + HEADER_BYTES + deflated]
     if len(payload) < deflated:
@@ -178,7 +191,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
     if zlib.crc32(payload) != crc:
         return "the frame's checksum is wrong"
     header = Header(
-        kind=FrameKind(kind),
+        kind=_KINDS[kind],
         number=number,
         first_record=first,
         records=records,

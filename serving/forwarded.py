@@ -82,7 +82,7 @@ def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network
         return SenderAddress(str(at), "absent")
     while hops and _within(at, trusted):
         hop = _unquoted(_for(hops.pop()) if header == "forwarded" else hops.pop())
-        if hop.lower() == "unknown" or hop.startswith("_"):
+        if hop.partition(":")[0].lower() == "unknown" or hop.startswith("_"):
             return SenderAddress("", "hidden")
         read = _hop_address(hop)
         if read is None:

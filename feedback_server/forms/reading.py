@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 from feedback_server.forms.bare_lines import BARE, bare_pieces
 from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
-from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, walk, walk_file
+from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, footer_records, walk_file
 from feedback_wire.log_name import Form
 
 
@@ -72,10 +72,10 @@ def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
 def _count_in_footer(file: BinaryIO | FileIO) -> int:
     size = file.seek(0, 2)
     file.seek(max(0, size - HEADER_BYTES))
-    match list(walk(file.read())):
-        case [Frame(header=header)] if header.kind is FrameKind.FOOTER:
-            return header.first_record
-    raise ValueError("the footer is missing")
+    count = footer_records(file.read())
+    if count is None:
+        raise ValueError("the footer is missing")
+    return count
 
 
 def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[ReadPart]:

@@ -81,6 +81,20 @@ class DataFolder:
             raise FileNotFoundError(f"{self.path / name} is not a regular file")
         return file
 
+    def end_of(self, name: str, most: int) -> tuple[os.stat_result, bytes]:
+        """The status and the last `most` bytes of a regular file; FileNotFoundError for anything else.
+
+        It is faster than `reading`: a first start may read millions of files.
+        """
+        fd = os.open(name, _READ, dir_fd=self._fd)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise FileNotFoundError(f"{self.path / name} is not a regular file")
+            return found, os.pread(fd, most, max(0, found.st_size - most))
+        finally:
+            os.close(fd)
+
     def read(self, name: str, most: int | None = None) -> bytes:
         """The first `most` bytes of a file, or all."""
         with BufferedReader(self.reading(name)) as file:

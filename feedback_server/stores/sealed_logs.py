@@ -61,10 +61,13 @@ class SealedLogs:
 
     def put(self, log: SealedLog) -> None:
         """Add a log; it replaces one with the same stem."""
-        stem = log.entry.name.stem
-        at = len(self) if not len(self) or self._stem(len(self) - 1) < stem else bisect_left(range(len(self)), stem, key=self._stem)
-        if at < len(self) and self._stem(at) == stem:
-            self._delete(at, at + 1)
+        at = len(self)
+        # Nearly always, a log begins after all others.
+        if at and _ROW.unpack_from(self._rows, (at - 1) * _ROW.size)[0] >= log.entry.name.begins_s:
+            stem = log.entry.name.stem
+            at = bisect_left(range(len(self)), stem, key=self._stem)
+            if at < len(self) and self._stem(at) == stem:
+                self._delete(at, at + 1)
         self._rows[at * _ROW.size : at * _ROW.size] = self._packed(log)
 
     def remove(self, stem: str) -> bool:

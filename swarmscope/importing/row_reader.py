@@ -32,6 +32,9 @@ _MILLISECONDS = frozenset(field.name for field in FIELDS if field.unit == "ms")
 _NO_VALUE = frozenset({"", "nan", "null", "none"})
 """Texts for a missing value in lower case, as pandas, R and databases write them."""
 
+_EXACT_DIGITS = 18
+"""A whole number of so many digits has less than 64 bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedMessage:
@@ -59,6 +62,12 @@ class RowReader:
         """The number of messages with a value, per field."""
         self._mapping = mapping
         self._zone = ZoneInfo(mapping.zone)
+        self._plan = [
+            (name, None if name.startswith(_EXTRA) else FIELD_TYPES[name], column.factor, mapping.values.get(name))
+            for name, column in sources.items()
+            if name != TIME
+        ]
+        """For each source: its name, the type of its field (None: a value of `extra`), its factor, and meanings of values."""
         self._sources = sources
         self._keeps_time = keeps_time
         self._next_seq: dict[str, int] = {}
@@ -91,16 +100,18 @@ class RowReader:
         """The values by field. Values of `extra` are in a separate object. Fields without a value are omitted."""
         values: dict[str, Any] = {}
         extra = {}
-        for name, text in texts.items():
-            if name == TIME or text is None or text.strip().casefold() in _NO_VALUE:
+        for name, kind, factor, meanings in self._plan:
+            text = texts[name]
+            # Most values are numbers, and no number stands for a missing value.
+            if text is None or (not text[:1].isdecimal() and text.strip().casefold() in _NO_VALUE):
                 continue
-            converted = self._mapping.values.get(name, {}).get(text, text)
-            if name.startswith(_EXTRA):
-                extra[name.removeprefix(_EXTRA)] = _extra_value(converted, self._sources[name].factor)
-            elif FIELD_TYPES[name] is str:
+            converted = meanings.get(text, text) if meanings else text
+            if kind is None:
+                extra[name.removeprefix(_EXTRA)] = _extra_value(converted, factor)
+            elif kind is str:
                 values[name] = converted
             else:
-                values[name] = _number(name, converted, self._sources[name].factor)
+                values[name] = _number(name, converted, factor)
         return values | ({"extra": extra} if extra else {})
 
     def _session(self, values: Entries[str, Any], time_ms: int) -> str:
@@ -142,6 +153,8 @@ def _unit_advice(text: str, unit: str) -> str:
 
 def _number(name: str, text: str, factor: float) -> float | int:
     """The number in `text`, with the field's type."""
+    if factor == 1 and len(text) <= _EXACT_DIGITS and text.isdecimal():
+        return int(text)
     try:
         number = float(text) * factor
         if math.isfinite(number) and factor == 1 and text.strip().lstrip("+-").isdecimal():

@@ -93,9 +93,13 @@ class RowSource:
         if self._form == "csv":
             self._db.register("csv_rows", self._csv_rows([column.name for column in sources.values()], on_broken))
             return "SELECT *, row_number() OVER () AS place FROM csv_rows"
-        texts = ", ".join(f"{self._text(column.name)} AS c{place}" for place, column in enumerate(sources.values()))
         if self._form == "json":
-            return f"SELECT file, number, row_number() OVER () AS place, {texts} FROM ({self._json_rows(on_broken)})"
+            paths = ", ".join(_quoted(self._json_path(column.name)) for column in sources.values())
+            texts = ", ".join(f"{_cut(f'found[{at}]')} AS c{at - 1}" for at in range(1, len(sources) + 1))
+            # A list of paths, because each call would parse the row again.
+            found = f"SELECT file, number, json_extract_string(json, [{paths}]) AS found FROM ({self._json_rows(on_broken)})"
+            return f"SELECT file, number, row_number() OVER () AS place, {texts} FROM ({found})"
+        texts = ", ".join(f"{_cut(self._column(column.name))} AS c{place}" for place, column in enumerate(sources.values()))
         placed = f'SELECT "{_FILE}" AS file, row_number() OVER () AS place, {texts} FROM {_PARQUET}'
         return f"SELECT *, place - min(place) OVER (PARTITION BY file) + 1 AS number FROM ({placed})"
 
@@ -141,15 +145,16 @@ class RowSource:
         except duckdb.Error as error:
             raise self._failure or self._unreadable(error) from error
 
-    def _text(self, column: str) -> str:
-        """An SQL expression for the value of a column of Parquet or JSON as text."""
-        parts = [column] if column in self.columns else column.split(".")
-        if self._form == "json":
-            path = "".join('."' + part.replace('"', '\\"') + '"' for part in parts)
-            text = f"json_extract_string(json, {_quoted('$' + path)})"
-        else:
-            text = ".".join('"' + part.replace('"', '""') + '"' for part in parts) + "::VARCHAR"
-        return f"CASE WHEN length({text}) > {LONGEST_VALUE_CHARS} THEN left({text}, {LONGEST_VALUE_CHARS}) || '…' ELSE {text} END"
+    def _json_path(self, column: str) -> str:
+        return "$" + "".join('."' + part.replace('"', '\\"') + '"' for part in self._parts(column))
+
+    def _column(self, column: str) -> str:
+        """An SQL expression for the value of a column of Parquet as text."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in self._parts(column)) + "::VARCHAR"
+
+    def _parts(self, column: str) -> list[str]:
+        """A column, or the names of the objects that contain a value."""
+        return [column] if column in self.columns else column.split(".")
 
     def _unreadable(self, error: duckdb.Error) -> ValueError:
         why = str(error).splitlines()[0]
@@ -225,6 +230,11 @@ def _links(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     for link, path in links.items():
         link.symlink_to(path.absolute())
     return links
+
+
+def _cut(text: str) -> str:
+    """An SQL expression for the value of the expression `text`, cut if it is too long for any field."""
+    return f"CASE WHEN length({text}) > {LONGEST_VALUE_CHARS} THEN left({text}, {LONGEST_VALUE_CHARS}) || '…' ELSE {text} END"
 
 
 def _quoted(text: str) -> str:

@@ -58,7 +58,7 @@ def test_an_unreadable_header_gives_no_address_and_never_the_proxys(header, form
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
-@pytest.mark.parametrize("form", ["unknown", "Unknown", "_hidden", '"_SEVKISEK"', "_a.b-c"])
+@pytest.mark.parametrize("form", ["unknown", "Unknown", '"unknown:80"', "_hidden", '"_SEVKISEK"', '"_a.b-c:_d"'])
 def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
     value = f"for={form}" if header == "forwarded" else form
     assert sender(PROXY, header, value, TRUSTED) == SenderAddress("", "hidden")
