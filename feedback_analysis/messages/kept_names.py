@@ -5,7 +5,7 @@ of networks (truncated addresses) that send them: a sender can invent names and 
 replaces the weakest kept name when more than twice as many networks send it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from feedback_analysis.measures.selection import OTHER, UNKNOWN
@@ -83,9 +83,12 @@ class Names:
 
     def _admit(self, strongest_first: Iterable[str]) -> frozenset[str]:
         given_up = set()
+        weakest_first: Iterator[str] | None = None
         for name in strongest_first:
             if len(self._own) >= self._most:
-                weakest = min(self._own, key=lambda each: len(self._own[each].networks), default=None)
+                # Sorted once: names that are admitted here are not replaced here, because the following ones are weaker.
+                weakest_first = weakest_first or iter(sorted(self._own, key=lambda each: len(self._own[each].networks)))
+                weakest = next(weakest_first, None)
                 if weakest is None or len(self._waiting[name].networks) <= LEAD * len(self._own[weakest].networks):
                     break  # the following ones are weaker
                 self._waiting[weakest] = self._own.pop(weakest)

@@ -125,6 +125,26 @@ def test_a_name_is_replaced_only_by_one_from_more_networks():
     assert names.add([NameUse(name="a", networks=list("123456789"), last_ms=1)]).left_out == {"a"}
 
 
+def test_each_new_name_replaces_the_weakest_kept_name_if_it_has_more_than_twice_its_networks():
+    chance = random.Random(24)
+    for _ in range(300):
+        names, kept = Names(3), {}
+        for step in range(6):
+            uses = {f"{step}-{number}": chance.randrange(1, 12) for number in range(chance.randrange(5))}
+            decision = names.add(
+                NameUse(name=name, networks={f"{name}-{network}" for network in range(count)}, last_ms=step)
+                for name, count in uses.items()
+            )
+            replaced = set()
+            for name in sorted(uses, key=lambda name: (-uses[name], name)):
+                weakest = min(kept, key=kept.__getitem__) if len(kept) == 3 else None
+                if weakest is None or uses[name] > 2 * kept[weakest]:
+                    kept.pop(weakest, None)
+                    replaced |= {weakest} - {None}
+                    kept[name] = uses[name]
+            assert (decision.given_up, decision.left_out) == (replaced, uses.keys() - kept.keys())
+
+
 def test_the_memory_for_names_is_bounded():
     chosen = random.Random(24)
     names = Names(10)
