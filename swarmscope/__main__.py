@@ -12,6 +12,7 @@ from swarmscope.output.encoding import print_everywhere
 PACKAGES = (
     "swarmscope",
     "overlay",
+    "measurement",
     "netlab",
     "endhost_sdk",
     "coordinator",

@@ -180,10 +180,24 @@ def test_all_packages_were_read():
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}
 
 
-SHARED_NAMES = {"Settings": "what the flags of a command set; no module uses the settings of two commands"}
+SHARED_NAMES = {
+    "Settings": "what the flags of a command set; no module uses the settings of two commands",
+    # Active measurement is a room of its own: no module uses its names together with those of another room.
+    "Address": "of a host: an object of ipaddress, or its text",
+    "Delay": "of a packet, or of the display",
+    "Destination": "where a coordinator sends batches, or what an agent measures",
+    "Hop": "of a path through the overlay, or of a route",
+    "Opened": "a log that is read, or a session of a responder",
+    "Outcome": "of sending a batch, or of a measurement",
+    "Purpose": "of a proof, or of a session of a responder",
+    "Refused": "a message, or a session of a responder",
+    "Step": "of a handshake, or in a function that is fitted",
+    "Text": "in messages, with a limit",
+}
 
 SHARED_FILE_NAMES = {
     "openapi": "the OpenAPI document of a server, and in serving what these documents share",
+    "registry": "the measures, or the techniques of measurement, by their names",
     "server": "starts the server of the package",
     "settings": "the settings of the package",
 }
