@@ -186,11 +186,13 @@ class ServerFollower:
 
     def _note_name(self, name: str) -> None:
         """Note the name of the server that answered; UnusableAnswer if another address has it, or if it has changed."""
-        self._shared.names.claim(name, self._url)
-        was, self._name = self._name, name
-        if was is not None and was != name:
-            self._shared.names.release(was)
+        was, self._name = self._name, None
+        is_new = was is not None and was != name
+        if is_new:
             self._after, self._older = None, None
+        self._shared.names.claim(name, self._url, was=was)
+        self._name = name
+        if is_new:
             raise UnusableAnswer(f"the name of this server changed from {was} to {name}; its logs are compared again")
 
     def _mirror_failed(self, error: MirrorError) -> None:

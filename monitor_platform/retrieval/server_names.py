@@ -29,15 +29,17 @@ class ServerNames:
         if not self._unanswered:
             self._all_answered.set()
 
-    def claim(self, name: str, url: str) -> None:
-        """Note that the server at `url` has this name; UnusableAnswer if another address has it."""
+    def claim(self, name: str, url: str, *, was: str | None = None) -> None:
+        """Note that the server at `url`, whose name `was` another one, has this name; UnusableAnswer if another address has it.
+
+        `was` is free afterwards in any case. Otherwise two servers that exchange their names, or their addresses, would wait for
+        each other for ever.
+        """
+        if was is not None and was != name:
+            self._followed.pop(was, None)
         owner = self._followed.setdefault(name, url)
         if owner != url:
             raise UnusableAnswer(f"this server and {owner} both have the name {name}; give each its own --name")
-
-    def release(self, name: str) -> None:
-        """Note that no followed server has this name any more."""
-        self._followed.pop(name, None)
 
     async def adopted(self, names: Collection[str], url: str) -> set[str]:
         """The server names out of `names` for which `url` provides the logs. Waits until every address has answered once."""

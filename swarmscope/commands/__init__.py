@@ -24,6 +24,9 @@ _PATH_ERRORS = {
     errno.ELOOP: "it is a symbolic link to itself; use another path",
 }
 
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""The beginning of the error of Python's `tempfile`."""
+
 
 def examples(*commands: str) -> str:
     """`commands` as the "Examples:" of a help page. A line has at most 78 characters, to fit into 80 columns."""
@@ -87,6 +90,9 @@ def error_text(error: BaseException) -> str:
 
 
 def _os_error_text(error: OSError, *, with_path: bool = True) -> str:
+    if error.filename is None:  # not about a path that the user has given
+        advice = "; set TMPDIR to a folder that can be written" if _NO_TEMPORARY_FOLDER in str(error) else ""
+        return f"{error.strerror}{advice}"
     path = f"{error.filename}: " if error.filename and with_path else ""
     return f"{path}{_PATH_ERRORS.get(error.errno or 0, error.strerror)}"
 

@@ -1,5 +1,6 @@
 """A newcomer's first steps: the list of commands, and errors in one line."""
 
+import errno
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 from feedback_analysis.messages.budgets import DEFAULTS
 from feedback_analysis.quality.all_models import NAMES
 from monitor_platform.settings import Settings as MonitorSettings
+from swarmscope.commands import error_text
 from tests.harness.processes import SWARMSCOPE, run_here, run_swarmscope
 
 COMMANDS = (
@@ -343,3 +345,12 @@ def test_the_tests_pass_in_the_background_where_the_shell_ignores_sigint():
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert ended.returncode == 0, ended.stdout
+
+
+def test_an_error_without_a_path_blames_no_path_of_the_user():
+    no_temporary_folder = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/']")
+    assert error_text(no_temporary_folder) == (
+        "No usable temporary directory found in ['/tmp', '/']; set TMPDIR to a folder that can be written"
+    )
+    assert error_text(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
+    assert error_text(FileNotFoundError(errno.ENOENT, "No such file or directory", "a")).startswith("a: no such file or folder")
