@@ -164,36 +164,27 @@ def test_sipsak_reaches_the_server_that_we_reach(tmp_path: Path):
 
 def test_tshark_understands_our_sip_request(tmp_path: Path):
     tshark = tool("tshark")
-    with Lab(two_nodes()) as lab:
-        server = lab.socket("b")
+    with Lab(two_nodes()) as lab, lab.socket("b") as server:
         server.bind((lab.address("b"), 5060))
-        thread = threading.Thread(
-            target=lambda: [
-                server.sendto(each, peer) for data, peer in [server.recvfrom(9000)] for each in Phone(OPTIONS=(200,)).answer(data)
-            ]
-        )
-        with server, lab.capture("a", "a-b", tmp_path / "a.pcap", header_bytes=2000), lab.inside("a"):
+
+        def answer() -> None:
+            data, sender = server.recvfrom(9000)
+            for response in Phone(OPTIONS=(200,)).answer(data):
+                server.sendto(response, sender)
+
+        with lab.capture("a", "a-b", tmp_path / "a.pcap", header_bytes=2000), lab.inside("a"):
+            thread = threading.Thread(target=answer)
             thread.start()
             assert executed(operation(Technique.SIP_OPTIONS, lab.address("b"))).status == "ok"
             thread.join()
     fields = ("sip.Method", "sip.CSeq.method", "sip.Via.branch", "sip.Status-Code", "_ws.malformed")
-    command = [
-        tshark,
-        "-r",
-        str(tmp_path / "a.pcap"),
-        "-Y",
-        "sip",
-        "-T",
-        "fields",
-        *(part for name in fields for part in ("-e", name)),
-    ]
-    rows = [
-        line.split("\t")
-        for line in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
-    ]
+    command = [tshark, "-r", str(tmp_path / "a.pcap"), "-Y", "sip", "-T", "fields"]
+    command += [part for name in fields for part in ("-e", name)]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    rows = [line.split("\t") for line in printed.splitlines()]
     assert [row[0] for row in rows] == ["OPTIONS", ""]
     assert rows[1][3] == "200"
-    assert all(row[1] == "OPTIONS" and row[2].startswith("z9hG4bK") and not row[4:5][0] for row in rows)
+    assert all(row[1] == "OPTIONS" and row[2].startswith("z9hG4bK") and not row[4] for row in rows)
 
 
 @needs("tbf")
