@@ -6,15 +6,14 @@ choose how many leading bytes the digest of a guess shares with a digest in the 
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from coordinator.worker_counters import KeyCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
+from serving.keys_file import digest, keys_tables
 from serving.tokens import bearer_token, is_token
 
 BURST_S = 2.0
@@ -132,13 +131,13 @@ class IngestKeys:
             if not each.revoked:
                 key = self._by_name.setdefault(each.name, IngestKey(each.name))
                 key.apply(each, self._workers)
-                self._by_digest[_digest(each.secret)] = key
+                self._by_digest[digest(each.secret)] = key
 
     def find(self, authorization: bytes) -> IngestKey:
         """The key of a request; Problem (401) if it is not valid."""
         if self._open:
             return self.anyone
-        key = self._by_digest.get(_digest(bearer_token(authorization.decode("latin-1"))))
+        key = self._by_digest.get(digest(bearer_token(authorization.decode("latin-1"))))
         if key is None:
             raise Problem(401, "unauthorized", "send a valid ingest key: Authorization: Bearer KEY")
         return key
@@ -156,22 +155,8 @@ class IngestKeys:
         }
 
 
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()
-
-
 def _file_terms(file: Path) -> list[KeyTerms]:
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"--keys {file} does not exist; docs/coordinator.md shows how to write it") from None
-    except OSError as error:
-        raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--keys {file} is not TOML: {error}") from None
-    tables = content.get("keys")
-    if set(content) != {"keys"} or not isinstance(tables, dict) or not tables:
-        raise ValueError(f'--keys {file} must hold a table [keys.NAME] with secret = "…" for each key, and nothing else')
+    tables = keys_tables(file, page="docs/coordinator.md", needs='secret = "…"')
     return [_table_terms(name, table) for name, table in tables.items()]
 
 

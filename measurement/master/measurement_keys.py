@@ -5,14 +5,13 @@ bound to the agent's name: no other agent can take its place.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 
 from feedback_wire.problem import Problem
+from serving.keys_file import digest, keys_tables
 from serving.tokens import bearer_token, is_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -57,13 +56,13 @@ class MeasurementKeys:
     """Finds the holder of a key. Without any key (--insecure), every client is a manager and every agent is admitted."""
 
     def __init__(self, keys: Iterable[MeasurementKey]) -> None:
-        self._by_digest = {_digest(each.secret): each for each in keys}
+        self._by_digest = {digest(each.secret): each for each in keys}
 
     def visitor(self, authorization: str | None) -> KeyHolder:
         """Problem 401 without a valid key."""
         if not self._by_digest:
             return KeyHolder("anyone", KeyRole.MANAGER)
-        key = self._by_digest.get(_digest(bearer_token(authorization or "")))
+        key = self._by_digest.get(digest(bearer_token(authorization or "")))
         if key is None:
             raise Problem(401, "unauthorized", "send a valid key of the master's keys file: Authorization: Bearer KEY")
         return KeyHolder(key.name, key.role)
@@ -91,21 +90,11 @@ class MeasurementKeys:
 
 def read_measurement_keys(file: Path) -> tuple[MeasurementKey, ...]:
     """The keys of a TOML file; ValueError, whose text never contains a secret."""
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"--keys {file} does not exist; docs/measurement.md shows how to write it") from None
-    except OSError as error:
-        raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--keys {file} is not TOML: {error}") from None
-    tables = content.get("keys")
-    if set(content) != {"keys"} or not isinstance(tables, dict) or not tables:
-        raise ValueError(f"--keys {file} must hold a table [keys.NAME] with role and secret for each key, and nothing else")
+    tables = keys_tables(file, page="docs/measurement.md", needs="role and secret")
     keys = tuple(_key(name, table) for name, table in tables.items())
     owners: dict[bytes, str] = {}
     for key in keys:
-        if (other := owners.setdefault(_digest(key.secret), key.name)) is not key.name:
+        if (other := owners.setdefault(digest(key.secret), key.name)) is not key.name:
             raise ValueError(f"the keys {other} and {key.name} have the same secret; give each its own")
     return keys
 
@@ -118,7 +107,3 @@ def _key(name: str, table: object) -> MeasurementKey:
             return MeasurementKey(name=name, role=KeyRole(role), secret=secret)
         case _:
             raise ValueError(f'key {name}: give it a table [keys.{name}] with role = "requester" and secret = "…" only')
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()
