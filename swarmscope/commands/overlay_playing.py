@@ -24,9 +24,9 @@ from swarmscope.commands.overlay_running import (
     Joining,
     Presenting,
     announce,
-    exit_refused,
     next_update,
     print_counts,
+    refuse,
     run,
     settings,
     telemetry_of,
@@ -76,7 +76,7 @@ def play(
     def traced(trace: Trace) -> None:
         players[trace.stream].reception.path = trace.path
 
-    running = OverlayNode(settings(name, joining, presenting, plays=choices), arrived, traced, exit_refused)
+    running = OverlayNode(settings(name, joining, presenting, plays=choices), arrived, traced, refuse)
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _play(running, players), _report(running, players, telemetry))
     _print_players(running, players)

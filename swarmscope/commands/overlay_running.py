@@ -146,7 +146,7 @@ def source(
         print(json.dumps(trace.as_json()), flush=True)
 
     running = OverlayNode(
-        settings(name, joining, presenting, originates={stream: tuple(files)}), on_trace=traced, on_refused=exit_refused
+        settings(name, joining, presenting, originates={stream: tuple(files)}), on_trace=traced, on_refused=refuse
     )
     chosen = [
         _originate_while_wanted(running, StreamChoice(stream=stream, file=each).name, partial(_packets, path, rate_kbps))
@@ -172,9 +172,13 @@ def _offered(files: tuple[Path, ...], stream: str) -> dict[str, Path]:
     return found
 
 
-def exit_refused(_name: str, reason: str) -> None:
+class StreamRefusedError(ValueError):
     """The bootstrapper refuses what the command asks for: waiting would not help."""
-    exit_on_usage_error(ValueError(reason))
+
+
+def refuse(_name: str, reason: str) -> None:
+    """End the node."""
+    raise StreamRefusedError(reason)
 
 
 def read_secret(file: Path) -> bytes:
@@ -247,7 +251,7 @@ def _tls(joining: JoinFlags, presenting: OwnCertificate | None) -> Tls | None:
 
 
 def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
-    """Run a node and what belongs to it until a signal stops it."""
+    """Run a node and what belongs to it until a signal stops it. The command ends with an error if its request is refused."""
 
     async def all_of_it() -> None:
         if running.settings.tls is not None:
@@ -258,7 +262,21 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
             for each in more:
                 tasks.create_task(each)
 
-    run_until_signal(all_of_it())
+    reasons: list[BaseException] = []
+    try:
+        run_until_signal(all_of_it())
+    except* StreamRefusedError as group:
+        reasons.extend(_leaves(group))
+    if reasons:
+        exit_on_usage_error(ValueError(str(reasons[0])))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 async def announce(running: OverlayNode) -> None:

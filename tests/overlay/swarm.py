@@ -68,16 +68,24 @@ class Swarm:
         self.bootstrapper = self._start(bootstrapper_at, "bootstrapper", *files, "--listen", self._bootstrapper)
 
     def start(self, command: str, name: str, *arguments: str) -> Part:
-        key = self._folder / f"{name}.key"
-        key.write_text(node_key(SECRET, name).hex(), encoding="ascii")
-        joining = ["--key", str(key), "--bootstrapper", self._bootstrapper, "--host", self.lab.address(name)]
+        joining = [*self._joining(name), "--host", self.lab.address(name)]
         self.parts[name] = self._start(name, command, name, *joining, *arguments)
         return self.parts[name]
 
+    def _joining(self, name: str) -> list[str]:
+        key = self._folder / f"{name}.key"
+        key.write_text(node_key(SECRET, name).hex(), encoding="ascii")
+        return ["--key", str(key), "--bootstrapper", self._bootstrapper]
+
     def list_offers(self, name: str) -> dict[str, Any]:
         """What the bootstrapper lists for the only stream, asked with the key of a node."""
-        flags = ["--key", self._folder / f"{name}.key", "--bootstrapper", self._bootstrapper]
-        return json.loads(run_swarmscope("overlay", "list", name, *flags).stdout)
+        return json.loads(run_swarmscope("overlay", "list", name, *self._joining(name)).stdout)
+
+    def refused_play(self, name: str, *arguments: str) -> str:
+        """The error of a player that cannot get what it asks for."""
+        ended = run_swarmscope("overlay", "play", name, *self._joining(name), *arguments)
+        assert ended.returncode == 2
+        return ended.stderr
 
     def _start(self, at: str, *arguments: str) -> Part:
         command = [sys.executable, "-m", "swarmscope", "overlay", *arguments]

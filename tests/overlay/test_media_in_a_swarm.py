@@ -32,6 +32,7 @@ def film_behind_four_links(folder: Path, *, seconds: int) -> Iterator[tuple[Part
     clip = write_clip(folder / "clip.mp4", seconds=seconds)
     names = ("s", *RELAYS, "p")
     topology = {name: {"neighbors": [*names[place + 1 : place + 2]]} for place, name in enumerate(names)}
+    topology["x"] = {"neighbors": []}
     streams = {"film": {"source": "s", "rate_kbps": 1000, "players": ["p"]}}
     network, port = Loopback(), free_port()
     try:
@@ -44,6 +45,8 @@ def film_behind_four_links(folder: Path, *, seconds: int) -> Iterator[tuple[Part
         eventually(lambda: player.printed("played_ms") and player.printed("played_ms")[-1]["played_ms"] > 0)
         listed = swarm.list_offers("p")
         assert (listed["stream"], listed["source"], listed["files"]) == ("film", "s", ["clip.mp4"])
+        refused = swarm.refused_play("x", "--stream", "film", "--file", "clap.mp4")
+        assert refused == "swarmscope: stream 'film' has no file 'clap.mp4'; its source offers clip.mp4\n"
         yield player, port
     finally:
         network.end()
