@@ -107,6 +107,9 @@ def as_table(question: Question, groups: Sequence[GroupSummary]) -> Table:
     return Table(columns=(*columns, *measures), rows=rows, filters=[None] * len(rows))
 
 
+RATES = tuple(name for name in RANKED if MEASURES[name].unit == "kbit/s")
+
+
 class RankingPart:
     """The table."""
 
@@ -121,7 +124,8 @@ class RankingPart:
         pages = max(1, -(-len(groups) // ROWS_PER_PAGE))
         page = min(max(1, ranking.page), pages)
         shown = groups[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]
-        largest = {name: largest_of(number_of(each, name) for each in (*shown, summary)) for name in RANKED}
+        rate = largest_of(number_of(each, name) for each in (*shown, summary) for name in RATES)
+        largest = dict.fromkeys(RATES, rate)  # one unit for all rates of the table
         content = {
             "by": ranking.by,
             "dimensions": [[name, dimension_name(name)] for name in RANKED_BY],

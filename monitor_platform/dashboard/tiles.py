@@ -51,7 +51,7 @@ def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures |
         "note": format_count(peers, "peer"),
         "note_means": means,
         "trend": _trend(data, name),
-        "now": format_value(MEASURES[name], _now(data, name)),
+        "now": format_value(MEASURES[name], _now(data, name), largest=mean),
     }
 
 

@@ -49,7 +49,7 @@
     shown.textContent = change.arrow ? `${change.arrow}\u202f${change.text}` : change.text;
     heard.textContent = change.words;
     Object.assign(box.querySelector(".change"), { title: change.words }).dataset.kind = change.kind;
-    const latest = now ? `now ${now} · ` : "";
+    const latest = now ? `now ${now.split("\u202f")[0]} · ` : ""; // in the unit of the value above
     Object.assign(box.querySelector("small"), { textContent: latest + note, title: latest ? `In the last period: ${now}. ${note_means}` : note_means });
     box.toggleAttribute("data-gone", gone);
     Object.assign(box.querySelector(".about"), { href: `measures#${measure}`, ariaLabel: `What is ${title}?` });
