@@ -20,14 +20,19 @@ class ServerClock:
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=ROUNDS)
 
-    def note_date(self, date: str | None, now_ms: int) -> None:
-        """Note the `Date` of an answer that arrived at `now_ms`, by the platform's clock. Invalid dates are ignored."""
+    def note_date(self, date: str | None, now_ms: int, asked_ms: int | None = None) -> None:
+        """Note the `Date` of an answer to a request of `asked_ms` (None: `now_ms`), which arrived at `now_ms`, by the platform's
+        clock. Invalid dates are ignored.
+
+        A server may write the `Date` when a long poll begins or when it ends, so a time between both is no difference.
+        """
         try:
             server_ms = parsedate_to_datetime(date or "").timestamp() * 1000
         except (ValueError, TypeError, OverflowError):
             return
         # The fraction of the second is missing; half a second is its expected value.
-        self._samples.append(server_ms + 500 - now_ms)
+        at_ms = server_ms + 500
+        self._samples.append(max(0.0, at_ms - now_ms) or min(0.0, at_ms - (now_ms if asked_ms is None else asked_ms)))
 
     @property
     def ahead_ms(self) -> int:

@@ -11,6 +11,7 @@ import math
 import random
 import time
 from dataclasses import replace
+from functools import partial
 
 import aiohttp
 
@@ -98,9 +99,9 @@ class ServerFollower:
         if self._older is None:
             await self._find_ranges()
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
-        listing = await self._client.catalogue(
-            after=self._after, wait_s=wait_s, unless=None if self._older else self._tag, date=self._note_date
-        )
+        noted = partial(self._note_date, time.time_ns() // 1_000_000)
+        unless = None if self._older else self._tag
+        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=unless, date=noted)
         if listing is None:
             return
         until = time.monotonic() + self._shared.poll_s
@@ -162,10 +163,10 @@ class ServerFollower:
             if time.monotonic() > until or (rest is not None and rest.after != listing.last):
                 return
 
-    def _note_date(self, date: str | None) -> None:
+    def _note_date(self, asked_ms: int, date: str | None) -> None:
         clock = self._fetcher.clock
         was_ms = clock.ahead_ms
-        clock.note_date(date, time.time_ns() // 1_000_000)
+        clock.note_date(date, time.time_ns() // 1_000_000, asked_ms)
         if (was_ms == 0) != (clock.ahead_ms == 0):
             log.warning("%s: its clock is %+.0f s from this platform's", self._url, clock.ahead_ms / 1000)
 

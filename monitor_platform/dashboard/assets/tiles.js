@@ -16,7 +16,7 @@
   function show_against({ against }) {
     if (!$("against")) return;
     const at = against ? `${against.name}, ${swarmscope_times.range(against.from, against.to)}` : "";
-    $("against").textContent = at ? `▲ ▼ Change from ${at}` : "No change is shown: there are no records of the time before.";
+    $("against").textContent = at ? `▲ ▼ Change from ${at}` : "No change is shown: the time before has no records.";
   }
 
   function tile() {

@@ -41,6 +41,14 @@ def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
     assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
 
 
+@pytest.mark.parametrize(("at_s", "ahead_ms"), [(-20, 0), (-10, 0), (0, 0), (-80, -60_000), (60, 60_000)])
+def test_a_date_from_the_begin_of_a_long_poll_is_no_skew(at_s, ahead_ms):
+    """A server without new logs answers after 20 s. It may have written the Date when the request arrived."""
+    clock = ServerClock()
+    clock.note_date(dated(at_s), NOW, NOW - 20_000)
+    assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
+
+
 @pytest.mark.parametrize("date", [None, "", "soon", "Sat, 99 Nov 2026 00:00:00 GMT"])
 def test_an_invalid_date_gives_no_skew(date):
     clock = ServerClock()
