@@ -112,7 +112,7 @@ class SessionView:
         breaks = thinning.silences(shown_session.ribbon)
         self._ribbon.show(shown_session)
         title = title_of(measure, largest_of(own[1]))
-        self._chosen.show(f"{title}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
+        self._chosen.show(f"{title}; grey: neighbours", own[0], [(measure, own[1])], breaks, band)
         rates = [(MEASURES[name], shown_session.series[name]) for name in RATES]
         unit = shown_in(rates[0][0], largest_of(value for _, values in rates for value in values))[1]
         self._rates.show(f"{unit}: bitrate, download – –, upload ···", shown_session.at_ms, rates, breaks)
