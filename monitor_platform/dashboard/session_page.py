@@ -212,7 +212,7 @@ def _neighbours(details: SessionDetails, measure: Measure, *, live: bool) -> dic
         asked |= {"from": str(details.band.at_ms[0] - 30_000), "to": str(details.session.at_ms[-1] + 1)}
     who = ", ".join(place_name(value) for value in where.values()) or "everywhere"
     found = details.band.neighbours
-    number = f"up to {format_count(found, 'neighbour')} in a minute" if found else "No neighbour in these minutes"
+    number = f"p10 to p90 of up to {format_count(found, 'neighbour')} in a minute" if found else "No neighbour in these minutes"
     return {"text": f"{number}: {who}", "href": f"./?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 

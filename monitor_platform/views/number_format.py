@@ -31,10 +31,10 @@ def difference(value: float | None, other: float | None) -> float | None:
 
 
 def format_change(measure: Measure, by: float | None, *, largest: float | None = None) -> str:
-    """A difference with its sign: "+0.12", "−3 kbit/s", "±0". `largest`: see `format_value`."""
+    """A difference with its sign: "+0.12", "−3 kbit/s", "±0", "+0.92 points" of a percentage. `largest`: see `format_value`."""
     if by is None or not math.isfinite(by):
         return NOTHING
-    text = format_value(measure, abs(by), largest=largest)
+    text = format_value(measure, abs(by), largest=largest).replace("%", "points")
     if not any(digit in text for digit in "123456789"):
         return f"±{text}"
     return f"{'+' if by > 0 else '−'}{text}"

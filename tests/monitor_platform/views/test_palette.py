@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.measures.registry import MEASURES
-from monitor_platform.views.number_format import format_count, format_value, title_of
+from monitor_platform.views.number_format import format_change, format_count, format_value, title_of
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, legend_of, round_ends, scale_for
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
@@ -60,6 +60,7 @@ def test_numbers_have_thousands_separators_and_units():
 
 
 def test_a_title_names_the_unit_unless_it_already_contains_it():
+    assert format_change(MEASURES["continuity"], -0.0092) == "−0.92\u202fpoints"
     assert title_of(MEASURES["upload_kbps"]) == "Upload rate (kbit/s)"
     assert title_of(MEASURES["upload_kbps"], 4000) == "Upload rate (Mbit/s)"
     assert title_of(MEASURES["concurrent_peers"]) == "Concurrent peers"
