@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.sessions import Band
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.annotations import (
     MOST_ANNOTATIONS,
@@ -15,6 +17,7 @@ from monitor_platform.dashboard.annotations import (
     marks_of,
     rows_of,
 )
+from monitor_platform.views.session_view import RATES, SessionView, ShownSession
 
 NOW_MS = 1_344_331_800_000
 
@@ -81,3 +84,14 @@ def test_a_timeline_marks_the_annotations_of_its_time():
     assert [(mark.text, mark.from_ms, mark.to_ms) for mark in marks] == given[1:4]
     assert [row["text"] for row in rows_of(annotations, Span(10, 20))] == ["range", "moment", "until"]
     assert len(marks_of(annotations * 50, Span(10, 20))) == MOST_SHOWN
+
+
+def test_the_page_of_a_session_marks_the_annotations_of_its_time():
+    span, view = Span(10, 20), SessionView()
+    values = dict.fromkeys((*RATES, "buffer_ms", "partners"), (1.0,))
+    found = ShownSession(span=span, at_ms=(15,), series=values, ribbon=(), stalls=())
+    marks = marks_of((Annotation(text="kick-off", from_ms=12, to_ms=12), Annotation(text="later", from_ms=25, to_ms=25)), span)
+    view.show(found, MEASURES["mos"], ((15,), (3.5,)), Band(at_ms=(), low=(), high=(), neighbours=0), marks)
+    strip = view.figure.children[-1]
+    assert strip.visible
+    assert strip.renderers[0].data_source.data["text"] == ["kick-off"]
