@@ -183,7 +183,8 @@ class DashboardState:
             return None
         status = self._feed.status()
         incomplete = (each for each in status.servers if each.failures or each.behind_bytes or each.last_success_ms is None)
-        complete_ms = min([moment.at_ms, *(each.last_success_ms or 0 for each in incomplete)])
+        ends_ms = (each.last_complete_ms if each.behind_bytes else each.last_success_ms for each in incomplete)
+        complete_ms = min([moment.at_ms, *(end or 0 for end in ends_ms)])
         return 0 if status.reading_back else complete_ms - LATE_MS - round(self._poll_s * 1000)
 
     def has_all(self, span: Span, moment: Moment) -> bool:

@@ -50,6 +50,8 @@ class ServerStatus:
     """Failed rounds since then."""
     behind_bytes: int
     """Bytes of logs that it offers and that are not fetched yet."""
+    last_complete_ms: int | None = None
+    """Time at which no byte of its live logs was left to fetch, most recently."""
     error: str | None
     """Text of the last round's error; None after a success."""
     ahead_ms: int = 0

@@ -57,6 +57,7 @@ class ServerFollower:
         self._failures = 0
         self._behind_bytes = 0
         self._last_success_ms: int | None = None
+        self._last_complete_ms: int | None = None
         self._error: str | None = None
         self.mirror_error: str | None = None
         """The mirror's error in the last round; None without one."""
@@ -70,6 +71,7 @@ class ServerFollower:
             last_success_ms=self._last_success_ms,
             failures=self._failures,
             behind_bytes=self._behind_bytes,
+            last_complete_ms=self._last_complete_ms,
             error=self._error,
             ahead_ms=self._fetcher.clock.ahead_ms,
             counts=self._counts + self._fetcher.counts,
@@ -107,6 +109,7 @@ class ServerFollower:
         until = time.monotonic() + self._shared.poll_s
         await self._fetch_live(listing, until)
         if not self._behind_bytes:
+            self._last_complete_ms = time.time_ns() // 1_000_000
             await self._fetch_older(until)
 
     async def _find_ranges(self) -> None:
@@ -119,7 +122,7 @@ class ServerFollower:
 
     async def _fetch_live(self, listing: Listing, until: float) -> None:
         """Fetch what is missing of the live logs, page by page."""
-        self._tag, self._behind_bytes = None, 0
+        self._tag, behind = None, 0
         refused: UnusableAnswer | None = None
         after = self._after
         while True:
@@ -128,7 +131,8 @@ class ServerFollower:
             try:
                 refused = await self._fetcher.fetch(page, until) or refused
             finally:
-                self._behind_bytes += missing_bytes(self._fetcher.missing(page))
+                behind += missing_bytes(self._fetcher.missing(page))
+                self._behind_bytes = max(self._behind_bytes, behind)  # the pages after this one are not known yet
                 if contiguous:
                     self._after = settled_after(page, listing.last, self._shared.held, after)
                 self._fetcher.release_copies(page, self._after)
@@ -137,6 +141,7 @@ class ServerFollower:
             if following is None:
                 break
             listing = following
+        self._behind_bytes = behind
         if refused is not None:
             raise refused
         self._tag = None if self._behind_bytes or page.more else listing.tag

@@ -1,22 +1,26 @@
 """The pill shows the true age of the picture."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from monitor_platform.dashboard.dashboard_state import LATE_MS, DashboardState
 from monitor_platform.dashboard.pill import live_pill, static_pill
+from monitor_platform.dashboard.shared_answers import Moment
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts, ServerStatus
 
 NOW = 1_000_000
 
 
-def server(name="fs1", *, failures=0, last_success_ms=NOW, error=None):
+def server(name="fs1", *, failures=0, last_success_ms=NOW, error=None, behind_bytes=0, last_complete_ms=NOW):
     return ServerStatus(
         url=f"http://{name}",
         name=name,
         last_success_ms=last_success_ms,
         failures=failures,
-        behind_bytes=0,
+        behind_bytes=behind_bytes,
+        last_complete_ms=last_complete_ms,
         error=error,
         counts=RetrievalCounts(),
     )
@@ -94,3 +98,18 @@ def test_a_server_is_late_after_one_missed_poll_and_silent_after_three(silent_s,
 
 def test_the_status_in_the_header_shows_static_mode():
     assert static_pill()["title"] == "Static"
+
+
+@pytest.mark.parametrize(
+    ("servers", "proved_s"),
+    [
+        ([server()], 0),
+        ([server(), server("fs2", failures=1, last_success_ms=NOW - 45_000)], 45),
+        ([server(), server("fs2", behind_bytes=9, last_complete_ms=NOW - 200_000)], 200),
+    ],
+)
+def test_a_gap_is_not_lost_while_a_log_of_its_time_may_be_left_to_fetch(servers, proved_s):
+    """A server that answers but whose logs are fetched too slowly extends the grace period, too."""
+    status = FeedStatus(servers=tuple(servers), reading_back=False, counts=RetrievalCounts())
+    state = SimpleNamespace(_feed=SimpleNamespace(status=lambda: status), _poll_s=2.0)
+    assert DashboardState._proved_ms(state, Moment(1, NOW, NOW)) == NOW - proved_s * 1000 - LATE_MS - 2_000
