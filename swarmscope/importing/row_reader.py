@@ -138,9 +138,10 @@ def _time(row: SourceRow, unit: str, zone: ZoneInfo) -> int:
         raise Refused("no_time", "the time has no value" if text is None else f"{text[:40]!r} is not a time")
     if not EARLIEST_MS <= row.time_ms < LATEST_MS:
         raise Refused("implausible_time", f"{str(text)[:40]!r} is before 1973 or after 2100{_unit_advice(str(text), unit)}")
+    written = str(text).strip()
     try:
-        check_offset(str(text))
-        check_local(str(text), row.time_ms, zone)
+        check_offset(written)
+        check_local(written, row.time_ms, zone)
     except ValueError as error:
         raise Refused("no_time", str(error)) from error
     return row.time_ms
