@@ -191,7 +191,7 @@ def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_ser
         urllib.request.urlopen(f"{monitor.url}/readyz", timeout=60)
     assert (refused.value.code, refused.value.headers["Content-Type"]) == (503, routes.PROBLEM)
     assert json.loads(refused.value.read())["reason"] == "reading_back"
-    eventually(lambda: is_ready(monitor))
+    eventually(lambda: is_ready(monitor), within_s=300)
     assert summary(monitor)["sessions"] == 500
 
 
