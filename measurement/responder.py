@@ -97,6 +97,7 @@ class Responder:
         self._log = log
         self._connections: list[str] = []
         """The address of each TCP connection."""
+        self._transports: set[asyncio.WriteTransport] = set()
         self._sessions: dict[bytes, ResponderSession] = {}
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._tcp = socket.create_server((host, port), family=family, backlog=16)
@@ -122,6 +123,8 @@ class Responder:
             async with await asyncio.start_server(self._serve_connection, sock=self._tcp, limit=MOST_LINE_BYTES) as server:
                 await stopped.wait()
                 server.close()
+                for transport in self._transports:  # since Python 3.12, the server waits for its connections
+                    transport.abort()
         finally:
             loop.remove_reader(self._udp)
             self.close()
@@ -131,12 +134,14 @@ class Responder:
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = plain_address(writer.get_extra_info("peername")[0])
         self._connections.append(address)
+        self._transports.add(writer.transport)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError, msgspec.DecodeError, ValueError):
                 async with asyncio.timeout(MOST_SESSION_S):
                     await self._converse(address, reader, writer)
         finally:
             self._connections.remove(address)
+            self._transports.discard(writer.transport)
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()

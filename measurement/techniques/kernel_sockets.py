@@ -79,17 +79,17 @@ def wait_readable(socks: list[socket.socket], timeout_s: float) -> None:
 
 
 def receive_all(sock: socket.socket, *, errors: bool = False) -> Iterator[Received]:
-    """Everything that has arrived: packets first, then errors."""
+    """Everything that has arrived: packets first, then errors. OSError if the socket fails, for example because it is closed."""
     for flags in (0, socket.MSG_ERRQUEUE) if errors else (0,):
         while True:
             try:
                 yield _received(sock, flags)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno not in PENDING:
+                    raise
                 # The kernel reports the last ICMP error once more with the next call; the queue has the details.
-                if flags:
-                    break
 
 
 def _received(sock: socket.socket, flags: int) -> Received:

@@ -1,5 +1,6 @@
 """PING against links whose delay and loss are known."""
 
+import socket
 import struct
 from pathlib import Path
 from statistics import median
@@ -8,6 +9,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from measurement.operation import Technique
+from measurement.techniques.kernel_sockets import receive_all, stamp_arrivals
 from netlab import CapturedFrame, Lab, read_capture
 from tests.measurement.techniques.labs import answer_every_probe, chain, executed, operation, values
 from tests.netlab.labs import needs, needs_namespaces, two_nodes
@@ -89,3 +91,10 @@ def test_a_destination_without_an_address_is_refused(address):
 def test_ipv6_is_measured_too():
     outcome = executed(operation(Technique.PING, "::1", count=2, interval_ms=10))
     assert outcome.status == "ok" or "route" in outcome.reason  # a machine without IPv6
+
+
+def test_a_closed_socket_is_an_error_and_no_endless_loop():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        stamp_arrivals(sock, errors=True)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        list(receive_all(sock, errors=True))
