@@ -15,6 +15,9 @@ LENGTH = struct.Struct("!I")
 LONGEST_BYTES = 64 * 1024
 """Of one message without its length. SPEERS for 500 neighbours has about 40 KiB."""
 
+MOST_FILES = 256
+"""Of one stream, that players can choose."""
+
 NodeName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 StreamName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
@@ -181,7 +184,7 @@ class FilesOffer(Struct, frozen=True, kw_only=True, tag="OFFER", omit_defaults=T
     """The files of a stream. From the source to the bootstrapper, and from there to a node that has sent LIST."""
 
     stream: StreamName
-    files: Annotated[list[StreamName], Meta(max_length=256)]
+    files: Annotated[list[StreamName], Meta(max_length=MOST_FILES)]
     source: NodeName | None = None
     """In the answer to LIST."""
     left: Count = 0

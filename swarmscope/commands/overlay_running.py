@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
+from overlay.messages import MOST_FILES
 from overlay.node import OverlayNode
 from overlay.node_settings import NodeSettings, StreamChoice, longest_file_name
 from overlay.null_stream import packets
@@ -159,6 +160,8 @@ def source(
 
 def _offered(files: tuple[Path, ...], stream: str) -> dict[str, Path]:
     """The files by the names under which players choose them. The command ends with an error if a name is no good."""
+    if len(files) > MOST_FILES:
+        exit_on_usage_error(ValueError(f"--file is given {len(files)} times; a source offers at most {MOST_FILES} files"))
     found: dict[str, Path] = {}
     for file in files:
         if file.name in found:
