@@ -28,7 +28,8 @@ class MasterLink:
 
     async def __aenter__(self) -> "MasterLink":
         headers = {"authorization": routes.bearer(self._settings.key)} if self._settings.key else {}
-        connector = aiohttp.TCPConnector(ssl=self._settings.tls().link, limit=8)
+        secure = self._settings.tls().link if self._url.startswith("https:") else True
+        connector = aiohttp.TCPConnector(ssl=secure, limit=8)
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, read_bufsize=_COMMAND_BYTES)
         return self
 

@@ -66,7 +66,8 @@ class Settings:
             raise ValueError(f"--spool-max is {self.spool_max}; it needs a whole number of at least 1")
         self.tags()
         self._check_secrecy()
-        self.tls()
+        if self.master.startswith("https:"):
+            self.tls()
 
     @property
     def agent_name(self) -> str:

@@ -57,7 +57,8 @@ class MasterClient:
 
     async def __aenter__(self) -> "MasterClient":
         headers = {"authorization": routes.bearer(self._at.key)} if self._at.key else {}
-        connector = aiohttp.TCPConnector(ssl=Tls(ca=self._at.tls_ca).link)
+        secure = Tls(ca=self._at.tls_ca).link if self._url.startswith("https:") else True
+        connector = aiohttp.TCPConnector(ssl=secure)
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, read_bufsize=_LINE_BYTES)
         return self
 

@@ -178,12 +178,16 @@ class Dispatcher:
         for member in self.membership.expired(now_s):
             self.agent_gone(member)
         self._check(self.rounds.expire())
-        self._check(self.queues.expire())
         for live in self._live():
             if live.next_start_s is not None and live.next_start_s <= now_s:
                 self._start_next_round(live)
             elif live.request.attached and not live.followers and now_s - live.unfollowed_s >= FIRST_FOLLOW_S:
                 self.cancel(live, RequestState.CLIENT_GONE, "the client does not follow its request")
+        self._advance()
+
+    def expire_queues(self) -> None:
+        """End what should have run from a queue long ago. Once a second is enough: queues can be long."""
+        self._check(self.queues.expire())
         self._advance()
 
     def tidy(self) -> None:

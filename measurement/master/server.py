@@ -165,6 +165,7 @@ class MasterServer(SignalledServer):
     def _second(self) -> None:
         """Close the streams of lost agents and slow connections; keep the list of requests up to date."""
         context, now_s = self._context, asyncio.get_running_loop().time()
+        context.dispatcher.expire_queues()
         for agent in context.streams.agents() - set(context.dispatcher.membership.members):
             context.streams.close(agent)
         for connection in list(self.server_state.connections):

@@ -245,6 +245,20 @@ def test_a_round_of_pm_ran_over_the_budget_is_skipped_and_the_next_one_is_planne
     assert_conserved(master, live)
 
 
+def test_an_operation_in_a_queue_expires_if_its_agent_delivers_nothing():
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", schedule=Scheduling.PM_RAN, time_limit_s=10.0)
+    master.advance(74, alive=["a1"])
+    master.dispatcher.expire_queues()
+    assert live.open == 1
+    master.advance(1, alive=["a1"])
+    master.dispatcher.expire_queues()
+    assert statuses(live) == {"expired": 1}
+    assert live.state == "done"
+    assert_conserved(master, live)
+
+
 def test_pm_ran_of_packet_trains_stays_under_the_masters_locks():
     master = VirtualMaster()
     master.join("a1", "a2")
