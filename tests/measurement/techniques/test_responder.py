@@ -2,20 +2,23 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
 
+from measurement.estimates.rtp_reception import RtpReception
 from measurement.operation import Technique
 from measurement.outcome import Outcome
 from measurement.responder import MOST_CONNECTIONS_OF_AN_ADDRESS, Responder, running_responder
 from measurement.responder_protocol import REFLECTED, RTP_HEADER, RTP_VERSION, TRAIN_MAGIC, TRAIN_PACKET, Opening, line, proof
 from measurement.techniques.registry import measure
-from netlab import Lab
+from netlab import Lab, read_capture
 from tests.harness.waiting import eventually
 from tests.measurement.techniques.labs import chain, executed, operation, shape_for_trains, values
 from tests.netlab.labs import needs, needs_namespaces, two_nodes
@@ -98,16 +101,32 @@ def test_the_loss_of_a_call_is_that_of_each_direction():
 
 @needs_namespaces
 @needs("packet_sockets")
-def test_the_delay_of_a_call_is_that_of_the_link_and_the_mos_is_marked_as_estimated():
-    with Lab(two_nodes(delay_ms=30)) as lab:
-        outcome = measured(lab, Technique.RTP, "a", "b", packets=25)
+def test_a_call_has_the_delay_of_the_link_and_the_jitter_of_the_wire(tmp_path: Path):
+    with Lab(two_nodes(delay_ms=30, jitter_ms=5)) as lab, lab.capture("b", "a-b", tmp_path / "b.pcap") as capture:
+        outcome = measured(lab, Technique.RTP, "a", "b", packets=40)
+        assert capture.overflowed == 0
     found = values(outcome)
     assert outcome.status == "ok"
-    assert found["rtt_min_ms"] >= 60
-    assert 4 < found["mos_forward"] <= 4.5
-    assert {value.method[:9] for value in outcome.values if value.name.startswith("mos_")} == {"estimated"}
+    assert found["rtt_min_ms"] >= 50
     assert found["loss_forward_ratio"] == found["loss_backward_ratio"] == 0
-    assert found["jitter_forward_ms"] >= 0
+    assert 2 < found["mos_forward"] <= 4.5
+    assert {value.method[:9] for value in outcome.values if value.name.startswith("mos_")} == {"estimated"}
+    # The reported jitter is in ms, and 8 units of the RTP clock are 1 ms.
+    assert abs(found["jitter_forward_ms"] * 8 - jitter_in_capture(tmp_path / "b.pcap")) <= 1
+
+
+def jitter_in_capture(path: Path) -> int:
+    """The jitter of the RTP packets that arrive at `b`, in RTP units, from the time stamps of their frames."""
+    reception = None
+    for frame in read_capture(path):
+        header = frame.header[14 + 20 + 8 :]
+        if len(header) < RTP_HEADER.size or header[0] != RTP_VERSION or struct.unpack("!I", header[28:32])[0]:
+            continue  # the reflected packets have a time there
+        _, _, number, timestamp, _ = RTP_HEADER.unpack_from(header)
+        reception = reception or RtpReception(number)
+        reception.receive(number, timestamp, frame.time_ns * 8000 // 10**9)
+    assert reception is not None
+    return reception.jitter
 
 
 def test_a_train_technique_without_the_token_of_the_destination_is_refused():
