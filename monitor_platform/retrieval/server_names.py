@@ -33,7 +33,7 @@ class ServerNames:
         """Note that the server at `url`, whose name `was` another one, has this name; UnusableAnswer if another address has it.
 
         `was` is free afterwards in any case. Otherwise two servers that exchange their names, or their addresses, would wait for
-        each other for ever.
+        each other without end.
         """
         if was is not None and was != name:
             self._followed.pop(was, None)
