@@ -91,4 +91,4 @@ def test_no_mount_survives_a_killed_test_run(tmp_path: Path) -> None:
     run.kill()
     run.wait(10)
     eventually(lambda: report["disk"] not in mounts(), "no process sees the mount")
-    assert not any(is_alive(pid) for pid in report["pids"])
+    eventually(lambda: not any(is_alive(pid) for pid in report["pids"]), "every process of the run has ended")
