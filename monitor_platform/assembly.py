@@ -51,6 +51,7 @@ from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
+from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
@@ -114,7 +115,7 @@ def assemble(
         sockets=sockets,
         tls=tls,
         patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate),
-        pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas)),
+        pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas, PAGES)),
         origins=allowed_hosts(settings, port),
         public_path=settings.public_path,
     )

@@ -141,7 +141,7 @@ class DashboardServer(BaseServer):
     def start(self) -> None:
         super().start()
         self._sweeping.start()
-        self._pages.spares.restock(PAGES)
+        self._pages.spares.begin()
 
     def stop(self, wait: bool = True) -> None:
         self._sweeping.stop()

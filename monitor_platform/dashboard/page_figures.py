@@ -4,7 +4,7 @@ Making figures is the slowest part of opening a page, so it is done in advance.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bokeh.models import LayoutDOM
 
@@ -76,24 +76,35 @@ class PageFigures:
 
 
 class SpareFigures:
-    """Spare figures of each page. Bokeh 3.10 takes them in a worker thread; they are made on the event loop."""
+    """Spare figures of each of `pages`. Bokeh 3.10 takes them in a worker thread; they are made on the event loop.
 
-    def __init__(self, atlas: Atlas) -> None:
+    A platform that nobody watches has spares of the first page only. The first visitor makes it stock all others.
+    """
+
+    def __init__(self, atlas: Atlas, pages: Sequence[DashboardPage]) -> None:
         self._atlas = atlas
+        self._pages = pages
+        self._planned: set[str] = set()
         self._loop = asyncio.get_running_loop()
         self.ready: dict[str, PageFigures] = {}
 
     def take(self, page: DashboardPage) -> PageFigures:
-        """The spare figures of `page`, or new ones. The next spare is made later."""
+        """The spare figures of `page`, or new ones. The missing spares of all pages are made later."""
         taken = self.ready.pop(page.name, None) or PageFigures(page, self._atlas)
-        self._loop.call_soon_threadsafe(self.restock, [page])
+        self._loop.call_soon_threadsafe(self._restock, self._pages)
         return taken
 
-    def restock(self, pages: Iterable[DashboardPage]) -> None:
+    def begin(self) -> None:
+        """Make spares of the first page soon."""
+        self._restock(self._pages[:1])
+
+    def _restock(self, pages: Iterable[DashboardPage]) -> None:
         """Make the missing spares of `pages` later, with pauses for other work between them."""
-        for at, page in enumerate(pages):
+        missing = [page for page in pages if page.name not in self._planned and page.name not in self.ready]
+        for at, page in enumerate(missing):
+            self._planned.add(page.name)
             self._loop.call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
 
     def _make(self, page: DashboardPage) -> None:
-        if page.name not in self.ready:
-            self.ready[page.name] = PageFigures(page, self._atlas)
+        self._planned.remove(page.name)
+        self.ready[page.name] = PageFigures(page, self._atlas)

@@ -58,21 +58,31 @@ def monitor(recorded, tmp_path_factory) -> Iterator[str]:
     assert "Traceback" not in server.log_text()
 
 
-@pytest.fixture
-def watched(browser):
-    """A page in the browser; after the test, it must not have run any of the texts."""
+@pytest.fixture(scope="module")
+def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.add_init_script(WATCH)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda sent: wrong.append(sent.text) if sent.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("framenavigated", lambda frame: wrong.append(f"frame {frame.url}") if frame != page.main_frame else None)
-    yield page
-    assert not page.evaluate(f"window.{CANARY}Ran")
-    assert wrong == []
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def watched(tab):
+    """A tab of the browser; after the test, its page must not have run any of the texts."""
+    wrong: list[str] = []
+    listeners = {
+        "console": lambda sent: wrong.append(sent.text) if sent.type in {"error", "warning"} else None,
+        "pageerror": lambda error: wrong.append(str(error)),
+        "dialog": lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()),
+        "framenavigated": lambda frame: wrong.append(f"frame {frame.url}") if frame != tab.main_frame else None,
+    }
+    for event, listener in listeners.items():
+        tab.on(event, listener)
+    yield tab
+    assert not tab.evaluate(f"window.{CANARY}Ran")
+    assert wrong == []
+    for event, listener in listeners.items():
+        tab.remove_listener(event, listener)
 
 
 def show(page, address: str) -> None:
