@@ -117,7 +117,7 @@ class Tabs:
         return tab
 
     def give_back(self, tab: Any, url: str) -> None:
-        """Forget all that the server at `url` stored in the tab. The next test gets it, unless that fails."""
+        """Forget all that a test did in the tab with pages of `url`. The next test gets the tab, unless that fails."""
         from playwright.sync_api import Error
 
         try:
@@ -126,6 +126,9 @@ class Tabs:
             tab.context.clear_cookies()
             tab.emulate_media(color_scheme="light")
             tab.mouse.move(-1, -1)
+            tools = tab.context.new_cdp_session(tab)
+            tools.send("Page.resetNavigationHistory")
+            tools.detach()
         except Error:  # the server has ended
             tab.context.close()
         else:

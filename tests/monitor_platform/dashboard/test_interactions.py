@@ -228,7 +228,6 @@ def test_other_viewers_can_be_compared_and_are_in_the_address(monitor, visit):
     assert page.page.locator("select[name=compare]").input_value() == ""
 
 
-@pytest.mark.soak
 def test_any_other_time_can_be_compared_and_is_in_the_address(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.select_option("select[name=compare]", "other")

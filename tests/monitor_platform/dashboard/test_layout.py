@@ -17,7 +17,7 @@ PAGES = (
     *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0"),
     *("/ranking", "/history", "/alerts", "/health", "/measures", "/swarm"),
 )
-WIDTHS = (360, 390, 820, 1280, 1920)
+WIDTHS = (390, 360, 820, 1280, 1920)
 NARROW = 1100
 """Up to this width the page is for fingers; above it only a device with a touch screen gets large targets."""
 
@@ -74,27 +74,42 @@ def axe():
     return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
+def assert_fits(page, width):
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width, width
+    assert page.page.evaluate(TOO_SMALL, LARGE_TARGET if width <= NARROW else SMALL_TARGET) == [], width
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_every_window_in_light_and_dark_and_axe_finds_no_fault(monitor, visit, axe, path):
     # Pages alternate, so that each width has light and dark pages, and axe sees both in narrow and in wide windows.
     place = PAGES.index(path)
     widths = WIDTHS if place % 2 else WIDTHS[::-1]
     schemes = ("light", "dark") if place % 4 < 2 else ("dark", "light")
-    page = visit(monitor, path, width=widths[0])
+    page = visit(monitor, path, width=390)
     assert page.page.evaluate(SHIFTS) <= MOST_SHIFT
     page.page.evaluate("document.getElementById('lasting').hidden = false")  # as with open alerts
     grounds = set()
     for at, width in enumerate(widths):
-        scheme = schemes[at > 1]
-        page.page.emulate_media(color_scheme=scheme)
+        page.page.emulate_media(color_scheme=schemes[at > 1])
         page.page.set_viewport_size({"width": width, "height": 800})
-        assert page.page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
-        assert page.page.evaluate(TOO_SMALL, LARGE_TARGET if width <= NARROW else SMALL_TARGET) == [], width
+        assert_fits(page, width)
         grounds.add(page.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
     assert len(grounds) == 2
     page.page.add_script_tag(content=axe)
     found = page.page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
     assert [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found] == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_that_opens_in_a_window_fits_it_like_one_whose_window_changes(monitor, visit, path, scheme):
+    page = visit(monitor, path)
+    page.page.emulate_media(color_scheme=scheme)
+    for width in WIDTHS:
+        page.page.set_viewport_size({"width": width, "height": 800})
+        page.open(monitor + path)
+        assert_fits(page, width)
 
 
 def test_a_page_reserves_the_places_of_all_tiles_and_hardly_moves_when_its_data_arrives(monitor, visit):

@@ -65,7 +65,6 @@ def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, f
 
 
 @pytest.mark.browser
-@pytest.mark.soak
 def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, visit, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, "--period", "6")
@@ -95,7 +94,6 @@ AUDIENCE_IS = "text => document.querySelector('.tile[data-measure=concurrent_pee
 
 
 @pytest.mark.browser
-@pytest.mark.soak
 def test_a_paused_page_and_one_that_a_drag_has_zoomed_hold_still_until_they_are_live_again(monitor, feedback_server, visit):
     send(feedback_server.url, 1, range(30))
     eventually(lambda: summary(monitor)["peers"] == 30)
@@ -181,7 +179,7 @@ def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_ser
     folder.mkdir(parents=True)
     chance, now_ms = random.Random(3), time.time_ns() // 1_000_000
     # Some seconds of reading: one log after the other, each with a name of its own.
-    for minute in range(60, 0, -1):
+    for minute in range(30, 0, -1):
         begins = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000 - 60 * minute))
         sent = [invented.record(peer, minute, now_ms - 60_000 * minute, chance=chance) for peer in range(500)]
         invented.write_log(folder, sent, begins=begins)

@@ -54,14 +54,16 @@ def test_the_last_minutes_and_any_other_range_can_be_chosen(monitor, visit):
     page.becomes(TEXT_IS, "Last 5 min")
 
 
-@pytest.mark.soak
-def test_a_zone_holds_on_every_page_and_moves_the_days_of_the_history(monitor, visit):
+@pytest.mark.parametrize(
+    "names", [["Sessions", "History"], pytest.param(["Sessions", "Ranking", "Alerts", "History"], marks=pytest.mark.soak)]
+)
+def test_a_zone_holds_on_every_page_and_moves_the_days_of_the_history(monitor, visit, names):
     page = visit(monitor)
     page.page.locator("#time-open").click()
     page.page.select_option("#zone", "Pacific/Kiritimati")
     page.becomes("() => document.getElementById('time-text').innerText.startsWith('Aug 7, 23:30:00 – ')")
     assert parameter(page, "zone") == "Pacific/Kiritimati"
-    for name in ("Sessions", "Alerts", "History"):
+    for name in names:
         page.page.locator("nav a", has_text=name).click()
         page.becomes("name => document.title.startsWith(name) && document.body.dataset.state !== 'loading'", name)
         assert parameter(page, "zone") == "Pacific/Kiritimati"
