@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.harness import forks
-from tests.harness.browser import browser, chromium, tabs, visit
+from tests.harness.browser import browser, tabs, visit
 from tests.harness.disks import disk, make_disk
 from tests.harness.processes import Server, servers
 from tests.harness.reaper import start_reaper
 from tests.harness.slow_files import rank
 from tests.harness.tested_counts import tested_counts
 
-__all__ = ["browser", "chromium", "disk", "make_disk", "tabs", "visit"]
+__all__ = ["browser", "disk", "make_disk", "tabs", "visit"]
 
 settings.register_profile(
     "quick", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

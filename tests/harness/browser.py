@@ -1,6 +1,5 @@
 """A real browser that shows pages of the dashboard, and reports whatever goes wrong in them."""
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,22 +76,14 @@ class PageVisit:
         )
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The one browser of all modules that run in this process, because its start costs as much as several pages."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser that reaches nothing but this machine."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=list(_CHROMIUM_FLAGS))
         yield chromium
         chromium.close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Any) -> Iterator[Any]:
-    """A real browser that reaches nothing but this machine."""
-    yield chromium
-    # Playwright marks its event loop as running after each call. Tests of the next module may run their own.
-    asyncio._set_running_loop(None)
 
 
 class Tabs:
@@ -135,14 +126,14 @@ class Tabs:
             self._unused.append(tab)
 
 
-@pytest.fixture(scope="session")
-def tabs(chromium: Any) -> Tabs:
-    """The tabs that all tests share."""
-    return Tabs(chromium)
+@pytest.fixture(scope="module")
+def tabs(browser: Any) -> Tabs:
+    """The tabs that the tests of a module share."""
+    return Tabs(browser)
 
 
 @pytest.fixture
-def visit(browser: Any, tabs: Tabs) -> Iterator[Callable[..., PageVisit]]:
+def visit(tabs: Tabs) -> Iterator[Callable[..., PageVisit]]:
     """Open a page of the dashboard; at the end of the test, fail if anything went wrong in it."""
     visits: list[PageVisit] = []
 

@@ -93,6 +93,7 @@ PILL_IS = "text => document.getElementById('pill-kind').innerText.toLowerCase() 
 AUDIENCE_IS = "text => document.querySelector('.tile[data-measure=concurrent_peers] small')?.innerText === text"
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_a_paused_page_and_one_that_a_drag_has_zoomed_hold_still_until_they_are_live_again(monitor, feedback_server, visit):
     send(feedback_server.url, 1, range(30))
