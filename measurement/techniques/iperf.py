@@ -32,13 +32,17 @@ LAST_ANSWERS_S = 1.0
 PATIENCE_S = 8.0
 """How much longer than planned iperf3 may take."""
 CONNECT_TIMEOUT_MS = 3000
+CHECK_EVERY_S = 0.25
 MINUTE_MS = 60_000.0
 
 
 def throughput(task: Task, parameters: ThroughputParameters) -> Findings:
     """Let iperf3 send for the planned time."""
-    with TrainSession(task, "consent", token=parameters.token, port=parameters.responder_port), _iperf(task, parameters) as process:
-        return Findings(values=_rates(_result(task, parameters, process), parameters))
+    with (
+        TrainSession(task, "consent", token=parameters.token, port=parameters.responder_port) as session,
+        _iperf(task, parameters) as process,
+    ):
+        return Findings(values=_rates(_result(session, parameters, process), parameters))
 
 
 def responsiveness(task: Task, parameters: ResponsivenessParameters) -> Findings:
@@ -54,7 +58,7 @@ def responsiveness(task: Task, parameters: ResponsivenessParameters) -> Findings
         with _iperf(task, parameters) as process:
             echoes.round_trips_ms(min(WARM_UP_S, parameters.seconds / 2))
             loaded = echoes.round_trips_ms(max(parameters.seconds - WARM_UP_S, parameters.seconds / 2))
-            rates = _rates(_result(task, parameters, process), parameters)
+            rates = _rates(_result(session, parameters, process), parameters)
     values = [*_per_minute("idle", idle), *_per_minute("loaded", loaded), *rates]
     if not any(delay is not None for delay in (*idle, *loaded)):
         raise NotMeasured(Status.TIMEOUT_TARGET, "the responder reflected no packet", values)
@@ -135,12 +139,21 @@ def _iperf(task: Task, parameters: ThroughputParameters) -> Iterator[subprocess.
         process.communicate()
 
 
-def _result(task: Task, parameters: ThroughputParameters, process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What iperf3 printed. NotMeasured if it failed or takes too long."""
-    try:
-        printed, _ = process.communicate(timeout=min(parameters.seconds + PATIENCE_S, task.left_s()))
-    except subprocess.TimeoutExpired:
-        raise NotMeasured(Status.TIMEOUT_TARGET, "iperf3 did not end in time") from None
+def _printed(session: TrainSession, parameters: ThroughputParameters, process: subprocess.Popen[str]) -> str:
+    """What iperf3 printed. NotMeasured if it takes too long, or if the destination ends its consent meanwhile."""
+    end = time.monotonic() + parameters.seconds + PATIENCE_S
+    while time.monotonic() < end and not session.task.expired():
+        session.check_open()
+        try:
+            return process.communicate(timeout=CHECK_EVERY_S)[0]
+        except subprocess.TimeoutExpired:
+            continue
+    raise NotMeasured(Status.TIMEOUT_TARGET, "iperf3 did not end in time")
+
+
+def _result(session: TrainSession, parameters: ThroughputParameters, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What iperf3 measured. NotMeasured if it failed."""
+    printed = _printed(session, parameters, process)
     try:
         result: dict[str, Any] = json.loads(printed)
     except ValueError:

@@ -33,6 +33,7 @@ class TrainSession:
     """A connection to the responder. NotMeasured if there is none, or if it does not accept the token."""
 
     def __init__(self, task: Task, purpose: Purpose, *, token: str, port: int | None = None) -> None:
+        self.task = task
         self.port = task.port(USUAL_PORT) if port is None else port
         technique = task.operation.technique
         if not token:

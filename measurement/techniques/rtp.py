@@ -88,6 +88,7 @@ def rtp(task: Task, parameters: RtpParameters) -> Findings:
                 call.send()
                 due += PACKET_S
                 if len(call.sent_ns) % 50 == 0:
+                    session.check_open()
                     task.report(Findings(status=Status.PARTIAL, reason=f"{len(call.sent_ns)} packets are sent"))
             elif not unsent and len(set(call.numbers)) == parameters.packets:
                 break

@@ -137,7 +137,7 @@ one_train = st.lists(st.builds(HopGap, st.integers(1, 30), st.sampled_from("abcd
 
 @given(st.lists(one_train, max_size=8))
 def test_any_trains_give_a_verdict_or_none(paths):
-    judged = [verdict for path in paths if (verdict := judge_train(path)) is not None]
+    judged = [judged_train for path in paths if (judged_train := judge_train(path)) is not None]
     verdict = judge_path(judged, load_bytes=LOAD_BYTES)
     if verdict is not None:
         assert len(verdict.hops) >= 4

@@ -257,3 +257,17 @@ def test_a_responder_that_ends_ends_its_sessions_at_once():
     # The responder has ended here, although the session is open.
     assert connection.recv(1) == b""
     opened.__exit__(None, None, None)
+
+
+def test_a_call_ends_when_the_destination_ends_its_consent():
+    reported = threading.Event()
+    outcomes: list[Outcome] = []
+    with running_responder(token=TOKEN, host="127.0.0.1") as responder:
+        order = operation(Technique.RTP, "127.0.0.1", port=responder.port, token=TOKEN, packets=2000)
+        call = threading.Thread(target=lambda: outcomes.append(measure(order, lambda _found: reported.set())))
+        call.start()
+        assert reported.wait(60)
+    call.join(30)  # the call itself would take 40 seconds
+    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [
+        ("refused", "the responder of the destination ended the session")
+    ]
