@@ -78,7 +78,7 @@ class PageFigures:
 class SpareFigures:
     """Spare figures of each of `pages`. Bokeh 3.10 takes them in a worker thread; they are made on the event loop.
 
-    A platform that nobody watches has spares of the first page only. The first visitor makes it stock all others.
+    A platform without visitors has spares of the first page only. The first visitor makes it stock all others.
     """
 
     def __init__(self, atlas: Atlas, pages: Sequence[DashboardPage]) -> None:
