@@ -30,6 +30,9 @@ COMMANDS = (
     "logs",
     "import",
     "overlay",
+    "measure",
+    "measurement-master",
+    "measurement-agent",
     "simulate",
     "schema",
 )
@@ -50,6 +53,12 @@ SUBCOMMANDS = (
     "overlay node",
     "overlay play",
     "overlay source",
+    "measure list",
+    "measure show",
+    "measure follow",
+    "measure cancel",
+    "measure agents",
+    "measure stop-everything",
     "simulate olympics",
 )
 
