@@ -67,6 +67,7 @@ async def _masters(folder: Path) -> None:
         before = _cpu_s(master)
         await asyncio.sleep(IDLE_S)
         cores = (_cpu_s(master) - before) / IDLE_S
+        await _until_present(master.url, IDLE_AGENTS)  # all of them are still there
         print(f"{IDLE_AGENTS} idle agents, a keep-alive every {KEEPALIVE_S:g} s: {cores:.2f} cores of the master", flush=True)
         await _end(idle)
     agents = [asyncio.ensure_future(_agent(master.url, folder, number)) for number in range(RETURNING_AGENTS)]

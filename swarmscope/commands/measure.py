@@ -50,8 +50,15 @@ command = App(
 
 Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 
-for each in (list_, show, follow, cancel, agents_, stop_everything):
-    command.command(each, name=each.__name__.strip("_").replace("_", "-"))
+for each, example in (
+    (list_, "swarmscope measure list --master https://master.example:8070"),
+    (show, "swarmscope measure show 3a6cf7157f4c"),
+    (follow, "swarmscope measure follow 3a6cf7157f4c --json"),
+    (cancel, "swarmscope measure cancel 3a6cf7157f4c\nswarmscope measure cancel --all"),
+    (agents_, "swarmscope measure agents --json"),
+    (stop_everything, "swarmscope measure stop-everything\nswarmscope measure stop-everything --resume"),
+):
+    command.command(each, name=each.__name__.strip("_").replace("_", "-"), help_epilogue=examples(*example.splitlines()))
 
 
 @command.default
