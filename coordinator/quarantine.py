@@ -14,6 +14,7 @@ from pathlib import Path
 from coordinator.compressed_frames import FrameWriter
 from coordinator.worker_counters import WorkerCounters
 from feedback_wire.frames import PREAMBLE
+from feedback_wire.kinds import RecordKind
 from serving.durable_files import sync_folder
 
 WAITING_BYTES = 4 * 1024**2
@@ -36,6 +37,7 @@ class RefusedMessage:
     key: str
     prefix: bytes
     payload: bytes
+    kind: RecordKind = RecordKind.FEEDBACK
 
     def line(self) -> bytes:
         """The entry as a JSON line; bytes of the payload that are not UTF-8 become U+FFFD."""
@@ -46,7 +48,7 @@ class RefusedMessage:
             "key": self.key,
             "ip": json.loads(self.prefix[:-1] + b"}")["ip"],
             "payload": self.payload.decode(errors="replace"),
-        }
+        } | ({} if self.kind is RecordKind.FEEDBACK else {"kind": self.kind})
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace") + b"\n"
 
 

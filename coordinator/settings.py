@@ -89,7 +89,8 @@ class Settings:
     a time."""
 
     spool_max_bytes: int = 1024**3
-    """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool."""
+    """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool.
+    Measurements have a spool of their own, with an eighth of this size."""
 
     quarantine: Path | None = None
     """Folder for invalid messages. The default is the folder `quarantine` inside the --spool folder. Without a spool and without
@@ -99,8 +100,8 @@ class Settings:
     """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""
 
     in_flight_max_bytes: int = 64 * 1024**2
-    """Maximum size in bytes of the messages that a worker has received but not yet stored durably. Above it, the worker refuses
-    messages (see --overload)."""
+    """Maximum size in bytes of the messages of one kind that a worker has received but not yet stored durably. Above it, the worker
+    refuses messages (see --overload)."""
 
     connections_max: int = 20_000
     """Maximum number of open connections per worker. The system's limit of open files can make it lower. Above it, the worker
@@ -109,6 +110,10 @@ class Settings:
     overload: OverloadPolicy = "refuse"
     """What a worker does when --in-flight-max-bytes is nearly used. refuse: refuse the messages of an ingest key that has used its
     share. sample: from half of --in-flight-max-bytes on, also sample end hosts (each record contains its weight)."""
+
+    lenient: bool = False
+    """Also accept the messages of simple workers at /v1/measurements, such as {"latency": "12.5", "hostname": "a", "timestamp":
+    1714601608}, and correct them. The corrections are counted by name."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

@@ -28,6 +28,7 @@ from coordinator.worker_counters import WorkerCounters
 from coordinator.worker_folders import WorkerFolders
 from coordinator.worker_metrics import WorkerMetrics
 from coordinator.worker_server import WorkerServer
+from feedback_wire.kinds import RecordKind
 from serving.lifecycle import CannotStart, ignore_reload, on_reload
 from serving.tls import Tls
 
@@ -86,15 +87,21 @@ async def _working(
     """Start the worker's parts and stop them again; yields the state that the app and the protocol use."""
     counters = WorkerCounters()
     keys = IngestKeys(read_terms(settings.key, settings.keys), workers=slot.workers)
-    carriers = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
+    carriers = {
+        kind: {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link, kind) for url in settings.servers}
+        for kind in RecordKind
+    }
     quarantine = folders.quarantine
     page = slot.counters.pages[slot.number] if slot.counters is not None else None
     publish = _publisher(page, counters) if page is not None else lambda: None
-    outbox = Outbox(carriers, folders.spool, settings.policy, counters, lambda: tls.link, publish)
-    handler = FeedbackHandler(settings, keys, outbox, quarantine, counters, Answers(), connection_limits=limits)
+    outboxes = {
+        kind: Outbox(carriers[kind], folders.spools.get(kind), settings.policy, counters, lambda: tls.link, publish)
+        for kind in RecordKind
+    }
+    handler = FeedbackHandler(settings, keys, outboxes, quarantine, counters, Answers(), connection_limits=limits)
     metrics = WorkerMetrics(
         counters=counters,
-        outbox=outbox,
+        outboxes=outboxes.values(),
         keys=keys,
         sliced_work=handler.sliced_work,
         quarantine=quarantine,
@@ -103,10 +110,11 @@ async def _working(
         page=page,
     )
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(outbox.close)
+        for outbox in outboxes.values():
+            stack.push_async_callback(outbox.close)
         if quarantine is not None:
             stack.callback(quarantine.close)
-        for carrier in carriers.values():
+        for carrier in (each for links in carriers.values() for each in links.values()):
             stack.callback(carrier.close)
         stack.callback(handler.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(handle_exception)

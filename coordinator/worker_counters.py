@@ -72,6 +72,7 @@ class WorkerCounters(msgspec.Struct):
     requests: int = 0
     requests_refused: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
     senders_unknown: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    corrections: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
     received: int = 0
     stored: int = 0
     spooled: int = 0
@@ -99,6 +100,13 @@ class WorkerCounters(msgspec.Struct):
     servers: dict[str, ServerCounters] = msgspec.field(default_factory=lambda: defaultdict(ServerCounters))
     keys: dict[str, KeyCounters] = msgspec.field(default_factory=dict)
 
+    def begin_gauges(self) -> None:
+        """Reset the numbers to which each outbox adds its part."""
+        self.held_bytes = 0
+        self.spool_bytes = self.spool_messages = self.spool_blocked_messages = self.spool_damaged_bytes = 0
+        for server in self.servers.values():
+            server.up = 1
+
     def reset_gauges(self) -> None:
         for name in GAUGES:
             setattr(self, name, 0)
@@ -114,7 +122,7 @@ class WorkerCounters(msgspec.Struct):
             if isinstance(mine, int):
                 setattr(self, name, mine + theirs)
         self.latency.add(other.latency)
-        for name in ("requests_refused", "refused", "senders_unknown"):
+        for name in ("requests_refused", "refused", "senders_unknown", "corrections"):
             mine = getattr(self, name)
             for reason, count in getattr(other, name).items():
                 mine[reason] = mine.get(reason, 0) + count

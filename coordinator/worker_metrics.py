@@ -3,7 +3,7 @@
 `counters` defines the numbers, `shared_counters` the memory in which workers see each other's, `http/metrics` their text.
 """
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from coordinator.carriers.outbox import Outbox
@@ -19,7 +19,7 @@ class WorkerMetrics:
     """The sources of one worker's counters. A single worker shares them with no other: `shared` and `page` are None."""
 
     counters: WorkerCounters
-    outbox: Outbox
+    outboxes: Collection[Outbox]
     keys: IngestKeys
     sliced_work: SlicedWork
     quarantine: Quarantine | None
@@ -29,7 +29,9 @@ class WorkerMetrics:
 
     def publish(self) -> None:
         """Bring the gauges up to date and show them to the other workers; called ten times a second."""
-        self.outbox.count()
+        self.counters.begin_gauges()
+        for outbox in self.outboxes:
+            outbox.add_gauges()
         if self.quarantine is not None:
             self.quarantine.count(self.counters)
         self.counters.waiting = self.sliced_work.waiting

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from starlette.applications import Starlette
@@ -13,18 +16,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from feedback_server import download
-from feedback_server.batch_route import BatchRoute, not_durable
+from feedback_server.batch_route import not_durable
 from feedback_server.connection import no_memory
-from feedback_server.counters import Counters
+from feedback_server.counters import Counters, summed
 from feedback_server.metrics import GaugeValues, shared_text
 from feedback_server.openapi import openapi
-from feedback_server.sealer import Sealer
+from feedback_server.record_store import RecordStore
 from feedback_server.settings import Settings
-from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
-from feedback_server.writer import RETRY_S, StoreOutcome, Writer
+from feedback_server.writer import RETRY_S, StoreOutcome
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from serving.openapi import served
@@ -40,46 +43,40 @@ class HttpApi:
     """The routes of a feedback server, and the parts that they use."""
 
     settings: Settings
-    folder: DataFolder
-    offered: OfferedLogs
-    writer: Writer
-    batch_route: BatchRoute
-    sealer: Sealer
-    counters: Counters
+    stores: Mapping[RecordKind, RecordStore]
+    """A store for each kind whose folder can be used; always one for feedback."""
     readers: Executor
     """Threads that read the disk and encode catalogues."""
+    counters: Counters = field(default_factory=Counters)
+    """Of requests and connections; each store counts its batches and logs itself."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def append(self, request: Request) -> Response:
-        """POST /v1/records: answer when the batch is durable."""
-        batch, outcome = await self.batch_route.accept(request)
+    async def append(self, kind: RecordKind, request: Request) -> Response:
+        """POST /v1/records and /v1/records/KIND: answer when the batch is durable."""
+        batch, outcome = await self._store(kind).batch_route.accept(request)
         if outcome is StoreOutcome.DUPLICATE:
             return _json({"stored": 0, "duplicate": True})
         return _json({"stored": batch.records})
 
-    async def catalogue(self, request: Request) -> Response:
-        """GET /v1/logs: a page of the logs after a given one, at once or as soon as something changes."""
+    async def catalogue(self, kind: RecordKind, request: Request) -> Response:
+        """GET /v1/logs and /v1/logs/KIND: a page of the logs after a given one, at once or as soon as something changes."""
         self._require_reader(request)
+        offered = self._store(kind).offered
         limit = _limit(request.query_params.get("limit"))
         after = _log_name(request.query_params.get("after"))
         wait_s = _wait_s(request.query_params.get("wait"))
         stem = after.stem if after else ""
         known = request.headers.get("if-none-match")
         if known is not None and wait_s and not self.stopping.is_set():
-            await self.offered.wait_for_change(known, within_s=wait_s)
-        if download.is_named(self.offered.etag, known):
-            return Response(status_code=304, headers=_uncached(self.offered.etag))
-        return await asyncio.get_running_loop().run_in_executor(self.readers, self._page, stem, limit)
-
-    def _page(self, stem: str, limit: int) -> Response:
-        """A page has an ETag only if it is the last one: older clients, which know no pages, would wait for a change."""
-        page, etag = self.offered.after(stem, limit)
-        return _json(page.to_json(), headers=_uncached(None if page.more else etag))
+            await offered.wait_for_change(known, within_s=wait_s)
+        if download.is_named(offered.etag, known):
+            return Response(status_code=304, headers=_uncached(offered.etag))
+        return await asyncio.get_running_loop().run_in_executor(self.readers, _page, offered, stem, limit)
 
     async def latest(self, request: Request) -> Response:
         """GET /v1/logs/latest: the newest log's entry."""
         self._require_reader(request)
-        entry = self.offered.latest()
+        entry = self.stores[RecordKind.FEEDBACK].offered.latest()
         if entry is None:
             raise Problem(404, "no_such_log", "there is no log yet; the first record starts one")
         return _json(entry.to_json())
@@ -88,15 +85,16 @@ class HttpApi:
         """GET or HEAD /v1/logs/NAME."""
         self._require_reader(request)
         name = _log_name(request.path_params["name"])
-        entry = self.offered.find(name.stem) if name else None
-        if name is None or entry is None:
+        store = self.stores.get(name.kind) if name else None
+        entry = store.offered.find(name.stem) if name and store else None
+        if name is None or store is None or entry is None:
             raise _no_such_log()
         if entry.sealed and name.form is Form.JOURNAL:
             raise Problem(404, "sealed", f"this journal is sealed now; its log is {entry.name}")
         if entry.name != name:
             raise _no_such_log()
         try:
-            return download.answer(request, self.folder, entry, self.counters, self.readers)
+            return download.answer(request, store.folder, entry, self.counters, self.readers)
         except FileNotFoundError:
             raise _no_such_log() from None
         except OSError as error:
@@ -110,28 +108,40 @@ class HttpApi:
         """GET /readyz: whether records can be stored now."""
         if self.stopping.is_set():
             raise Problem(503, "stopping", "this server is stopping")
-        if not (self.writer.is_alive() and self.writer.ready):
-            raise not_durable(self.writer)
-        if not self.sealer.is_alive():
-            raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's error output, then restart it")
-        foreign = self.offered.foreign()
+        for store in self.stores.values():
+            if not store.stores_now:
+                raise not_durable(store.writer)
+            if not store.sealer.is_alive():
+                raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's error output, then restart it")
+        foreign = sum((Counter(store.offered.foreign()) for store in self.stores.values()), Counter[str]())
         note = f"{foreign_text(foreign)} have another server name than {self.settings.name}; they are offered\n" if foreign else ""
         return Response(f"ready\n{note}", media_type="text/plain")
 
     def gauges(self) -> GaugeValues:
         """The values of /metrics that are not counters."""
-        journals = self.offered.journals()
-        sealed_logs, sealed_log_bytes = self.offered.totals()
+        stores = self.stores.values()
+        journals = [entry for store in stores for entry in store.offered.journals()]
+        totals = [store.offered.totals() for store in stores]
         return GaugeValues(
-            ready=self.writer.is_alive() and self.writer.ready,
-            journal_age_s=self.writer.journal_age_s,
-            waiting_bytes=self.writer.waiting_bytes,
+            ready=all(store.stores_now for store in stores),
+            journal_age_s=max(store.writer.journal_age_s for store in stores),
+            waiting_bytes=sum(store.writer.waiting_bytes for store in stores),
             journals=len(journals),
             journal_records=sum(entry.records for entry in journals),
-            sealed_logs=sealed_logs,
-            sealed_log_bytes=sealed_log_bytes,
-            foreign_logs=sum(self.offered.foreign().values()),
+            sealed_logs=sum(logs for logs, _ in totals),
+            sealed_log_bytes=sum(size for _, size in totals),
+            foreign_logs=sum(sum(store.offered.foreign().values()) for store in stores),
         )
+
+    def total(self) -> Counters:
+        """The counters of the server and of all its stores together."""
+        return summed([self.counters, *(store.counters for store in self.stores.values())])
+
+    def _store(self, kind: RecordKind) -> RecordStore:
+        """The store of a kind; Problem 503 if its folder could not be used."""
+        if (store := self.stores.get(kind)) is None:
+            raise Problem(503, "not_durable", f"the folder of {kind} records could not be used at the start; see this server's log")
+        return store
 
     def _require_reader(self, request: Request) -> None:
         require_token(self.settings.read_token, authorization=request.headers.get("authorization"), flag="--read-token")
@@ -145,7 +155,7 @@ class HttpApi:
 
 def application(api: HttpApi) -> Starlette:
     """The ASGI application of one feedback server."""
-    metrics = shared_text(api.counters, api.gauges)
+    metrics = shared_text(api.total, api.gauges)
 
     async def show_metrics(request: Request) -> Response:
         api.require_scraper(request)
@@ -159,8 +169,8 @@ def application(api: HttpApi) -> Starlette:
 
     return Starlette(
         routes=[
-            Route(routes.RECORDS, api.append, methods=["POST"]),
-            Route(routes.LOGS, api.catalogue),
+            *(Route(routes.records_of(kind), partial(api.append, kind), methods=["POST"]) for kind in RecordKind),
+            *(Route(routes.logs_of(kind), partial(api.catalogue, kind)) for kind in RecordKind),
             Route(routes.LATEST_LOG, api.latest),
             Route(routes.LOGS + "/{name:path}", api.log),
             Route(routes.HEALTH, api.health),
@@ -170,6 +180,12 @@ def application(api: HttpApi) -> Starlette:
         ],
         exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: _sender_left},
     )
+
+
+def _page(offered: OfferedLogs, stem: str, limit: int) -> Response:
+    """A page has an ETag only if it is the last one: older clients, which know no pages, would wait for a change."""
+    page, etag = offered.after(stem, limit)
+    return _json(page.to_json(), headers=_uncached(None if page.more else etag))
 
 
 async def _openapi(_request: Request) -> Response:

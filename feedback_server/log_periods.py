@@ -4,18 +4,19 @@ Readers request all logs after the newest stem that they have completely, so the
 the clock is set back, log names keep the time of the newest log until the clock has caught up.
 """
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LAST_PART, Form, LogName
 
 
-def next_log(now_ms: int, newest: LogName | None, *, server: str, roll_s: int) -> LogName:
+def next_log(now_ms: int, newest: LogName | None, *, server: str, roll_s: int, kind: RecordKind = RecordKind.FEEDBACK) -> LogName:
     """The name of the next log. Its stem is greater than the stem of `newest`, the newest log so far."""
     begins_s = now_ms // 1000 // roll_s * roll_s
-    name = LogName(begins_s, server, 0, Form.JOURNAL)
+    name = LogName(begins_s, server, 0, Form.JOURNAL, kind)
     if newest is None or name.stem > newest.stem:
         return name
     if newest.server == server and newest.part < LAST_PART:
-        return LogName(newest.begins_s, server, newest.part + 1, Form.JOURNAL)
-    return LogName(newest.begins_s + roll_s, server, 0, Form.JOURNAL)
+        return LogName(newest.begins_s, server, newest.part + 1, Form.JOURNAL, kind)
+    return LogName(newest.begins_s + roll_s, server, 0, Form.JOURNAL, kind)
 
 
 def remaining_s(name: LogName, now_ms: int, *, open_for_s: float, roll_s: int) -> float:

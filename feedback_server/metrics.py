@@ -32,21 +32,22 @@ class GaugeValues:
 class FeedbackServerCollector(Collector):
     """All metrics of one feedback server."""
 
-    def __init__(self, counters: Counters, gauges: Callable[[], GaugeValues]) -> None:
-        self._counters = counters
+    def __init__(self, counters: Callable[[], Counters], gauges: Callable[[], GaugeValues]) -> None:
+        self._read_counters = counters
         self._read_gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        yield from _totals(self._counters)
-        yield by_reason(_PREFIX + "batches_refused", "refused batches, by reason", self._counters.batches_refused)
-        yield by_reason(_PREFIX + "retired_for", "removed sealed logs, by the setting that demands it", self._counters.retired_for)
-        yield by_reason(_PREFIX + "refused", "refused requests, including batches, by reason", self._counters.refused)
-        yield _histogram("fsync_seconds", "duration of fdatasync of a journal", self._counters.fsync)
-        yield _histogram("seal_seconds", "duration of sealing a journal", self._counters.seal)
-        yield from _gauges(self._counters, self._read_gauges())
+        counters = self._read_counters()
+        yield from _totals(counters)
+        yield by_reason(_PREFIX + "batches_refused", "refused batches, by reason", counters.batches_refused)
+        yield by_reason(_PREFIX + "retired_for", "removed sealed logs, by the setting that demands it", counters.retired_for)
+        yield by_reason(_PREFIX + "refused", "refused requests, including batches, by reason", counters.refused)
+        yield _histogram("fsync_seconds", "duration of fdatasync of a journal", counters.fsync)
+        yield _histogram("seal_seconds", "duration of sealing a journal", counters.seal)
+        yield from _gauges(counters, self._read_gauges())
 
 
-def shared_text(counters: Counters, gauges: Callable[[], GaugeValues]) -> SharedText:
+def shared_text(counters: Callable[[], Counters], gauges: Callable[[], GaugeValues]) -> SharedText:
     """The text of all metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FeedbackServerCollector(counters, gauges))

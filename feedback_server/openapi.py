@@ -2,6 +2,7 @@
 
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LOG_NAME
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
@@ -37,8 +38,8 @@ def openapi() -> Schema:
         "Swarmscope feedback server",
         "Stores records that coordinators send, and offers them for download.",
         {
-            routes.RECORDS: {"post": _append()},
-            routes.LOGS: {"get": _listing()},
+            **{routes.records_of(kind): {"post": _append(kind)} for kind in RecordKind},
+            **{routes.logs_of(kind): {"get": _listing(kind)} for kind in RecordKind},
             routes.LATEST_LOG: {"get": operation("the newest log", {200: content("its entry", _ENTRY)}, 401, 404, keyed=True)},
             routes.LOGS + "/{name}": {"get": _download()},
         }
@@ -47,10 +48,10 @@ def openapi() -> Schema:
     )
 
 
-def _append() -> Schema:
+def _append(kind: RecordKind) -> Schema:
     batch = parameter("header", routes.BATCH_HEADER, "the batch id; a repeated batch is stored once", _hex(32), required=True)
     return operation(
-        "store a batch of records",
+        f"store a batch of {kind} records",
         {200: content("durable", _STORED)},
         *(400, 401, 408, 413, 415, 503),
         parameters=(batch,),
@@ -59,9 +60,9 @@ def _append() -> Schema:
     )
 
 
-def _listing() -> Schema:
+def _listing(kind: RecordKind) -> Schema:
     return operation(
-        "the catalogue of logs",
+        f"the catalogue of logs with {kind} records",
         {200: content("the logs in the order of their names", _CATALOGUE), 304: _UNCHANGED},
         *(400, 401),
         parameters=(

@@ -19,6 +19,7 @@ from feedback_server.stores.sealed_files import read_sealed_log, record_count
 from feedback_server.stores.sealed_logs import SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from serving.few_lines import few_lines
 
@@ -66,21 +67,21 @@ def whole_frames(data: bytes) -> WholeFrames:
     return WholeFrames(torn, sum(frame.header.records for frame in frames), batches, damages)
 
 
-def recover(folder: DataFolder, counters: Counters) -> Recovered:
-    """Recover the folder, as far as its disk works; OSError only if its files cannot be listed, synced or removed."""
+def recover(folder: DataFolder, counters: Counters, kind: RecordKind = RecordKind.FEEDBACK) -> Recovered:
+    """Recover the folder of one kind, as far as its disk works; OSError only if its files cannot be listed, synced or removed."""
     folder.sync()
-    sealed, new = inventory(folder)
-    _remove_drafts(folder, new)
+    sealed, new = inventory(folder, kind)
+    _remove_drafts(folder, new, kind)
     # Sorted as text: that is the order of time, and a folder can have millions of names.
     new.sort()
-    missing_in_index, empty = _add_sealed_logs(folder, _log_names(new), sealed)
-    found_journals = _log_names(name for name in new if name.endswith(f".{Form.JOURNAL}"))
+    missing_in_index, empty = _add_sealed_logs(folder, _log_names(new, kind), sealed)
+    found_journals = _log_names((name for name in new if name.endswith(f".{Form.JOURNAL}")), kind)
     examined = {name: _examined(folder, name, counters) for name in found_journals if folder.is_file(str(name))}
     recent = _known_batches(folder, examined.values())
     journals = [_entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed)]
     counters.recovered_records = sum(entry.records for entry in journals)
     # Also the name of a folder or a link is used: a log with this name could not be sealed.
-    last_names = (*islice(_log_names(reversed(new)), 1), *(log.entry.name for log in sealed.last()))
+    last_names = (*islice(_log_names(reversed(new), kind), 1), *(log.entry.name for log in sealed.last()))
     newest_name = max(last_names, key=lambda name: name.stem, default=None)
     for name in (*(entry.name for entry in journals), *empty):
         sealed.remove(name.stem)
@@ -94,12 +95,12 @@ def recover(folder: DataFolder, counters: Counters) -> Recovered:
     )
 
 
-def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
+def inventory(folder: DataFolder, kind: RecordKind = RecordKind.FEEDBACK) -> tuple[SealedLogs, list[str]]:
     """The sealed logs of the saved index that still exist, and the names that the index does not contain.
 
     A folder that has not changed since the index was saved is not listed: listing 2.6 million names takes seconds.
     """
-    sealed, folder_ns = _saved_index(folder)
+    sealed, folder_ns = _saved_index(folder, kind)
     if len(sealed) and folder_ns == folder.changed_ns():
         return sealed, []
     found = folder.names()
@@ -111,7 +112,7 @@ def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
     if len(older) == len(sealed) and names_sum(older) == sealed.names_sum:
         return sealed, hidden + [name for name in names if name > newest]
     existing = set(names)
-    kept = SealedLogs(log for log in sealed if str(log.entry.name) in existing)
+    kept = SealedLogs((log for log in sealed if str(log.entry.name) in existing), kind=kind)
     return kept, hidden + sorted(existing - {str(log.entry.name) for log in kept})
 
 
@@ -139,32 +140,34 @@ def _sealed_log(folder: DataFolder, name: LogName) -> SealedLog | None:
         return SealedLog(entry=LogEntry(name=name, bytes=folder.size(str(name)), records=0), written_ns=0)
 
 
-def _saved_index(folder: DataFolder) -> tuple[SealedLogs, int]:
+def _saved_index(folder: DataFolder, kind: RecordKind) -> tuple[SealedLogs, int]:
     data = folder.read_state(SEALED_LOGS)
     try:
-        return SealedLogs.from_bytes(data) if data else (SealedLogs(), 0)
+        return SealedLogs.from_bytes(data, kind) if data else (SealedLogs(kind=kind), 0)
     except ValueError as error:
         log.warning("the sealed logs are counted again, because their index cannot be used: %s", error)
-        return SealedLogs(), 0
+        return SealedLogs(kind=kind), 0
 
 
 def _entry(name: LogName, whole: WholeFrames) -> LogEntry:
     return LogEntry(name=name, bytes=whole.length, records=whole.records)
 
 
-def _log_names(names: Iterable[str]) -> Iterator[LogName]:
+def _log_names(names: Iterable[str], kind: RecordKind) -> Iterator[LogName]:
     for text in names:
         try:
-            yield LogName.parse(text)
+            name = LogName.parse(text)
         except ValueError:
             continue  # a file of other software
+        if name.kind is kind:
+            yield name
 
 
-def _remove_drafts(folder: DataFolder, names: Iterable[str]) -> None:
+def _remove_drafts(folder: DataFolder, names: Iterable[str], kind: RecordKind) -> None:
     """Remove files that a crash left incomplete; their sources still exist."""
     for draft in names:
         name = completed_name(draft)
-        if name is not None and (name == RECENT_BATCHES or list(_log_names([name]))):
+        if name is not None and (name == RECENT_BATCHES or list(_log_names([name], kind))):
             _remove(folder, draft)
 
 

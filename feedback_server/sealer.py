@@ -159,7 +159,7 @@ class Sealer(threading.Thread):
         if first is None:
             return 0
         with self._folder.replacing(str(sealed)) as file:
-            log_file = log_writer(self._form, file)
+            log_file = log_writer(self._form, file, name.kind)
             for frame in chain([first], frames):
                 log_file.add(frame.text, frame.header.records)
             return log_file.finish()

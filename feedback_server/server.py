@@ -15,17 +15,11 @@ from typing import cast
 import uvicorn
 import uvloop
 
-from feedback_server.batch_route import BatchRoute
 from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, ClientConnection, sweep
-from feedback_server.counters import Counters
 from feedback_server.http_api import HttpApi, application
-from feedback_server.index_verification import IndexVerification
-from feedback_server.recovery import recover
-from feedback_server.sealer import Sealer
+from feedback_server.record_store import RecordStore, open_stores
 from feedback_server.settings import Settings
-from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
-from feedback_server.writer import Writer
+from feedback_wire.kinds import RecordKind
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
 from serving.listening import parse_listen, url_of
@@ -57,63 +51,26 @@ def run(settings: Settings) -> None:
         tls = settings.tls()
         most = _most_connections()
         listener = _listen(settings.listen)
-        folder = DataFolder(settings.data)
-        try:
-            uvloop.run(_serve(settings, folder, listener, tls, most))
-        finally:
-            folder.close()
+        stores = open_stores(settings)
     except OSError as error:
         raise CannotStart(f"--data or --listen cannot be used: {error}") from error
+    uvloop.run(_serve(settings, stores, listener, tls, most))
 
 
-async def _serve(settings: Settings, folder: DataFolder, listener: socket.socket, tls: ListenerTls, most: int) -> None:
-    counters = Counters()
-    found = recover(folder, counters)
-    offered = OfferedLogs(settings.name, found.offered_journals, sealed=found.sealed)
-    sealer = Sealer(settings, folder, offered=offered, counters=counters)
-    writer = Writer(
-        settings, folder, offered=offered, recent=found.recent, newest=found.newest_name, counters=counters, seal=sealer.seal_later
-    )
-    for journal in found.journals_to_seal:
-        sealer.seal_later(journal)
-    batch_route = BatchRoute(writer, counters, token=settings.token)
+async def _serve(
+    settings: Settings, stores: dict[RecordKind, RecordStore], listener: socket.socket, tls: ListenerTls, most: int
+) -> None:
     readers = started_pool(_READERS, "readers")
-    api = HttpApi(
-        settings=settings,
-        folder=folder,
-        offered=offered,
-        writer=writer,
-        batch_route=batch_route,
-        sealer=sealer,
-        counters=counters,
-        readers=readers,
-    )
-    sealer.index.count_changes(found.missing_in_index)
-    verification = IndexVerification(folder, offered)
-    _warn_of_foreign_logs(settings, offered)
-    sealer.start()
-    writer.start()
-    verification.start()
+    api = HttpApi(settings=settings, stores=stores, readers=readers)
+    for store in stores.values():
+        store.start()
     try:
         await _HttpServer(api, tls, most=most).serve(sockets=[listener])
     finally:
         # In this thread: there may be no memory for another one, and the loop has nothing else to do.
-        verification.stop()
-        writer.stop()
-        sealer.stop()
+        for store in stores.values():
+            store.stop()
         readers.shutdown()
-
-
-def _warn_of_foreign_logs(settings: Settings, offered: OfferedLogs) -> None:
-    """Warn if the server was renamed, or if the folder is a copy of another server's folder."""
-    if foreign := offered.foreign():
-        log.warning(
-            "%s in %s have another server name than %s: they are offered unchanged, and new logs have the name %s",
-            foreign_text(foreign),
-            settings.data,
-            settings.name,
-            settings.name,
-        )
 
 
 class _ClientAcceptor(TlsAcceptor[ClientConnection]):
@@ -180,7 +137,8 @@ class _HttpServer(SignalledServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._api.stopping.set()
-        self._api.offered.end_waits()
+        for store in self._api.stores.values():
+            store.offered.end_waits()
         await super().shutdown(sockets)
 
 

@@ -23,6 +23,7 @@ from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import WRITE_ERRORS, DataFolder, reason_of
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.catalogue import LogEntry
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LogName
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,10 @@ class Writer(threading.Thread):
         newest: LogName | None,
         counters: Counters,
         seal: Callable[[ClosedJournal], None],
+        kind: RecordKind = RecordKind.FEEDBACK,
         clock: Callable[[], int] = wall_ms,
     ) -> None:
-        super().__init__(name="writer", daemon=True)
+        super().__init__(name=f"writer-{kind}", daemon=True)
         self.write_error: str | None = folder.read_only_reason
         """The reason of a write error, until a write succeeds again."""
         self.waiting_bytes = 0
@@ -76,6 +78,7 @@ class Writer(threading.Thread):
         self._newest = newest
         self._counters = counters
         self._seal = seal
+        self._kind = kind
         self._clock = clock
         self._journal: Journal | None = None
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -186,7 +189,9 @@ class Writer(threading.Thread):
 
     def _open(self) -> Journal:
         now_ms = self._clock()
-        name = log_periods.next_log(now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds)
+        name = log_periods.next_log(
+            now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds, kind=self._kind
+        )
         if name.begins_s * 1000 > now_ms:
             log.warning(
                 "the clock is %.0f s behind the newest log: records get that log's time until the clock has caught "

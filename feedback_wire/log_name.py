@@ -1,10 +1,13 @@
 """Log names: the UTC second at which the log's period begins, the server, and the part. Text order is time order.
 
     20120807T093000Z-fs1-0000.jsonl.zst
+    20120807T093000Z-fs1-0000.measurement.jsonl.zst
+
+The name of a log of feedback has no kind; a log of another kind has it between stem and form.
 
 Seconds and part are always present and have a fixed width. Without them, text order would break as soon as a log is rolled twice a
-minute. The stem (everything before the first dot) names the content. The suffix names the form, which changes once, when the
-journal is sealed.
+minute. The stem (everything before the first dot) and the kind name the content. The suffix names the form, which changes once,
+when the journal is sealed.
 """
 
 import re
@@ -12,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+
+from feedback_wire.kinds import RecordKind
 
 
 class Form(StrEnum):
@@ -25,10 +30,15 @@ class Form(StrEnum):
 
 SERVER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 LAST_PART = 9999
+_OTHER_KINDS = "|".join(kind for kind in RecordKind if kind is not RecordKind.FEEDBACK)
 LOG_NAME = re.compile(
-    rf"(\d{{8}}T\d{{6}}Z)-({SERVER_NAME.pattern})-(\d{{4}})\.({'|'.join(re.escape(form) for form in Form)})", re.ASCII
+    rf"(\d{{8}}T\d{{6}}Z)-({SERVER_NAME.pattern})-(\d{{4}})(?:\.({_OTHER_KINDS}))?\.({'|'.join(re.escape(form) for form in Form)})",
+    re.ASCII,
 )
+_KIND = 4
+"""The number of the group of the kind; a pattern with named groups would be no JSON Schema."""
 _FORMS = {form.value: form for form in Form}
+_KINDS = {None: RecordKind.FEEDBACK} | {kind.value: kind for kind in RecordKind}
 _DAY_S = 24 * 60 * 60
 # A folder can have millions of names, which are parsed and written in the order of time. strptime and strftime cost ten times as
 # much as all else, so the few days around are remembered.
@@ -43,6 +53,7 @@ class LogName:
     server: str
     part: int
     form: Form
+    kind: RecordKind = RecordKind.FEEDBACK
 
     @classmethod
     def parse(cls, text: str) -> "LogName":
@@ -50,21 +61,28 @@ class LogName:
         match = LOG_NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a log name; one looks like 20120807T093000Z-fs1-0000.jsonl.zst")
-        begins, server, part, form = match.groups()
-        return cls(_unix_s(begins), server, int(part), _FORMS[form])
+        begins, server, part, kind, form = match.groups()
+        return cls(_unix_s(begins), server, int(part), _FORMS[form], _KINDS[kind])
 
     @property
     def stem(self) -> str:
-        """The name without its form: a journal and its sealed log have the same stem."""
+        """The name without its kind and form: a journal and its sealed log have the same stem."""
         day, second = divmod(self.begins_s, _DAY_S)
         minute, second = divmod(second, 60)
         return f"{_day_text(day)}T{minute // 60:02d}{minute % 60:02d}{second:02d}Z-{self.server}-{self.part:04d}"
 
     def sealed(self, form: Form) -> "LogName":
-        return LogName(self.begins_s, self.server, self.part, form)
+        return LogName(self.begins_s, self.server, self.part, form, self.kind)
 
     def __str__(self) -> str:
-        return f"{self.stem}.{self.form}"
+        kind = "" if self.kind is RecordKind.FEEDBACK else f".{self.kind}"
+        return f"{self.stem}{kind}.{self.form}"
+
+
+def kind_of(name: str) -> RecordKind:
+    """The kind of records in the file `name`; feedback if that is not a log name."""
+    match = LOG_NAME.fullmatch(name)
+    return _KINDS[match[_KIND]] if match else RecordKind.FEEDBACK
 
 
 def _unix_s(text: str) -> int:

@@ -88,12 +88,13 @@ def message_schema() -> dict[str, Any]:
         "title": "Swarmscope feedback message, version 1",
         "type": "object",
         "required": list(REQUIRED),
-        "properties": {**{field.name: _field_schema(field) for field in FIELDS}, "extra": _extra_schema()},
+        "properties": {**{field.name: field_schema(field) for field in FIELDS}, "extra": _extra_schema()},
         "additionalProperties": True,
     }
 
 
-def _field_schema(field: Field) -> dict[str, Any]:
+def field_schema(field: Field) -> dict[str, Any]:
+    """JSON Schema of the values of a field."""
     meaning = f"{field.meaning} ({field.unit})" if field.unit else field.meaning
     if field.choices:
         return {"description": meaning, "enum": list(field.choices)}

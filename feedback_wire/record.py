@@ -40,6 +40,12 @@ class Origin:
         return json.dumps({"ip": self.ip, "weight": self.weight, "via": self.via}, separators=(",", ":")).encode()[:-1] + b","
 
 
+def unsampled(prefix: bytes) -> bytes:
+    """`prefix` (see `Origin.prefix`) with the weight 1, for records that are never sampled."""
+    origin = json.loads(prefix[:-1] + b"}") | {"weight": 1}
+    return json.dumps(origin, separators=(",", ":")).encode()[:-1] + b","
+
+
 def stamp_received(lines: bytes, received_ms: int) -> bytes:
     """Put `received_ms` at the front of each of `lines` (whole JSON objects, one per line, each with its line feed)."""
     stamp = b'{"received_ms":%d,' % received_ms
@@ -47,9 +53,9 @@ def stamp_received(lines: bytes, received_ms: int) -> bytes:
     return b"".join([stamp + line[1:] + b"\n" for line in lines.split(b"\n")[:-1]])
 
 
-def record_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a log record: the message's schema and the four fields of the servers."""
-    schema = message_schema()
+def record_schema(message: dict[str, Any] | None = None) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a log record: the schema of its `message` (None: of feedback) and the four fields of the servers."""
+    schema = message or message_schema()
     kinds = {str: "string", int: "integer", float: "number"}
     own: dict[str, dict[str, Any]] = {
         field.name: {"description": field.meaning, "type": kinds[field.kind]}

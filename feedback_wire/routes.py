@@ -1,6 +1,9 @@
 """The paths, headers and content types that the processes use among each other."""
 
+from feedback_wire.kinds import RecordKind
+
 FEEDBACK = "/v1/feedback"
+MEASUREMENTS = "/v1/measurements"
 RECORDS = "/v1/records"
 LOGS = "/v1/logs"
 LATEST_LOG = "/v1/logs/latest"
@@ -10,6 +13,17 @@ METRICS = "/metrics"
 OPENAPI = "/openapi.json"
 SUMMARY = "/api/v1/summary"
 ANNOTATIONS = "/api/v1/annotations"
+
+
+def records_of(kind: RecordKind) -> str:
+    """The route of a feedback server that stores batches of this kind."""
+    return RECORDS if kind is RecordKind.FEEDBACK else f"{RECORDS}/{kind}"
+
+
+def logs_of(kind: RecordKind) -> str:
+    """The route of a feedback server that lists the logs of this kind."""
+    return LOGS if kind is RecordKind.FEEDBACK else f"{LOGS}/{kind}"
+
 
 BATCH_HEADER = "Swarmscope-Batch"
 """The batch id: 32 hexadecimal digits. A batch that arrives again with the same id is stored once."""

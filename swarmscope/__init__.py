@@ -20,6 +20,7 @@ def open_logs(
     districts: str | Path = "",
     district_name: str = "name",
     area_resolution: int | None = None,
+    kind: Literal["feedback", "measurement"] = "feedback",
 ) -> Any:  # noqa: ANN401 - each of the three has its own type, and only the requested one is imported
     """Recorded logs as a frame of messages: verified, without duplicates, located and scored.
 
@@ -31,12 +32,18 @@ def open_logs(
     `begin` (inclusive) and `end` (exclusive) limit `received_ms`, as ISO 8601 or Unix ms. `where` filters like
     `swarmscope analyze --where`. `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]` or
     `["mos.calibration=public"]`. `geo_city`, `geo_asn`, `districts`, `district_name` and `area_resolution` are like the flags with
-    these names. ValueError and FileNotFoundError describe invalid arguments. Damaged and unreadable parts are omitted with a
-    warning.
+    these names.
+
+    With `kind="measurement"`, the result has one row per operation of active measurement, with `values`, `hops` and `tags` as JSON
+    text. `where` filters like `analyze --kind measurement`, and the arguments of scores and locations have no effect.
+
+    ValueError and FileNotFoundError describe invalid arguments. Damaged and unreadable parts are omitted with a warning.
     """
     from feedback_analysis.location_settings import LocationSettings
-    from swarmscope.notebooks import frame
+    from swarmscope.notebooks import frame, measurement_frame
 
+    if kind == "measurement":
+        return measurement_frame([Path(path) for path in paths], as_, begin, end, where or {})
     location = LocationSettings(
         geo_city=None if geo_city is None else Path(geo_city),
         geo_asn=None if geo_asn is None else Path(geo_asn),

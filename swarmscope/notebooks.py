@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from feedback_analysis.geo.locator import locator_for
 from feedback_analysis.location_settings import LocationSettings
+from feedback_analysis.measurements.measurement_table import dimension_sql, open_measurements
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.session_counters import COUNTERS
@@ -17,6 +19,37 @@ from feedback_analysis.reading.log_files import passed_over_in_words
 from serving.few_lines import few_lines
 
 _FORMS = ("pandas", "polars", "duckdb")
+
+
+def measurement_frame(paths: Sequence[Path], as_: str, begin: str | None, end: str | None, where: Mapping[str, str]) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
+    """The operations of active measurement in the form `as_`."""
+    span = _span(as_, begin, end)
+    table, added = open_measurements(paths, span)
+    _warn([f"damaged: {path}, byte {damage.offset}: {damage.reason}" for path, damage in added.damages])
+    for unread in added.unread:
+        warnings.warn(f"not read: {unread}", stacklevel=3)
+    matches = " AND ".join([f"{dimension_sql(name)} = ?" for name in where] or ["true"])
+    table.db.execute(f"CREATE TEMP TABLE operation AS SELECT * FROM measurement WHERE {matches}", list(where.values()))
+    if as_ == "duckdb":
+        return table.db.table("operation")
+    with closing(table):
+        ordered = table.db.sql("SELECT * FROM operation ORDER BY received_ms, operation_id")
+        return ordered.df() if as_ == "pandas" else ordered.pl()
+
+
+def _span(as_: str, begin: str | None, end: str | None) -> Span:
+    if as_ not in _FORMS:
+        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
+    return Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
+
+
+def _warn(damages: Sequence[str]) -> None:
+    texts: list[str] = []
+    with few_lines(texts.append, "damaged parts") as report:
+        for damage in damages:
+            report(damage)
+    for text in texts:
+        warnings.warn(text, stacklevel=4)
 
 
 def frame(
@@ -30,18 +63,11 @@ def frame(
     location: LocationSettings,
 ) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
     """The messages in the form `as_`."""
-    if as_ not in _FORMS:
-        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
+    span = _span(as_, begin, end)
     quality, scored = all_models(settings=model_set), model_names(",".join(models))
-    span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
     with locator_for(location) as locator:
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
-    damages: list[str] = []
-    with few_lines(damages.append, "damaged parts") as report:
-        for damage in table.damages:
-            report(f"damaged: {damage}")
-    for text in damages:
-        warnings.warn(text, stacklevel=3)
+    _warn([f"damaged: {damage}" for damage in table.damages])
     for unread in table.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
     if table.passed_over:

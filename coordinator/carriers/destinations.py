@@ -84,9 +84,10 @@ class Destinations:
         self._refresh()
         self._tasks.start(self._use_again(destination, at_least_s))
 
-    def count(self, counters: WorkerCounters) -> None:
+    def add_gauges(self, counters: WorkerCounters) -> None:
+        """A server is up if it is for every kind of messages."""
         for destination in self.all:
-            counters.servers[destination.url].up = int(destination.up)
+            counters.servers[destination.url].up &= destination.up
 
     def _round_robin(self, _peer_id: str) -> Destination:
         self._turn += 1

@@ -16,8 +16,9 @@ from urllib.parse import SplitResult
 import httptools
 
 from coordinator.carriers.batch import Batch, BatchRejected, CarrierFailed, Outcome
+from feedback_wire.kinds import RecordKind
 from feedback_wire.problem import BATCH_REASONS, is_problem
-from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS, bearer
+from feedback_wire.routes import BATCH_HEADER, NDJSON, bearer, records_of
 
 ANSWER_S = 3.0
 """A feedback server writes a batch in milliseconds. One that needs seconds is failing, and end hosts wait for it."""
@@ -101,17 +102,20 @@ class _Connection(asyncio.Protocol):
 
 
 class HttpCarrier:
-    """Carries batches to one feedback server: connects when needed, sends a batch, interprets the answer."""
+    """Carries batches of one kind to one feedback server: connects when needed, sends a batch, interprets the answer."""
 
     outcome = Outcome.STORED
 
-    def __init__(self, url: SplitResult, token: str, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self, url: SplitResult, token: str, tls: Callable[[], ssl.SSLContext], kind: RecordKind = RecordKind.FEEDBACK
+    ) -> None:
         secure = url.scheme == "https"
         self._host, self._port = str(url.hostname), url.port or (443 if secure else 80)
         self._tls = tls if secure else None
         authorization = f"authorization: {bearer(token)}\r\n" if token else ""
         self._head = (
-            f"POST {url.path.rstrip('/')}{RECORDS} HTTP/1.1\r\nhost: {url.netloc}\r\n{authorization}content-type: {NDJSON}\r\n"
+            f"POST {url.path.rstrip('/')}{records_of(kind)} HTTP/1.1\r\nhost: {url.netloc}\r\n"
+            f"{authorization}content-type: {NDJSON}\r\n"
             f"{BATCH_HEADER.lower()}: "
         ).encode()
         self._connection: _Connection | None = None

@@ -24,7 +24,10 @@ _log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """All carriers of one worker, and the tasks that move batches to them; made and closed within the event loop."""
+    """All carriers of one worker for one kind of messages, and the tasks that move batches to them.
+
+    It is made and closed within the event loop.
+    """
 
     def __init__(
         self,
@@ -79,12 +82,12 @@ class Outbox:
             return "no feedback server answers, and there is no spool"
         return self._spool.obstacle
 
-    def count(self) -> None:
-        """Bring the gauges up to date."""
-        self._counters.held_bytes = self.held_bytes
-        self._destinations.count(self._counters)
+    def add_gauges(self) -> None:
+        """Add this outbox's part of the gauges, which the caller has reset."""
+        self._counters.held_bytes += self.held_bytes
+        self._destinations.add_gauges(self._counters)
         if self._spool is not None:
-            self._spool.carrier.count(self._counters)
+            self._spool.carrier.add_gauges(self._counters)
 
     async def close(self) -> None:
         """Stop. Messages in flight were not acknowledged, so their senders send them again."""

@@ -109,11 +109,11 @@ class SpoolCarrier:
             await self._in_thread(self._blocked.set_aside, batch)
             counters.drain_rejected += batch.messages
 
-    def count(self, counters: WorkerCounters) -> None:
-        counters.spool_bytes = self._size_bytes
-        counters.spool_messages = self._spool.messages + self._blocked.messages
-        counters.spool_blocked_messages = self._blocked.messages
-        counters.spool_damaged_bytes = self._spool.damaged_bytes
+    def add_gauges(self, counters: WorkerCounters) -> None:
+        counters.spool_bytes += self._size_bytes
+        counters.spool_messages += self._spool.messages + self._blocked.messages
+        counters.spool_blocked_messages += self._blocked.messages
+        counters.spool_damaged_bytes += self._spool.damaged_bytes
 
     def close(self) -> None:
         self._thread.shutdown()

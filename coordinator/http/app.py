@@ -13,7 +13,7 @@ from starlette.types import Lifespan
 from coordinator.http.exposition import Exposition
 from coordinator.http.openapi import openapi
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
+from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, MEASUREMENTS, METRICS, OPENAPI, PROBLEM, READY
 from serving.openapi import served
 
 _PREFLIGHT = {
@@ -72,11 +72,16 @@ async def _preflight(_: Request) -> Response:
 async def _refusal(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.url.path == FEEDBACK:
+    path = request.url.path
+    if path == MEASUREMENTS:
+        answer = _problem(Problem(405, "method_not_allowed", f"send measurements with POST {MEASUREMENTS}"))
+        answer.headers["allow"] = "POST"
+        return answer
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and path == FEEDBACK:
         answer = _problem(Problem(405, "method_not_allowed", f"send feedback with POST {FEEDBACK}"))
         answer.headers["allow"] = "POST, OPTIONS"
         return answer
-    answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"there is no {request.url.path}"))
+    answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"there is no {path}"))
     answer.headers.update(error.headers or {})
     return answer
 

@@ -110,6 +110,7 @@ class _Snapshot(Collector):
             "requests of a trusted proxy without a readable sender, by reason",
             counters.senders_unknown,
         )
+        yield by_reason(_PREFIX + "corrections", "corrections of simple workers' messages, by name", counters.corrections)
         yield from _labelled("feedback_server", "server", _SERVER, counters.servers)
         yield from _labelled("key", "key", _KEY, counters.keys)
         yield _latency(counters.latency)

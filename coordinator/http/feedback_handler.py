@@ -1,19 +1,22 @@
-"""What happens to a feedback request after its last byte: it is charged, decompressed, split, checked, sampled and placed.
+"""What happens to a request with messages after its last byte: it is charged, decompressed, split, checked, sampled and placed.
 
 A message of the usual form is checked at once. Everything that can take longer runs in slices (`sliced_work`).
 """
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
 from coordinator.admission import Sampling, kept
 from coordinator.carriers.batch import Outcome
 from coordinator.carriers.outbox import Outbox
+from coordinator.dialects.exact_check import CheckedMessage, Refused, one_line
+from coordinator.dialects.measurement_message import check_measurement
 from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, check_array, cost, cost_of_size, split
-from coordinator.dialects.native_message import CheckedMessage, Refused, check, check_exactly, check_usual, one_line
+from coordinator.dialects.native_message import check, check_exactly, check_usual
+from coordinator.dialects.worker_message import corrected
 from coordinator.http.answers import RETRY_AFTER_S, Answers
 from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.content_encoding import inflate
@@ -24,8 +27,10 @@ from coordinator.ingest_keys import FREE_TIMES, IngestKey, IngestKeys, KeyTerms
 from coordinator.quarantine import Quarantine, RefusedMessage
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
+from feedback_wire.record import unsampled
 
 _PROBLEMS = {
     Outcome.SPOOL_FULL: Problem(503, "spool_full", "no feedback server answers and the spool is full; send it again later"),
@@ -49,6 +54,11 @@ CHECKED_AT_ONCE = 16
 PLACED_AT_ONCE = 256
 """Messages of a batch that are placed together, before the rest is checked."""
 
+_FEEDBACK = RecordKind.FEEDBACK  # a global name costs less than an attribute of an enum, and every request needs it
+_EXACT_CHECKS: Mapping[RecordKind, Callable[[bytes], CheckedMessage]] = {
+    RecordKind.FEEDBACK: check_exactly,
+    RecordKind.MEASUREMENT: check_measurement,
+}
 _log = logging.getLogger(__name__)
 _now = time.perf_counter
 
@@ -78,6 +88,9 @@ class FeedbackExchange:
     forgotten = 0
     outcome = Outcome.STORED
     refusals: tuple[Refusal, ...] = ()
+    kind = RecordKind.FEEDBACK
+    outbox: Outbox | None = None
+    """The way out of a kind other than feedback."""
 
     key: IngestKey
     share: float
@@ -106,7 +119,7 @@ class FeedbackHandler:
         self,
         settings: Settings,
         keys: IngestKeys,
-        outbox: Outbox,
+        outboxes: Mapping[RecordKind, Outbox],
         quarantine: Quarantine | None,
         counters: WorkerCounters,
         answers: Answers,
@@ -125,8 +138,10 @@ class FeedbackHandler:
         self._ticked_s = time.monotonic()
         self.seconds = int(self._ticked_s)
         """The monotonic clock in whole seconds: exact enough for deadlines, and read without a system call."""
-        self._outbox = outbox
+        self._outbox = outboxes[RecordKind.FEEDBACK]
+        self._outboxes = outboxes
         self._quarantine = quarantine
+        self._lenient = settings.lenient
         self._held_max = settings.in_flight_max_bytes
 
     def tick(self, monotonic_s: float, unix_s: float) -> bool:
@@ -176,7 +191,13 @@ class FeedbackHandler:
         if key.held_bytes >= FREE_TIMES * (self._held_max - self._outbox.held_bytes):  # is_crowded; the call would cost 1 %
             self.refuse(exchange, overloaded())
             return
-        if head.form is BodyForm.JSON and body[:1] == b"{" and head.encoding == "identity":
+        if head.kind is not _FEEDBACK:
+            exchange.kind, exchange.share, prefix = head.kind, 1.0, unsampled(prefix)
+            exchange.outbox = outbox = self._outboxes[head.kind]
+            if outbox.held_bytes >= self._held_max:
+                self.refuse(exchange, overloaded())
+                return
+        elif head.form is BodyForm.JSON and body[:1] == b"{" and head.encoding == "identity":
             if (message := check_usual(body)) is not None:
                 self._charge(key, 1, 1 + len(body) // UNIT_BYTES)  # cost_of_size
                 self._place_one(exchange, message, body, prefix)
@@ -226,8 +247,10 @@ class FeedbackHandler:
                 self.hold(held, key)
                 yield None
             if head.form is BodyForm.JSON and body[:1] == b"{":
-                # `receive` has tried `check_usual` on a body that was not compressed.
-                self._accept_one(exchange, body, prefix, check_exactly if head.encoding == "identity" else check)
+                body = self._corrected(exchange, body)
+                # `receive` has tried `check_usual` on feedback that was not compressed.
+                tried = head.kind is not _FEEDBACK or head.encoding == "identity"
+                self._accept_one(exchange, body, prefix, _EXACT_CHECKS[head.kind] if tried else check)
             else:
                 yield from self._accept_many(exchange, body, head.form, prefix)
         except Problem as problem:
@@ -243,6 +266,15 @@ class FeedbackHandler:
         except Problem as problem:
             key.charge(1 + BATCH_INFLATED_BYTES // UNIT_BYTES if problem.status == 413 else cost_of_size(body))
             raise
+
+    def _corrected(self, exchange: FeedbackExchange, raw: bytes) -> bytes:
+        """`raw`, or the measurement message for a simple worker's message, if the coordinator is lenient."""
+        if exchange.outbox is None or not self._lenient:
+            return raw
+        message, corrections = corrected(raw)
+        for name in corrections:
+            self.counters.corrections[name] += 1
+        return message
 
     def _charge(self, key: IngestKey, messages: int, units: int) -> None:
         self.counters.received += messages
@@ -280,7 +312,7 @@ class FeedbackHandler:
         line = prefix + one_line(raw)[1:] + b"\n"
         exchange.held_bytes = len(line)
         exchange.key.held_bytes += exchange.held_bytes
-        self._outbox.place(message.peer_id, line, 1, exchange.key, exchange)
+        (exchange.outbox or self._outbox).place(message.peer_id, line, 1, exchange.key, exchange)
 
     def _accept_many(self, exchange: FeedbackExchange, body: bytes, form: BodyForm, prefix: bytes) -> Work:
         """Accept a batch, a few messages at a time. The exchange has one part more than was placed, so it cannot conclude earlier.
@@ -291,12 +323,13 @@ class FeedbackHandler:
         yield None
         lines: list[tuple[str, bytes]] = []
         refusals = []
-        for index, raw in enumerate(raws):
+        for index, sent in enumerate(raws):
+            raw = self._corrected(exchange, sent)
             try:
-                message = check_usual(raw)
+                message = check_usual(raw) if exchange.outbox is None else None
                 if message is None:
                     yield None
-                    message = check_exactly(raw)
+                    message = _EXACT_CHECKS[exchange.kind](raw)
             except Refused as refused:
                 self.counters.received += 1
                 self._record_refusal(refused, exchange, raw, prefix)
@@ -346,16 +379,18 @@ class FeedbackHandler:
                     key=exchange.key.name,
                     prefix=prefix,
                     payload=raw[:MESSAGE_BYTES],
+                    kind=exchange.kind,
                 )
             )
 
     def _place(self, exchange: FeedbackExchange, lines: list[tuple[str, bytes]]) -> None:
         """Place messages of one request: in one part, unless they are many or their end hosts belong on several servers."""
         self.counters.received += len(lines)
-        parts = self._outbox.parts(lines)
+        outbox = exchange.outbox or self._outbox
+        parts = outbox.parts(lines)
         exchange.parts += len(parts)
         size = sum(len(part) for _, part, _ in parts)
         exchange.held_bytes += size
         exchange.key.held_bytes += size
         for peer_id, part, messages in parts:
-            self._outbox.place(peer_id, part, messages, exchange.key, exchange)
+            outbox.place(peer_id, part, messages, exchange.key, exchange)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from coordinator.dialects.native_body import BodyForm
 from coordinator.ingest_keys import IngestKey, IngestKeys
+from feedback_wire.kinds import RecordKind
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FORGOTTEN_HEADER
+from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, MEASUREMENTS
 from serving.request_head import Headers
 
 HEAD_BYTES = 32 * 1024
@@ -19,6 +20,9 @@ HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS = 4096
 KNOWN_HEAD_BYTES = 1024
 """The head of an app has about 200 bytes. A full table takes at most a few megabytes."""
+
+KINDS = {FEEDBACK.encode(): RecordKind.FEEDBACK, MEASUREMENTS.encode(): RecordKind.MEASUREMENT}
+"""The kind of messages that each path accepts."""
 
 _JSON_TYPES = {b"", b"application/json", b"text/plain"}  # text/plain: what a browser's sendBeacon sends without a preflight
 _LINE_TYPES = {b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
@@ -35,6 +39,8 @@ class FeedbackHead:
     """The value of the header in which a trusted proxy names the sender."""
     forgotten: int = 0
     expects_continue: bool = False
+    kind: RecordKind = RecordKind.FEEDBACK
+    """The kind of the messages, as the request's path states it."""
 
 
 class HeadReader:
@@ -65,8 +71,8 @@ class HeadReader:
                 self.known.clear()
             self.known[data[:end]] = head, length
 
-    def read(self, headers: Headers) -> FeedbackHead:
-        """The head in `headers` (names in any case). Problem: 401, 413 or 415."""
+    def read(self, headers: Headers, kind: RecordKind = RecordKind.FEEDBACK) -> FeedbackHead:
+        """The head in `headers` (names in any case) of a request with messages of this kind. Problem: 401, 413 or 415."""
         values: dict[bytes, bytes] = {}
         for name, value in headers:
             lower = name.lower()
@@ -81,6 +87,7 @@ class HeadReader:
             forwarded=values.get(self._proxy_header, b"").decode("latin-1"),
             forgotten=_count(values.get(FORGOTTEN_HEADER.lower().encode(), b"")),
             expects_continue=values.get(b"expect", b"").lower() == b"100-continue",
+            kind=kind,
         )
 
 

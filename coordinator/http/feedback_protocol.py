@@ -1,4 +1,4 @@
-"""One connection of an end host: uvicorn's protocol class with a short path for `POST /v1/feedback`.
+"""One connection of an end host: uvicorn's protocol class with a short path for messages, such as `POST /v1/feedback`.
 
 The class receives the callbacks of the HTTP parser itself. A feedback request costs no scope, event, task or timer; every other
 request is passed on to uvicorn (`asgi_requests`). All answers leave in the order of the requests.
@@ -35,11 +35,10 @@ from coordinator.http.connection_state import (
     ConnectionEvent,
 )
 from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
-from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, HEADERS, FeedbackHead, body_too_large, head_too_large
+from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, HEADERS, KINDS, FeedbackHead, body_too_large, head_too_large
 from coordinator.http.partial_request import PartialRequest
 from coordinator.out_of_memory import exit_if_out_of_memory
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FEEDBACK
 from serving.request_head import check_head, origin_form, without_upgrade
 
 PIPELINED = 64
@@ -49,7 +48,7 @@ TLS_END_S = 1.0
 OVER_LIMIT_S = 3
 """How long a connection that is refused because there are too many stays open for its refusal."""
 
-_PATH, _POST, _CONNECT = FEEDBACK.encode(), b"POST", b"CONNECT"
+_POST, _CONNECT = b"POST", b"CONNECT"
 _BAD_HTTP = Problem(400, "bad_http", "the bytes are not a valid HTTP/1.1 request")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "too many connections are open; connect again later")
@@ -200,10 +199,11 @@ class FeedbackProtocol(AsgiRequests):
             check_head(self.headers, self.parser.get_http_version())
             if not self.url.startswith(b"/"):
                 self.url = origin_form(self.url)
-            if self.url.partition(b"?")[0] != _PATH or self.parser.get_method() != _POST:
+            kind = KINDS.get(self.url.partition(b"?")[0])
+            if kind is None or self.parser.get_method() != _POST:
                 self._begin_other()
                 return
-            self.head = self.handler.heads.read(self.headers)
+            self.head = self.handler.heads.read(self.headers, kind)
         except Problem as problem:
             self._refuse_and_end(problem)
             return

@@ -1,6 +1,7 @@
 """The coordinator's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
 
 from feedback_wire import routes
+from feedback_wire.measurement import measurement_schema
 from feedback_wire.message import message_schema
 from serving.openapi import COUNT, REFUSED, TEXT, Schema, content, description, health, operation, parameter
 
@@ -13,9 +14,6 @@ _LINES: Schema = TEXT | {"description": "one message per line"}
 
 
 def openapi() -> Schema:
-    message = {name: value for name, value in message_schema().items() if name != "$schema"}
-    batch = {"oneOf": [message, {"type": "array", "items": message}]}
-    body = {"required": True, "content": {routes.JSON: {"schema": batch}, routes.NDJSON: {"schema": _LINES}}}
     forgotten = parameter(
         "header", routes.FORGOTTEN_HEADER, "messages that the end host dropped because its buffer was full", COUNT
     )
@@ -25,13 +23,31 @@ def openapi() -> Schema:
         *(400, 401, 408, 413, 415, 429, 431, 503),
         parameters=(forgotten,),
         keyed=True,
-        requestBody=body,
+        requestBody=_body(message_schema()),
+    )
+    send_measurements = operation(
+        "send measurement messages; gzip and zstd are accepted as Content-Encoding",
+        {202: content("durable, except for the messages in `refused`", _ACCEPTED)},
+        *(400, 401, 408, 413, 415, 429, 431, 503),
+        keyed=True,
+        requestBody=_body(measurement_schema()),
     )
     preflight = operation("CORS preflight of a browser", {204: {"description": "the allowed methods and headers"}})
     well = content("the status", {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "ready"]}}})
     return description(
         "Swarmscope coordinator",
         "Accepts feedback messages from end hosts, and answers when they are durable.",
-        {routes.FEEDBACK: {"post": send, "options": preflight}} | health(well, metrics_refusals=(401, 403)),
+        {
+            routes.FEEDBACK: {"post": send, "options": preflight},
+            routes.MEASUREMENTS: {"post": send_measurements},
+        }
+        | health(well, metrics_refusals=(401, 403)),
         key="an ingest key; for /metrics the metrics token",
     )
+
+
+def _body(schema: Schema) -> Schema:
+    """A request's body with messages of this schema: one object, an array, or lines."""
+    message = {name: value for name, value in schema.items() if name != "$schema"}
+    batch = {"oneOf": [message, {"type": "array", "items": message}]}
+    return {"required": True, "content": {routes.JSON: {"schema": batch}, routes.NDJSON: {"schema": _LINES}}}

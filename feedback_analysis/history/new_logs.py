@@ -26,7 +26,8 @@ from feedback_analysis.reading.log_files import (
     stream_entries,
     why_no_file,
 )
-from feedback_wire.log_name import LOG_NAME, Form
+from feedback_wire.kinds import RecordKind
+from feedback_wire.log_name import LOG_NAME, Form, kind_of
 
 LOOK_AGAIN = 5_000
 """So many settled files are looked at again in each search."""
@@ -116,8 +117,9 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
     candidates: list[_Candidate] = []
     for entries in _entries(paths, found.unread):
         for mark, entry in settled.unsettled(entries):
-            if LOG_NAME.fullmatch(entry.name) is None:
-                if is_passed_over(entry):
+            is_log = LOG_NAME.fullmatch(entry.name) is not None
+            if not is_log or kind_of(entry.name) is not RecordKind.FEEDBACK:
+                if not is_log and is_passed_over(entry):
                     found.passed_over.append(Path(entry.path))
                 else:
                     settled.settle([mark])

@@ -16,7 +16,8 @@ from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
-from feedback_wire.log_name import Form, LogName
+from feedback_wire.kinds import RecordKind
+from feedback_wire.log_name import Form, LogName, kind_of
 
 BARE = ".jsonl"
 """Bare JSON lines, such as `swarmscope logs cat` writes. They have no frames, so only each line by itself can be checked."""
@@ -128,17 +129,19 @@ _LAST_MS = 253_402_300_799_000
 """The end of the year 9999."""
 
 
-def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
-    """The log files in `paths` and in the folders below. Each stem of a folder occurs once, as sealed log if there is one.
+def find_logs(paths: Iterable[Path], begins: Begins | None = None, *, kind: RecordKind = RecordKind.FEEDBACK) -> Found:
+    """The log files of one kind in `paths` and in the folders below.
+
+    Each stem of a folder occurs once, as sealed log if there is one.
 
     `begins`: skip the logs in folders that cannot contain records of these times, before their names are parsed. FileNotFoundError
-    for a path that does not exist, ValueError for a file whose name is not that of a log.
+    for a path that does not exist, ValueError for a file whose name is not that of a log of this kind.
     """
     kept: dict[str, tuple[int, Path]] = {}  # the only object for each of millions of logs
     unread: dict[UnreadLog, None] = {}
     passed_over: dict[Path, None] = {}
     for path in paths:
-        for entry in _at(path, begins):
+        for entry in _at(path, begins, kind):
             match entry:
                 case UnreadLog():
                     unread[entry] = None
@@ -165,6 +168,11 @@ def form_of(path: Path) -> Form | None:
     if path.suffix == BARE:
         return None
     raise ValueError(f"{path} is not a log: its name must end with one of {', '.join(f'.{form}' for form in Form)}, {BARE}")
+
+
+def _check_kind(path: Path, kind: RecordKind) -> None:
+    if (found := kind_of(path.name)) is not kind and log_name(path) is not None:
+        raise ValueError(f"{path} has {found} records, and {kind} records are needed; choose the kind, or other logs")
 
 
 def log_name(path: Path) -> LogName | None:
@@ -308,7 +316,7 @@ def is_passed_over(entry: os.DirEntry[str]) -> bool:
         return False  # it no longer exists
 
 
-def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | PassedOver]:
+def _at(path: Path, begins: Begins | None, kind: RecordKind) -> Iterator[_Log | UnreadLog | PassedOver]:
     """The logs at a path that the user named."""
     try:
         mode = path.stat().st_mode
@@ -322,16 +330,17 @@ def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | Passed
             raise FileNotFoundError(f"{path} does not exist; check the path") from error
         path, mode = sealed, stat.S_IFREG
     if stat.S_ISDIR(mode):
-        yield from _below(path, path.resolve(), begins)
+        yield from _below(path, path.resolve(), begins, kind)
         return
     form_of(path)
+    _check_kind(path, kind)
     if stat.S_ISREG(mode):
         yield _log(path, path.resolve(), log_name(path))
     else:
         yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
 
 
-def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | PassedOver]:
+def _below(folder: Path, real: Path, begins: Begins | None, kind: RecordKind) -> Iterator[_Log | UnreadLog | PassedOver]:
     """The logs below `folder`, by name."""
     try:
         entries = entries_of(folder, begins)
@@ -342,6 +351,8 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
     while entries:
         entry = entries.pop()  # frees the entries one by one
         path, name = folder / entry.name, log_name(Path(entry.name))
+        if name is not None and name.kind is not kind:
+            continue
         if name is not None:
             why = why_no_file(entry)
             real_path = path.resolve() if not why and entry.is_symlink() else real / entry.name
@@ -349,7 +360,7 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
         elif is_passed_over(entry):
             yield PassedOver(path)
         if is_searched(entry):
-            yield from _below(path, real / entry.name, begins)
+            yield from _below(path, real / entry.name, begins, kind)
 
 
 def _log(path: Path, real: Path, name: LogName | None) -> _Log:

@@ -13,6 +13,8 @@ from feedback_wire.record import NAMED_FIELDS, RECORD_FIELDS
 
 SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
 
+_TYPES = {field.name: SQL_TYPES[field.kind] for field in NAMED_FIELDS}
+
 ALL = (*(field.name for field in NAMED_FIELDS), "extra")
 
 # Sampling one in a million is the most that is useful. The bound keeps exact sums of weighted values within 128 bits.
@@ -55,7 +57,7 @@ def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tup
     """
     first = logs[0]
     wanted = [field for field in NAMED_FIELDS if field.required or field.name in columns]
-    chosen = [f"{_clean(field) if field.name in first.columns else _nothing(field)} AS {field.name}" for field in wanted]
+    chosen = [f"{clean(field) if field.name in first.columns else _nothing(field)} AS {field.name}" for field in wanted]
     return _select(chosen, logs, columns), _paths(logs)
 
 
@@ -67,7 +69,7 @@ def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = AL
     first = logs[0]
     required = [field for field in NAMED_FIELDS if field.required]
     readable = " AND ".join(_is_valid(field) if field.name in first.columns else "false" for field in required)
-    cleaned = {field: _value(field) if field.required else _clean(field) for field in NAMED_FIELDS if field.name in columns}
+    cleaned = {field: _value(field) if field.required else clean(field) for field in NAMED_FIELDS if field.name in columns}
     chosen = [f"{sql if field.name in first.columns else _nothing(field)} AS {field.name}" for field, sql in cleaned.items()]
     return f"{_select(chosen, logs, columns)} WHERE {readable}", _paths(logs)
 
@@ -76,7 +78,7 @@ def _select(chosen: Sequence[str], logs: Sequence[VerifiedLog], columns: Collect
     first = logs[0]
     extra = [f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra"] if "extra" in columns else []
     names = [field.name for field in NAMED_FIELDS if field.required or field.name in columns] + ["extra"] * len(extra)
-    return f"SELECT {', '.join([*chosen, *extra])} FROM {_scan(first, names)}"
+    return f"SELECT {', '.join([*chosen, *extra])} FROM {scan(first, _TYPES, names)}"
 
 
 def _paths(logs: Sequence[VerifiedLog]) -> dict[str, object]:
@@ -86,34 +88,37 @@ def _paths(logs: Sequence[VerifiedLog]) -> dict[str, object]:
 _EXTRA = "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END"
 
 
-def _scan(log: VerifiedLog, names: Sequence[str]) -> str:
+def scan(log: VerifiedLog, types: Mapping[str, str], names: Sequence[str]) -> str:
+    """SQL: the rows of the logs in the parameter `paths`, all like `log`.
+
+    `types`: the SQL types of columns that are not text. `names`: the columns to read from JSON lines.
+    """
     match log.form:
         case Form.PARQUET:
             return "read_parquet($paths)"
         case Form.CSV:
             return (
-                f"read_csv($paths, columns = {_types(log.columns)}, header = true, auto_detect = false, delim = ',', quote = '\"', "
-                "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
+                f"read_csv($paths, columns = {_typed(log.columns, types)}, header = true, auto_detect = false, delim = ',', "
+                "quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
             )
         case Form.JSONL | Form.JOURNAL | None:
             compression = "none" if log.form is None else "zstd"
             return (
-                f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
+                f"read_json($paths, format = 'newline_delimited', columns = {_typed(names, types)}, ignore_errors = true, "
                 f"compression = '{compression}')"
             )
 
 
-def _types(names: Sequence[str]) -> str:
-    kinds = {field.name: SQL_TYPES[field.kind] for field in NAMED_FIELDS}
-    return "{" + ", ".join(f"{_quoted(name)}: '{kinds.get(name, 'VARCHAR')}'" for name in names) + "}"
+def _typed(names: Sequence[str], types: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{_quoted(name)}: '{types.get(name, 'VARCHAR')}'" for name in names) + "}"
 
 
 def _quoted(name: str) -> str:
     return "'" + name.replace("'", "''") + "'"
 
 
-def _clean(field: Field) -> str:
-    """SQL: the field's value if it is valid, else NULL."""
+def clean(field: Field) -> str:
+    """SQL: the value of a field, of any kind of records, if it is valid, else NULL."""
     return f"CASE WHEN {_is_valid(field)} THEN {_value(field)} END"
 
 

@@ -31,15 +31,18 @@ from feedback_analysis.reading.log_files import (
 from feedback_analysis.reading.survey import Survey, survey
 from feedback_analysis.reading.usable_memory import usable_memory
 from feedback_wire.frames import PREAMBLE, Damage
-from feedback_wire.log_name import Form
-from feedback_wire.message import FIELD_NAMES
+from feedback_wire.kinds import CONTRACTS, RecordKind
+from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECORD_FIELD_NAMES
 
 if TYPE_CHECKING:
     from feedback_analysis.reading.parquet import CheckedParquet
 
-COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
-"""The columns of CSV and Parquet logs, in order."""
+COLUMNS = {
+    kind: (*RECORD_FIELD_NAMES, *(field.name for field in contract.fields), *contract.objects, "other")
+    for kind, contract in CONTRACTS.items()
+}
+"""The columns of CSV and Parquet logs of each kind, in order."""
 
 # By default, a log ends at 64 MiB. Only for a larger one, the limit of memory is read.
 _USUAL_LOG = 64 * 1024 * 1024
@@ -61,7 +64,7 @@ class VerifiedLog:
     lost: int = 0
     damages: tuple[Damage, ...] = ()
     end: int = 0
-    columns: tuple[str, ...] = COLUMNS
+    columns: tuple[str, ...] = COLUMNS[RecordKind.FEEDBACK]
     ahead_ms: int = 0
 
 
@@ -167,12 +170,13 @@ def _open_checked(path: Path, check: "Callable[[Path, Callable[[], Path]], Check
 def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
     data = _bytes_from(path, start)
     found = survey(data, sealed=form is not Form.JOURNAL, midway=start > 0)
+    columns = COLUMNS[kind_of(path.name)]
     with _Scratch() as scratch:
         readable = path
         # A journal may grow before DuckDB opens it; the copy has only the verified bytes.
         if form is Form.JOURNAL or not found.whole:
             readable = scratch.file()
-            _write_whole_frames(data, found, form, readable)
+            _write_whole_frames(data, found, columns if form is Form.CSV else (), readable)
         log = VerifiedLog(
             source=path,
             path=readable,
@@ -181,7 +185,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
             lost=found.lost,
             damages=tuple(replace(damage, offset=damage.offset + start) for damage in found.damages),
             end=found.end + start,
-            columns=_csv_columns(data, found) if form is Form.CSV else COLUMNS,
+            columns=_csv_columns(data, found, columns) if form is Form.CSV else columns,
         )
         del data  # because hundreds of logs are open at once
         yield log
@@ -204,24 +208,24 @@ def _check_size(size: int, path: Path) -> None:
         raise NotReadable(errno.EFBIG, f"it has {size:,} bytes, more than half of the memory that this process may use", str(path))
 
 
-def _write_whole_frames(data: memoryview, found: Survey, form: Form, target: Path) -> None:
+def _write_whole_frames(data: memoryview, found: Survey, csv_columns: tuple[str, ...], target: Path) -> None:
     with target.open("wb") as file:
         file.write(PREAMBLE)
-        if form is Form.CSV and found.first_record != 0:
+        if csv_columns and found.first_record != 0:
             # The header line was in the first frame; a plain zstd frame adds it again.
-            file.write(zstandard.compress((",".join(COLUMNS) + "\n").encode()))
+            file.write(zstandard.compress((",".join(csv_columns) + "\n").encode()))
         for begin, end in found.stretches:
             file.write(data[begin:end])
 
 
-def _csv_columns(data: memoryview, found: Survey) -> tuple[str, ...]:
+def _csv_columns(data: memoryview, found: Survey, usual: tuple[str, ...]) -> tuple[str, ...]:
     """The names in the header line, so that a later version may add columns."""
     if found.first_record != 0:
-        return COLUMNS
+        return usual
     begin, end = found.stretches[0]
     try:
         with zstandard.ZstdDecompressor().stream_reader(data[begin:end], read_across_frames=True) as reader:
             line = reader.read(1 << 16).split(b"\n", 1)[0]
     except zstandard.ZstdError:
-        return COLUMNS  # correct checksums, but no zstd: DuckDB will refuse the file with the reason
+        return usual  # correct checksums, but no zstd: DuckDB will refuse the file with the reason
     return tuple(next(csv.reader([line.decode(errors="replace").rstrip("\r")])))

@@ -3,8 +3,10 @@
 Importing pyarrow takes a quarter of a second and 60 MB, so only the forms that need it import it.
 """
 
+from functools import partial
 from typing import BinaryIO, Protocol
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form
 
 
@@ -18,8 +20,8 @@ class LogWriter(Protocol):
         """Write the remaining records and the end of the log; return its number of records. The file stays open."""
 
 
-def log_writer(form: Form, file: BinaryIO) -> LogWriter:
-    """The writer of a log in `form` at the start of `file`. Its memory is bounded for a log of any length."""
+def log_writer(form: Form, file: BinaryIO, kind: RecordKind = RecordKind.FEEDBACK) -> LogWriter:
+    """The writer of a log of this kind in `form` at the start of `file`. Its memory is bounded for a log of any length."""
     match form:
         case Form.JSONL:
             from feedback_server.forms.framed import FramedWriter, unchanged
@@ -29,10 +31,10 @@ def log_writer(form: Form, file: BinaryIO) -> LogWriter:
             from feedback_server.forms.csv_log import to_csv
             from feedback_server.forms.framed import FramedWriter
 
-            return FramedWriter(file, to_csv)
+            return FramedWriter(file, partial(to_csv, kind=kind))
         case Form.PARQUET:
             from feedback_server.forms.parquet_log import ParquetLogWriter
 
-            return ParquetLogWriter(file)
+            return ParquetLogWriter(file, kind)
         case Form.JOURNAL:
             raise ValueError("a journal is not a sealed form; the sealed forms are jsonl, csv and parquet")

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from feedback_wire.kinds import CONTRACTS, Contract, RecordKind
 from feedback_wire.message import Field
-from feedback_wire.record import NAMED_FIELDS, RECEIVED_MS
+from feedback_wire.record import RECEIVED_MS, RECORD_FIELDS
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _PYTHON: dict[type, frozenset[type]] = {
@@ -18,29 +19,40 @@ _PYTHON: dict[type, frozenset[type]] = {
     int: frozenset({int, type(None)}),
     float: frozenset({float, int, type(None)}),
 }
-SCHEMA = pa.schema([*((field.name, _ARROW[field.kind]) for field in NAMED_FIELDS), ("extra", pa.string()), ("other", pa.string())])
+
+
+def _schema(contract: Contract) -> pa.Schema:
+    named = [(field.name, _ARROW[field.kind]) for field in (*RECORD_FIELDS, *contract.fields)]
+    return pa.schema([*named, *((name, pa.string()) for name in (*contract.objects, "other"))])
+
+
+SCHEMAS = {kind: _schema(contract) for kind, contract in CONTRACTS.items()}
+"""The columns of the logs of each kind."""
+
 UNREADABLE = "unreadable"
 
 
-def to_table(lines: bytes) -> pa.Table:
-    """The records of whole JSON lines, one row each, in the columns of `SCHEMA`."""
+def to_table(lines: bytes, kind: RecordKind = RecordKind.FEEDBACK) -> pa.Table:
+    """The records of whole JSON lines, one row each, in the columns of `SCHEMAS`."""
+    contract = CONTRACTS[kind]
     rows = [_decode(line) for line in lines.split(b"\n")[:-1]]
-    arrays = [_column(rows, field) for field in NAMED_FIELDS]
-    extra = [_json(row.pop("extra", None)) for row in rows]
-    other = [_json(row or None) for row in rows]
-    return pa.Table.from_arrays([*arrays, pa.array(extra, pa.string()), pa.array(other, pa.string())], schema=SCHEMA)
+    arrays = [_column(rows, field) for field in (*RECORD_FIELDS, *contract.fields)]
+    objects = [pa.array([_json(row.pop(name, None)) for row in rows], pa.string()) for name in contract.objects]
+    other = pa.array([_json(row or None) for row in rows], pa.string())
+    return pa.Table.from_arrays([*arrays, *objects, other], schema=SCHEMAS[kind])
 
 
-def to_lines(table: pa.Table) -> bytes:
+def to_lines(table: pa.Table, kind: RecordKind = RecordKind.FEEDBACK) -> bytes:
     """The rows as JSON lines. Columns that another program removed or added become absent fields and unknown fields.
 
     ValueError without a column `received_ms`, or for a column type that JSON does not have.
     """
     if "received_ms" not in table.column_names:
         raise ValueError("there is no column received_ms, so these are not records")
+    objects = CONTRACTS[kind].objects
     try:
         return b"".join(
-            orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE)
+            orjson.dumps(_row(row, objects), option=orjson.OPT_APPEND_NEWLINE)
             for batch in table.to_batches(max_chunksize=4096)
             for row in batch.to_pylist()
         )
@@ -48,10 +60,9 @@ def to_lines(table: pa.Table) -> bytes:
         raise ValueError(f"a column has values that JSON cannot represent: {error}") from error
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def _row(row: dict[str, Any], objects: tuple[str, ...]) -> dict[str, Any]:
     record = {name: value for name, value in row.items() if value is not None}
-    if "extra" in record:
-        record["extra"] = _value(record["extra"])
+    record |= {name: _value(record[name]) for name in objects if name in record}
     other = _value(record.pop("other", None))
     return record | (other if isinstance(other, dict) else {})
 

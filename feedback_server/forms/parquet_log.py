@@ -10,8 +10,9 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
-from feedback_server.forms.columns import SCHEMA, to_lines, to_table
+from feedback_server.forms.columns import SCHEMAS, to_lines, to_table
 from feedback_wire.frames import Damage
+from feedback_wire.kinds import RecordKind
 from feedback_wire.parquet_sums import DamagedEnd, GroupSum, damaged_groups, sums_of
 
 # Readers read a whole row group at once. As Arrow columns it takes about 40 MB, which is the memory of the writer.
@@ -30,10 +31,11 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, Memor
 class ParquetLogWriter:
     """Writes a `.parquet` log."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, kind: RecordKind = RecordKind.FEEDBACK) -> None:
+        self._kind = kind
         self._file = _Summing(file)
         self._writer = parquet.ParquetWriter(
-            self._file, SCHEMA, compression="zstd", compression_level=LEVEL, write_page_checksum=True
+            self._file, SCHEMAS[kind], compression="zstd", compression_level=LEVEL, write_page_checksum=True
         )
         self._sums: list[GroupSum] = []
         self._lines: list[bytes] = []
@@ -58,7 +60,7 @@ class ParquetLogWriter:
         return self._records
 
     def _decode(self) -> None:
-        self._tables.append(to_table(b"".join(self._lines)))
+        self._tables.append(to_table(b"".join(self._lines), self._kind))
         self._grouped += self._waiting
         self._lines.clear()
         self._waiting = 0
@@ -116,7 +118,7 @@ def record_count(file: BinaryIO) -> int:
         raise ValueError(f"{_OFFSET_0}: {error}") from error
 
 
-def row_groups(file: BinaryIO) -> Iterator[tuple[int, bytes] | Damage]:
+def row_groups(file: BinaryIO, kind: RecordKind = RecordKind.FEEDBACK) -> Iterator[tuple[int, bytes] | Damage]:
     """Each row group: the number of its first record and its JSON lines, or the damage."""
     try:
         damaged = damaged_groups(file) or ()
@@ -131,7 +133,7 @@ def row_groups(file: BinaryIO) -> Iterator[tuple[int, bytes] | Damage]:
         try:
             if number in damaged:
                 raise ValueError("its checksum is wrong")
-            lines = to_lines(log.read_row_group(number, use_threads=False))
+            lines = to_lines(log.read_row_group(number, use_threads=False), kind)
         except UNREADABLE as error:
             yield Damage(*_extent(group), f"row group {number} with {group.num_rows} records: {error}")
         else:

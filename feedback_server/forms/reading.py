@@ -12,7 +12,8 @@ from typing import BinaryIO, Literal
 from feedback_server.forms.bare_lines import BARE, bare_pieces
 from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
 from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, footer_records, walk_file
-from feedback_wire.log_name import Form
+from feedback_wire.kinds import RecordKind
+from feedback_wire.log_name import Form, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_log(path: Path, form: Readable) -> Iterator[ReadPart]:
         case Form.PARQUET:
             yield from _parquet_parts(path)
         case Form.CSV:
-            yield from _with_losses(_csv_frames(_frames(path)), sealed=path)
+            yield from _with_losses(_csv_frames(_frames(path), kind_of(path.name)), sealed=path)
         case Form.JSONL:
             yield from _with_losses(line_frames(_frames(path)), sealed=path)
         case Form.JOURNAL:
@@ -102,7 +103,7 @@ def _frames(path: Path) -> Iterator[Frame | Damage]:
         yield from walk_file(file)
 
 
-def _csv_frames(frames: Iterator[Frame | Damage]) -> Iterator[Inflated | Damage]:
+def _csv_frames(frames: Iterator[Frame | Damage], kind: RecordKind) -> Iterator[Inflated | Damage]:
     """The frames of a CSV log, with their text converted to JSON lines."""
     from feedback_server.forms.csv_log import from_csv
 
@@ -111,7 +112,7 @@ def _csv_frames(frames: Iterator[Frame | Damage]) -> Iterator[Inflated | Damage]
             yield found
             continue
         try:
-            lines = from_csv(found.text, found.header.number == 0)
+            lines = from_csv(found.text, found.header.number == 0, kind=kind)
             if lines.count(b"\n") != found.header.records:
                 raise ValueError(f"the frame does not have the {found.header.records} rows of its header")
             yield Inflated(found.header, found.offset, found.size, lines)
@@ -134,7 +135,7 @@ def _parquet_parts(path: Path) -> Iterator[ReadPart]:
     from feedback_server.forms.parquet_log import row_groups
 
     with path.open("rb") as file:
-        for found in row_groups(file):
+        for found in row_groups(file, kind_of(path.name)):
             if isinstance(found, Damage):
                 yield found
             else:

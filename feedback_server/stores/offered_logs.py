@@ -14,7 +14,7 @@ from feedback_wire.log_name import LogName
 
 
 class OfferedLogs:
-    """The catalogue of one running server. All methods are thread-safe; `wait_for_change` is for the event loop only."""
+    """The logs of one kind of a running server. All methods are thread-safe; `wait_for_change` is for the event loop only."""
 
     def __init__(self, server: str, entries: Iterable[LogEntry] = (), *, sealed: SealedLogs | None = None) -> None:
         self._server = server

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from feedback_wire.catalogue import LogEntry
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 
 # Start of the period, bytes, records, time of the last write in nanoseconds, number of the server's name, part, form.
@@ -33,9 +34,10 @@ class SealedLog:
 
 
 class SealedLogs:
-    """Sealed logs by stem, oldest first; not thread-safe."""
+    """Sealed logs of one kind by stem, oldest first; not thread-safe."""
 
-    def __init__(self, logs: Iterable[SealedLog] = ()) -> None:
+    def __init__(self, logs: Iterable[SealedLog] = (), *, kind: RecordKind = RecordKind.FEEDBACK) -> None:
+        self._kind = kind
         self._rows = bytearray()
         self._servers: list[str] = []
         self._counts: list[int] = []
@@ -50,7 +52,7 @@ class SealedLogs:
         return len(self._rows) // _ROW.size
 
     def __getitem__(self, at: int) -> SealedLog:
-        return _log(_ROW.unpack_from(self._rows, at * _ROW.size), self._servers)
+        return _log(_ROW.unpack_from(self._rows, at * _ROW.size), self._servers, self._kind)
 
     def __iter__(self) -> Iterator[SealedLog]:
         return self.after("", len(self))
@@ -91,7 +93,7 @@ class SealedLogs:
         """At most `limit` logs with a greater stem. Later changes do not affect the result."""
         at = bisect_right(range(len(self)), stem, key=self._stem)
         rows, servers = bytes(self._rows[at * _ROW.size : (at + limit) * _ROW.size]), tuple(self._servers)
-        return (_log(row, servers) for row in _ROW.iter_unpack(rows))
+        return (_log(row, servers, self._kind) for row in _ROW.iter_unpack(rows))
 
     def begins_s(self) -> list[int]:
         """When each log begins, Unix time in seconds."""
@@ -108,7 +110,7 @@ class SealedLogs:
         return _HEAD.pack(_MAGIC, zlib.crc32(body), len(servers), folder_ns, self.bytes, self.names_sum) + body
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "tuple[SealedLogs, int]":
+    def from_bytes(cls, data: bytes, kind: RecordKind = RecordKind.FEEDBACK) -> "tuple[SealedLogs, int]":
         """The logs and the time of the last change to the folder; ValueError unless `data` is exactly a result of `to_bytes`."""
         if len(data) < _HEAD.size:
             raise ValueError("the index is too short")
@@ -116,7 +118,7 @@ class SealedLogs:
         body = memoryview(data)[_HEAD.size :]
         if magic != _MAGIC or zlib.crc32(body) != checksum or (len(body) - servers) % _ROW.size:
             raise ValueError("the index is damaged or of another version")
-        logs = cls()
+        logs = cls(kind=kind)
         logs._servers, logs._counts = json.loads(bytes(body[:servers]))
         logs._rows = bytearray(body[servers:])
         logs.bytes, logs.names_sum = size, logs_sum
@@ -153,7 +155,7 @@ def names_sum(names: Iterable[str]) -> int:
     return sum(map(zlib.crc32, map(os.fsencode, names)))
 
 
-def _log(row: Sequence[int], servers: Sequence[str]) -> SealedLog:
+def _log(row: Sequence[int], servers: Sequence[str], kind: RecordKind) -> SealedLog:
     begins_s, size, records, written_ns, server, part, form = row
-    name = LogName(begins_s, servers[server], part, _FORMS[form])
+    name = LogName(begins_s, servers[server], part, _FORMS[form], kind)
     return SealedLog(entry=LogEntry(name=name, bytes=size, records=records), written_ns=written_ns)

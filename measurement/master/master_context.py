@@ -19,6 +19,7 @@ from measurement.master.keepalive_timers import KeepaliveTimers
 from measurement.master.kept_requests import KeptRequests
 from measurement.master.measurement_keys import MeasurementKeys
 from measurement.master.operation_journal import OperationJournal
+from measurement.master.record_forwarding import RecordForwarder
 from measurement.master.requester_limits import RequesterLimits
 from measurement.master.settings import Settings
 
@@ -47,6 +48,8 @@ class MasterContext:
     kept: KeptRequests
     threads: Executor
     monotonic: Callable[[], float]
+    forwarder: RecordForwarder | None = None
+    """None without a coordinator."""
     own_addresses: set[str] = field(default_factory=set)
     """Addresses at which control connections arrive."""
     refused: Counter[str] = field(default_factory=Counter)

@@ -30,6 +30,12 @@ class MasterCollector(Collector):
         late = "outcomes of agents that did not count, by reason"
         yield by_reason(_PREFIX + "outcomes_refused", late, dispatcher.refused_outcomes)
         yield by_reason(_PREFIX + "refused", "refused requests, by reason", self._context.refused)
+        if (forwarder := self._context.forwarder) is not None:
+            yield CounterMetricFamily(_PREFIX + "forwarded", "operations that the coordinator accepted", forwarder.accepted)
+            refused = "operations that the coordinator refused for good, by reason"
+            yield by_reason(_PREFIX + "forward_refused", refused, forwarder.refused)
+            failing = float(bool(forwarder.failure))
+            yield GaugeMetricFamily(_PREFIX + "forward_failing", "1 while no operation can be forwarded", failing)
         for name, meaning, value in self._gauges():
             yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 

@@ -21,7 +21,9 @@ from measurement.master.master_application import master_application
 from measurement.master.master_connection import MOST_CONNECTIONS, REQUEST_S, MasterConnection
 from measurement.master.master_context import MasterContext
 from measurement.master.measurement_keys import MeasurementKeys, read_measurement_keys
+from measurement.master.measurements_route import measurements_url
 from measurement.master.operation_journal import OperationJournal
+from measurement.master.record_forwarding import RecordForwarder
 from measurement.master.requester_limits import RequesterLimits
 from measurement.master.settings import Settings
 from measurement.master.target_rules import DestinationBudgets
@@ -65,9 +67,22 @@ async def _serve(
 ) -> None:
     try:
         context = _context(settings, journal, threads)
+        context.forwarder = _forwarder(settings, journal)
     except ValueError as error:
         raise CannotStart(str(error)) from error
-    await MasterServer(context, tls).serve(sockets=[listener])
+    async with contextlib.AsyncExitStack() as stack:
+        if context.forwarder is not None:
+            forwarding = asyncio.create_task(context.forwarder.run())
+            stack.callback(context.forwarder.close)
+            stack.callback(forwarding.cancel)
+        await MasterServer(context, tls).serve(sockets=[listener])
+
+
+def _forwarder(settings: Settings, journal: OperationJournal) -> RecordForwarder | None:
+    if not settings.coordinator:
+        return None
+    url, key = measurements_url(settings.coordinator), settings.read_ingest_key()
+    return RecordForwarder(journal, url, started_pool(1, "forwarder"), key)
 
 
 def _context(settings: Settings, journal: OperationJournal, threads: Executor) -> MasterContext:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from endhost_sdk.telemetry_settings import check_key
 from measurement.master.keepalive_timers import KeepaliveTimers
 from measurement.master.measurement_keys import read_measurement_keys
+from measurement.master.measurements_route import measurements_url
 from measurement.master.target_rules import parse_allowed
 from serving.forwarded import Network
 from serving.listening import is_loopback, parse_listen
@@ -25,6 +27,13 @@ class Settings:
 
     keys: Path | None = None
     """TOML file with the keys of requesters, managers and agents, read again on SIGHUP. For an example, see docs/measurement.md."""
+
+    coordinator: str = ""
+    """URL of a coordinator that gets the outcomes as measurements, such as https://coordinator.example. Without it, they stay in
+    --data."""
+
+    ingest_key: Path | None = None
+    """File with the ingest key of --coordinator."""
 
     metrics_token: str = field(default="", repr=False)
     """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
@@ -85,6 +94,7 @@ class Settings:
         if self.request_every_s < 0:
             raise ValueError(f"--request-every-s is {self.request_every_s:g}; use 0 (no limit) or more, such as 300")
         check_token("--metrics-token", self.metrics_token)
+        self._check_coordinator()
         if self.insecure and not is_loopback(host):
             raise ValueError(f"--insecure works on loopback only, and {host} can be reached by others: give --keys instead")
         if self.insecure and self.keys is not None:
@@ -94,6 +104,24 @@ class Settings:
         if self.keys is not None:
             read_measurement_keys(self.keys)
         self.tls()
+
+    def _check_coordinator(self) -> None:
+        if self.ingest_key is not None and not self.coordinator:
+            raise ValueError("--ingest-key is the key of --coordinator: give its URL too")
+        if self.coordinator:
+            measurements_url(self.coordinator)
+            self.read_ingest_key()
+
+    def read_ingest_key(self) -> str:
+        """The ingest key of the coordinator; empty without one. ValueError if its file cannot be used."""
+        if self.ingest_key is None:
+            return ""
+        try:
+            key = self.ingest_key.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"--ingest-key {self.ingest_key} cannot be read: {error}") from error
+        check_key(key)
+        return key
 
     def timers(self) -> KeepaliveTimers:
         return KeepaliveTimers(

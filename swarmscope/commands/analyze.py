@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -20,6 +20,7 @@ from feedback_analysis.scoring import Scoring
 from serving.address_space import require_address_space
 from serving.few_lines import few_lines
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
+from swarmscope.commands.analyze_measurements import analyze_measurements
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 from swarmscope.output.summary_tables import flat, print_tables
@@ -48,6 +49,7 @@ command = App(
         "swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2",
         "swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb \\\n    --districts wards.geojson --by district",
         "swarmscope analyze mirror/ --by isp --sort rebuffering_ratio --min-n 25",
+        "swarmscope analyze mirror/ --kind measurement --by agent,technique",
         "swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet",
     ),
 )
@@ -58,6 +60,7 @@ def analyze(
     paths: list[Path],
     /,
     *,
+    kind: Literal["feedback", "measurement"] = "feedback",
     begin: Annotated[str | None, Parameter(name="--from")] = None,
     end: Annotated[str | None, Parameter(name="--to")] = None,
     by: list[str] | None = None,
@@ -82,6 +85,10 @@ def analyze(
     ----------
     paths
         Logs, and folders that contain logs. Logs may end in .gz. With -, standard input is read: one log of any form, or gzip.
+    kind
+        Kind of records to analyze. measurement: results of active measurement, in groups of --by (technique, destination, address,
+        agent, agent_address, status, quality, request_id, via or tags.NAME; by default technique and destination). It accepts
+        --from, --to, --by, --where, --json and --csv only.
     begin
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     end
@@ -134,6 +141,11 @@ def analyze(
         _check_groups(columns, top=top, sort=sort, min_n=min_n, models=models)
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = conditions(where or ())
+        if kind == "measurement":
+            others = (top, sort, parquet, p1203, models, html, period, scoring, location)
+            _check_measurement_flags(as_json=as_json, as_csv=as_csv, others=any(map(bool, (*others, min_n > 1, sessions))))
+            analyze_measurements(paths, _span(begin, end), columns, filters, as_json=as_json, as_csv=as_csv)
+            return
         check_dimensions((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
         asked = _span(begin, end)
@@ -257,6 +269,13 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
     _check_file("--html", html)
     if period is not None and not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
+
+
+def _check_measurement_flags(*, as_json: bool, as_csv: bool, others: bool) -> None:
+    """ValueError for flags that measurements do not have."""
+    _check_output(as_json=as_json, as_csv=as_csv, html=None, period=None)
+    if others:
+        raise ValueError("--kind measurement accepts only --from, --to, --by, --where, --json and --csv; remove the other flags")
 
 
 def _check_groups(by: Sequence[str], *, top: int | None, sort: str, min_n: int, models: str) -> None:

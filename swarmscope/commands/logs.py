@@ -18,7 +18,8 @@ from feedback_server.forms import log_writer
 from feedback_server.forms.bare_lines import BARE
 from feedback_server.forms.reading import Readable, Records
 from feedback_server.settings import FORMS
-from feedback_wire.log_name import Form
+from feedback_wire.kinds import RecordKind
+from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECEIVED_MS
 from serving.few_lines import few_lines
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
@@ -43,8 +44,15 @@ command = App(
         "swarmscope logs cat feedback-data \\\n    --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z",
     )
 )
-def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--from")] = None, to: str | None = None) -> None:
-    """Print records as JSON lines, in the order of the log names.
+def cat(
+    paths: list[Path],
+    /,
+    *,
+    kind: Literal["feedback", "measurement"] = "feedback",
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+) -> None:
+    """Print records of one kind as JSON lines, in the order of the log names.
 
     The exit code is 1 if a log is damaged or unreadable. Standard error lists the damage.
 
@@ -52,6 +60,8 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     ----------
     paths
         Logs, and folders that contain logs.
+    kind
+        RecordKind of records to print; logs of another kind are left out.
     from_
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     to
@@ -64,7 +74,7 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     found = logs_to_read(paths, each_stem_once=True)
     damaged = print_unread(found.unread)
     try:
-        for path, form in with_progress(found.logs):
+        for path, form in with_progress([log for log in found.logs if kind_of(log[0].name) is RecordKind(kind)]):
             with few_lines(_print_error, _others(path)) as report:
                 for part in parts_of(path, form):
                     if isinstance(part, Records):
@@ -206,7 +216,7 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
     with unfinished.open("wb") as file, few_lines(_print_error, _others(path)) as report:
-        writer = log_writer(to, file)
+        writer = log_writer(to, file, kind_of(path.name))
         for part in parts_of(path, form):
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
+from feedback_wire.measurement import measurement_schema
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from serving.openapi import text_of
@@ -17,6 +18,7 @@ command = App(
     help_epilogue=examples(
         "swarmscope schema > message.schema.json",
         "swarmscope schema --record",
+        "swarmscope schema --kind measurement",
         "swarmscope schema --service coordinator > coordinator.openapi.json",
     ),
 )
@@ -32,12 +34,17 @@ DESCRIPTIONS = {
 
 @command.default
 def schema(
-    *, record: bool = False, service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None
+    *,
+    kind: Literal["feedback", "measurement"] = "feedback",
+    record: bool = False,
+    service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None,
 ) -> None:
     """Print the JSON Schema of the feedback message, or what the flag names.
 
     Parameters
     ----------
+    kind
+        Kind of the message: feedback of end hosts, or measurement for results of active measurement.
     record
         Print the JSON Schema of the log record: the message and the fields that the servers add.
     service
@@ -49,4 +56,5 @@ def schema(
     if service is not None:
         print(text_of(import_module(DESCRIPTIONS[service]).openapi()), end="")
         return
-    print(json.dumps(record_schema() if record else message_schema(), indent=2, ensure_ascii=False))
+    message = measurement_schema() if kind == "measurement" else message_schema()
+    print(json.dumps(record_schema(message) if record else message, indent=2, ensure_ascii=False))

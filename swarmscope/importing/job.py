@@ -5,7 +5,7 @@ from collections.abc import Mapping as Entries
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from coordinator.dialects.native_message import Refused
+from coordinator.dialects.exact_check import Refused
 from coordinator.settings import AddressPolicy
 from serving.forwarded import address_of
 from swarmscope.importing.csv_rows import BrokenLine

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from coordinator.admission import recorded_address
-from coordinator.dialects.native_message import Refused, check
+from coordinator.dialects.exact_check import Refused
+from coordinator.dialects.native_message import check
 from coordinator.settings import AddressPolicy
 from feedback_analysis.moments import check_local, check_offset
 from feedback_analysis.reading.rows import LARGEST_WEIGHT

@@ -14,7 +14,8 @@ from endhost_sdk.backoff import asked_s
 from endhost_sdk.request import DeliveryOutcome, interpret, plain
 from endhost_sdk.telemetry_settings import check_key, feedback_urls
 from endhost_sdk.transport import Answer, HttpTransport, Unreachable
-from feedback_wire.routes import NDJSON, bearer
+from feedback_wire.kinds import RecordKind
+from feedback_wire.routes import FEEDBACK, MEASUREMENTS, NDJSON, bearer
 from serving.forwarded import address_of
 
 BATCH_BYTES = 512 * 1024
@@ -52,8 +53,10 @@ class CoordinatorClient:
         self._batch_messages = BATCH_MESSAGES
         self._headers = {"content-type": NDJSON} | ({"authorization": bearer(key)} if key else {})
 
-    def send(self, lines: Sequence[bytes], ip: str, counts: SendCounts) -> None:
-        """Send messages of one sender. ConnectionError for no answer, ValueError for one that neither accepts nor refuses them.
+    def send(self, lines: Sequence[bytes], ip: str, counts: SendCounts, kind: RecordKind = RecordKind.FEEDBACK) -> None:
+        """Send messages of one sender and one kind.
+
+        ConnectionError for no answer, ValueError for one that neither accepts nor refuses them.
 
         After a 413, which a proxy can send for a smaller limit than the coordinator's, this and all further batches are smaller.
         """
@@ -63,7 +66,7 @@ class CoordinatorClient:
         while left:
             batch = left[: self._batch_messages]
             try:
-                answer = self._answer_to(b"\n".join(batch), headers)
+                answer = self._answer_to(self._url_of(kind), b"\n".join(batch), headers)
             except Unreachable as error:
                 raise ConnectionError(f"the coordinator does not answer: {plain(str(error))}{_so_far(counts)}") from error
             verdict = interpret(answer, len(batch))
@@ -76,13 +79,16 @@ class CoordinatorClient:
             counts.accepted += len(batch) - verdict.refused_for.total()
             del left[: len(batch)]
 
-    def _answer_to(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _url_of(self, kind: RecordKind) -> str:
+        return self._url if kind is RecordKind.FEEDBACK else self._url.removesuffix(FEEDBACK) + MEASUREMENTS
+
+    def _answer_to(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer to a request, repeated for `PATIENCE_S` while the coordinator is busy or restarts. Unreachable for none."""
         give_up_s = time.monotonic() + PATIENCE_S
         while True:
             pause_s = 0.0
             try:
-                answer = self._transport.post(self._url, body, headers, ANSWER_S)
+                answer = self._transport.post(url, body, headers, ANSWER_S)
             except Unreachable:
                 # A coordinator that has never answered probably has another URL.
                 if not self._has_answered or time.monotonic() > give_up_s:

@@ -17,6 +17,7 @@ from coordinator.quarantine import FILE_BYTES
 from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone, reading_from
 from feedback_server.forms.framed import line_frames
 from feedback_wire.frames import Damage, walk
+from feedback_wire.kinds import RecordKind
 from serving.few_lines import few_lines
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
@@ -26,8 +27,8 @@ _LARGEST_FILE_BYTES = 8 * FILE_BYTES
 _LONGEST_LINE_BYTES = 1024 * 1024
 """A coordinator keeps 64 KiB of a message, in which JSON may need 6 bytes for each."""
 
-_Refused = tuple[str, str]
-"""The sender's address and the payload of a refused message."""
+_Refused = tuple[str, RecordKind, str]
+"""The sender's address, the kind and the payload of a refused message."""
 
 
 def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
@@ -44,9 +45,9 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     for file in files:
         for messages in _frames(file, counts):
-            for ip, sent_from in groupby(sorted(messages, key=itemgetter(0)), itemgetter(0)):
-                for batch in batches([_line(payload) for _, payload in sent_from]):
-                    sender.send(batch, ip, counts)
+            for (ip, kind), alike in groupby(sorted(messages, key=itemgetter(0, 1)), itemgetter(0, 1)):
+                for batch in batches([_line(payload) for _, _, payload in alike]):
+                    sender.send(batch, ip, counts, kind)
     return counts
 
 
@@ -81,8 +82,10 @@ def _message(line: bytes) -> _Refused | None:
         return None
     if not isinstance(entry, dict):
         return None
-    ip, payload = entry.get("ip"), entry.get("payload")
-    return (ip, payload) if isinstance(ip, str) and isinstance(payload, str) else None
+    ip, kind, payload = entry.get("ip"), entry.get("kind", RecordKind.FEEDBACK), entry.get("payload")
+    if not isinstance(ip, str) or not isinstance(payload, str) or kind not in tuple(RecordKind):
+        return None
+    return ip, RecordKind(kind), payload
 
 
 def _line(payload: str) -> bytes:

@@ -260,7 +260,7 @@ def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver,
         assert coordinator.post(encoded(message()))[0] == 202
     for _ in range(4):
         assert coordinator.metrics()["messages_forwarded_total"] == 20
-    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == ["worker-0", "worker-1"]
+    assert sorted(path.name for path in (tmp_path / "spool").glob("worker-*")) == ["worker-0", "worker-1"]
     receiver.stop()
     for _ in range(20):
         assert coordinator.post(encoded(message()))[0] == 202

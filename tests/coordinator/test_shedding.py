@@ -21,6 +21,7 @@ from coordinator.http.feedback_head import FeedbackHead
 from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 from tests.harness.waiting import eventually
 
 shares = st.integers(0, 6).map(lambda halvings: 0.5**halvings)
@@ -134,7 +135,13 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
         keys = IngestKeys(())
         handler = FeedbackHandler(
-            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+            settings,
+            keys,
+            {RecordKind.FEEDBACK: outbox},
+            None,
+            counters,
+            Answers(),
+            connection_limits=ConnectionLimits(serving=100, refusing=100),
         )
         sent: list[tuple[str, float]] = []
 
@@ -180,7 +187,13 @@ def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
         keys = IngestKeys(())
         handler = FeedbackHandler(
-            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+            settings,
+            keys,
+            {RecordKind.FEEDBACK: outbox},
+            None,
+            counters,
+            Answers(),
+            connection_limits=ConnectionLimits(serving=100, refusing=100),
         )
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()

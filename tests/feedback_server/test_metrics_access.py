@@ -43,7 +43,7 @@ def test_many_scrapes_share_one_text_per_second():
             foreign_logs=0,
         )
 
-    exposition = shared_text(Counters(), state)
+    exposition = shared_text(Counters, state)
     began = time.monotonic()
     for _ in range(1000):
         assert b"waiting_bytes" in exposition.text(fresh=False)

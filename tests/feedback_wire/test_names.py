@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from feedback_analysis.reading.log_files import PREFERRED
 from feedback_server.settings import FORMS, Settings
 from feedback_wire.catalogue import Catalogue, LogEntry
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 
 names = st.builds(
@@ -17,6 +18,7 @@ names = st.builds(
     server=st.from_regex(SERVER_NAME, fullmatch=True),
     part=st.integers(0, 9999),
     form=st.sampled_from(Form),
+    kind=st.sampled_from(RecordKind),
 )
 
 
@@ -43,6 +45,8 @@ NO_LOG_NAMES = (
     "..",
     "../../etc/passwd",
     "20120807T093000Z-fs1-0000.zip",
+    "20120807T093000Z-fs1-0000.feedback.journal",
+    "20120807T093000Z-fs1-0000.other.journal",
     "20120807T093000Z-FS-0000.journal",
     "20120807T093000Z-fs1-0000.journal\n",
     "20120807T093000Z-fs/1-0000.journal",

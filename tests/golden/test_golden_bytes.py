@@ -7,14 +7,19 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from feedback_analysis.measurements.measurement_summary import summarize_measurements
+from feedback_analysis.measurements.measurement_table import open_measurements
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import Damage, Frame, FrameKind, walk
+from feedback_wire.measurement import measurement_schema
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from tests.harness.processes import run_swarmscope
 
 GOLDEN = Path(__file__).parent / "v1"
 LOGS = sorted(GOLDEN.glob("*-fs1-0000.*"))
+MEASUREMENT_LOGS = sorted(GOLDEN.glob("*-fs2-0000.measurement.*"))
+MEASUREMENTS = [json.loads(line) for line in (GOLDEN / "measurements.ndjson").read_text().splitlines()]
 RECORDS = [json.loads(line) for line in (GOLDEN / "records.ndjson").read_text().splitlines()]
 
 
@@ -52,6 +57,26 @@ def test_the_frames_still_have_the_same_counts(log):
     assert not [item for item in found if isinstance(item, Damage)]
     assert sum(item.header.records for item in found if isinstance(item, Frame)) == len(RECORDS)
     assert [item.header.kind for item in found if isinstance(item, Frame)].count(FrameKind.FOOTER) == (log.suffix != ".journal")
+
+
+def test_there_is_a_golden_log_of_measurements_of_every_form():
+    assert [log.name.split(".", 2)[2] for log in MEASUREMENT_LOGS] == ["csv.zst", "journal", "jsonl.zst", "parquet"]
+
+
+@pytest.mark.parametrize("log", MEASUREMENT_LOGS, ids=lambda log: log.name)
+def test_every_form_still_gives_the_same_measurements(log):
+    read = run_swarmscope("logs", "cat", log, "--kind", "measurement")
+    assert read.returncode == 0, read.stderr
+    assert [json.loads(line) for line in read.stdout.splitlines()] == MEASUREMENTS
+    table, added = open_measurements([log])
+    assert (added.operations, added.unreadable) == (4, 0)
+    [first, *_] = summarize_measurements(table, where={"technique": "PATHNECK"})
+    assert (first.statuses, first.values["bottleneck_kbps"].mean) == ({"partial": 1}, 19460.5)
+
+
+def test_golden_measurements_are_still_valid():
+    for record in MEASUREMENTS:
+        Draft202012Validator(record_schema(measurement_schema())).validate(record)
 
 
 def test_golden_records_and_message_are_still_valid():

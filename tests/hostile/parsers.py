@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.carriers.spool_files import Cursor
+from coordinator.dialects.exact_check import Refused
 from coordinator.dialects.native_body import BodyForm, split
-from coordinator.dialects.native_message import Refused, check
+from coordinator.dialects.native_message import check
 from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import HeadReader
 from coordinator.ingest_keys import IngestKeys, read_terms

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from coordinator.dialects.native_message import Refused
+from coordinator.dialects.exact_check import Refused
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
 from swarmscope.importing.mapping import TIME, Mapping, SourceColumn

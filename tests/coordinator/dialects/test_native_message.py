@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from coordinator.dialects.native_message import Refused, check, check_usual, one_line
+from coordinator.dialects.exact_check import Refused, one_line
+from coordinator.dialects.native_message import check, check_usual
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
 from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES

@@ -25,6 +25,7 @@ from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
 from coordinator.worker_server import IDLE_S, REQUEST_S, EndHostAcceptor
+from feedback_wire.kinds import RecordKind
 from serving.tls import Tls, key_pair
 
 MANY = ConnectionLimits(serving=100, refusing=100)
@@ -41,7 +42,9 @@ async def listening(
     outbox = Outbox(
         {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
     )
-    handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, counters, Answers(), connection_limits=limits)
+    handler = FeedbackHandler(
+        settings, IngestKeys(()), {RecordKind.FEEDBACK: outbox}, None, counters, Answers(), connection_limits=limits
+    )
     state = ServerState()
     config = uvicorn.Config(app=lambda: None)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -34,6 +34,7 @@ from coordinator.http.feedback_protocol import OVER_LIMIT_S, PIPELINED, Feedback
 from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 
 REQUEST_S, IDLE_S = 30, 90
 BODY = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
@@ -131,7 +132,9 @@ class Driven:
         self.outbox = Outbox({"http://x": self.carrier}, None, "round-robin", counters)
         settings = Settings(feedback_server=("http://x",), insecure=True)
         limits = ConnectionLimits(serving=serving, refusing=refusing)
-        handler = FeedbackHandler(settings, IngestKeys(()), self.outbox, None, counters, Answers(), connection_limits=limits)
+        handler = FeedbackHandler(
+            settings, IngestKeys(()), {RecordKind.FEEDBACK: self.outbox}, None, counters, Answers(), connection_limits=limits
+        )
         config = uvicorn.Config(app, lifespan="off", log_config=None)
         config.load()
         self.connection = Traced(config, ServerState(), {"handler": handler})

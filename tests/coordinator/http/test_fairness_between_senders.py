@@ -24,6 +24,7 @@ from coordinator.http.sliced_work import SlicedWork, Work
 from coordinator.ingest_keys import IngestKey, IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE_VALUES
 from tests.harness.processor_speed import slowness
 
@@ -132,7 +133,13 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
         counters, keys, sender = WorkerCounters(), IngestKeys(()), Sender()
         outbox = Outbox(links, None, "round-robin", counters)
         handler = FeedbackHandler(
-            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+            settings,
+            keys,
+            {RecordKind.FEEDBACK: outbox},
+            None,
+            counters,
+            Answers(),
+            connection_limits=ConnectionLimits(serving=100, refusing=100),
         )
         body, encoding, form = BODIES[name]
         head = FeedbackHead(keys.anyone, form=form, encoding=encoding)

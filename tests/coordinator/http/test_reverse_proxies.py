@@ -14,6 +14,7 @@ from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 from tests.harness.waiting import eventually
 
 BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
@@ -76,7 +77,7 @@ def test_zone_ids_take_no_memory():
         handler = FeedbackHandler(
             settings,
             IngestKeys(()),
-            outbox,
+            {RecordKind.FEEDBACK: outbox},
             None,
             WorkerCounters(),
             Answers(),

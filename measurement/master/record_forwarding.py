@@ -1,0 +1,141 @@
+"""Sends each finished operation as a measurement message to a coordinator, so that it gets into the logs beside the feedback.
+
+The journal keeps an operation until a coordinator has accepted or refused it. After a crash, messages may be sent again: readers
+count an operation once.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections import Counter
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from endhost_sdk.backoff import asked_s, rest_s
+from endhost_sdk.request import DeliveryOutcome, Verdict, interpret, plain
+from endhost_sdk.transport import HttpTransport, Unreachable
+from feedback_wire.limits import EXTRA_KEYS, TEXT_CHARS
+from feedback_wire.measurement import HOPS, MEASUREMENT_VERSION
+from feedback_wire.routes import NDJSON, bearer
+from measurement.finished_operation import FinishedOperation
+from measurement.master.operation_journal import OperationJournal
+
+BATCH = 500
+"""Operations in one request; one has about a kilobyte."""
+
+ANSWER_S = 10.0
+LOOK_EVERY_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
+    """The message of one operation (docs/formats/measurement.md). Longer texts and lists than the format allows are cut."""
+    outcome, destination = operation.outcome, operation.destination
+    optional = {
+        "address": destination.address,
+        "port": destination.port,
+        "reason": outcome.reason[:TEXT_CHARS],
+        "quality": outcome.quality,
+        "hops": [msgspec.to_builtins(hop) for hop in outcome.hops[:HOPS]],
+        "tags": {name: text[:TEXT_CHARS] for name, text in list(operation.tags.items())[:EXTRA_KEYS]},
+    }
+    return {
+        "v": MEASUREMENT_VERSION,
+        "operation_id": outcome.operation_id,
+        "request_id": operation.request_id,
+        "round": operation.round,
+        "technique": str(operation.technique),
+        "agent": operation.agent,
+        "destination": destination.name,
+        "status": str(outcome.status),
+        "started_ms": outcome.started_ms,
+        "duration_ms": outcome.duration_ms,
+        "values": {value.name: value.value for value in outcome.values[:EXTRA_KEYS]},
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+@dataclass(slots=True)
+class RecordForwarder:
+    """Sends what the journal keeps to one coordinator, a batch at a time, in order."""
+
+    journal: OperationJournal
+    url: str
+    """The coordinator's route for measurements."""
+    threads: Executor
+    """One thread: requests are sent one after the other."""
+    key: str = field(default="", repr=False)
+    """The coordinator's ingest key; empty without one."""
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Operations that the coordinator refused for good, by reason. They stay in the master's answers only."""
+    failure: str = ""
+    """Why nothing can be sent now; empty if it can."""
+    _batch: int = BATCH
+    _transport: HttpTransport = field(default_factory=HttpTransport)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            lines, cursor = self.journal.read(self._batch)
+            if not lines:
+                await asyncio.sleep(LOOK_EVERY_S)
+            elif await self._settled([message for line in lines if (message := self._message(line))]):
+                self.journal.move(cursor)
+
+    def close(self) -> None:
+        self._transport.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def _message(self, line: bytes) -> bytes:
+        """The message of a line of the journal; empty, and counted, if the line is no operation."""
+        try:
+            return json.dumps(measurement_message(msgspec.json.decode(line, type=FinishedOperation))).encode()
+        except msgspec.DecodeError as error:
+            log.error("a record of the journal cannot be read and is not forwarded: %s", error)  # noqa: TRY400 - the line is the fault
+            self.refused["unreadable"] += 1
+            return b""
+
+    async def _settled(self, messages: list[bytes]) -> bool:
+        """Send messages until a coordinator has accepted or refused each of them; False if smaller batches are needed."""
+        failures = 0
+        while messages:
+            verdict, pause_s = await self._verdict(messages)
+            if verdict.outcome is DeliveryOutcome.TOO_LARGE:
+                self._batch = max(1, len(messages) // 2)
+                return False
+            if verdict.outcome in (DeliveryOutcome.ACCEPTED, DeliveryOutcome.REFUSED):
+                self._count(verdict, len(messages))
+                break
+            failures += 1
+            if failures == 1:
+                log.warning("measurements are not forwarded to %s now: %s; it is tried again", self.url, verdict.detail)
+            self.failure = verdict.detail
+            await asyncio.sleep(max(pause_s, rest_s(failures, random.random())))  # noqa: S311 - spreads load
+        return True
+
+    def _count(self, verdict: Verdict, messages: int) -> None:
+        if self.failure:
+            log.warning("measurements are forwarded to %s again", self.url)
+        self.failure = ""
+        self.refused.update(verdict.refused_for)
+        self.accepted += messages - verdict.refused_for.total()
+        if verdict.refused_for:
+            log.warning("%s refused %d measurements: %s", self.url, verdict.refused_for.total(), verdict.detail)
+
+    async def _verdict(self, messages: list[bytes]) -> tuple[Verdict, float]:
+        """The meaning of the coordinator's answer, and the pause that it asks for."""
+        headers = {"content-type": NDJSON} | ({"authorization": bearer(self.key)} if self.key else {})
+        body = b"\n".join(messages) + b"\n"
+        loop = asyncio.get_running_loop()
+        try:
+            answer = await loop.run_in_executor(self.threads, self._transport.post, self.url, body, headers, ANSWER_S)
+        except Unreachable as error:
+            return Verdict(outcome=DeliveryOutcome.FAILED, detail=plain(str(error)), refused_for=Counter()), 0.0
+        return interpret(answer, len(messages)), asked_s(answer.retry_after, datetime.now(UTC))
