@@ -112,15 +112,18 @@ COMMANDS = {
         Without --into and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or
         if there are no rows.""",
     "overlay": """Run a peer-to-peer streaming overlay, and check its topology.""",
-    "measure": """Measure the network from agents of a master, or from this machine.""",
+    "measure": """Measure the network from agents of a master, or from this machine.
+
+        The command prints the outcomes as they come. Ctrl-C ends the request. The exit code is 0 if every operation has measured
+        something (status ok or partial), and 1 otherwise.""",
     "measurement-master": """Let agents measure the network, one after the other, for the requests of clients.
 
         The master selects agents, schedules their operations so that they do not disturb each other, and records the outcomes. It
         needs --keys. For a trial on one machine, use --insecure instead.""",
     "measurement-agent": """Measure the network for a master.
 
-        The agent connects to the master and never listens. It measures only under a lease of the master. Without root, PATHNECK and
-        BROUTE are not possible.""",
+        The agent connects to the master and never listens. It measures only under a lease of the master. PATHNECK and BROUTE need
+        the capability CAP_NET_RAW, which root has.""",
     "measurement-responder": """Consent to measurements of this machine with packet trains.
 
         Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the

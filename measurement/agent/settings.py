@@ -27,7 +27,7 @@ class Settings:
     """Key of this agent."""
 
     tag: tuple[str, ...] = ()
-    """A property of the place where the agent is, NAME=VALUE, such as country=HK or isp=HKBN. Repeat the flag for each."""
+    """NAME=VALUE: where the agent is, such as country=HK or isp=HKBN. Repeat the flag for each."""
 
     spool: Path = Path("measurement-spool")
     """Folder for outcomes that wait for the master. Created if missing. Only one agent can use it at a time."""
@@ -39,7 +39,8 @@ class Settings:
     """Address from which the agent measures. Without it, the system chooses it."""
 
     invite_destination: tuple[str, ...] = ()
-    """Host name or address that SIP_INVITE may call. Repeat the flag for each. Without it, the agent refuses SIP_INVITE."""
+    """Destination that SIP_INVITE may call, as requests name it, or its address. Repeat the flag for each. Without it, the agent
+    refuses SIP_INVITE."""
 
     as_table: Path | None = None
     """File with networks and their AS numbers, for BROUTE and for the hops of routes."""

@@ -29,7 +29,7 @@ class Settings:
     """TOML file with the keys of requesters, managers and agents, read again on SIGHUP. For an example, see docs/measurement.md."""
 
     coordinator: str = ""
-    """URL of a coordinator that gets the outcomes as measurements, such as https://coordinator.example. Without it, they stay in
+    """URL of a coordinator to which the master sends the outcomes, such as https://coordinator.example. Without it, they stay in
     --data."""
 
     ingest_key: Path | None = None
@@ -66,19 +66,20 @@ class Settings:
     """Network of private or loopback addresses that may be measured, for labs, such as 10.0.0.0/8. Repeat the flag for each."""
 
     invite_destination: tuple[str, ...] = ()
-    """Host name or address that SIP_INVITE may call. Repeat the flag for each. Without it, SIP_INVITE is refused."""
+    """Destination that SIP_INVITE may call, as requests name it, or its address. Repeat the flag for each. Without it, SIP_INVITE
+    is refused."""
 
     keepalive_s: float = 5.0
     """Seconds between two keep-alives of an agent."""
 
     agent_timer_s: float = 15.0
-    """An agent that gets no answer to its keep-alives for so many seconds stops everything."""
+    """An agent that gets no answer to its keep-alives for this many seconds stops all operations."""
 
     master_timer_s: float = 20.0
-    """An agent from which no keep-alive arrives for so many seconds is lost. Must be longer than --agent-timer-s."""
+    """The master counts an agent as lost if no keep-alive arrives for this many seconds. Must be longer than --agent-timer-s."""
 
     reconnect_s: float = 12.0
-    """An agent connects again after so many seconds, and up to a quarter more."""
+    """Seconds after which an agent connects again; each agent adds up to a quarter at random."""
 
     def __post_init__(self) -> None:
         host, _ = parse_listen(self.listen)

@@ -42,7 +42,7 @@ command = App(
         "export SWARMSCOPE_MEASURE_MASTER=https://master.example:8070",
         "export SWARMSCOPE_MEASURE_KEY=KEY",
         "swarmscope measure PING hk.example jp.example --agents AUTO",
-        "swarmscope measure TRACEROUTE hk.example --agents country=HK+isp=HKBN --dry-run",
+        "swarmscope measure TRACEROUTE hk.example \\\n    --agents country=HK+isp=HKBN --dry-run",
         "swarmscope measure DNS 192.0.2.53 --parameter name=example.com \\\n    --period-s 300 --detach",
     ),
 )
@@ -94,39 +94,40 @@ def measure(
         PING, TRACEROUTE, IGI, PATHNECK, BROUTE, DNS, HTTP, SIP_OPTIONS, SIP_INVITE, RTP, UDP_SEND, TCP_SEND, THROUGHPUT or
         RESPONSIVENESS.
     destinations
-        HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination.
+        HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination; --upstream needs at least one.
     agents
         AUTO (few agents that cover the routes to the destinations), ALL, ANY (one), the name or address of an agent, tags such as
         country=HK+isp=HKBN, or request:ID for the agents of an earlier request. Repeat the flag for each.
     schedule
         PM_SYN: no two agents measure a destination at the same time. PM_RAN: each agent works from its own queue, in random order.
     order
-        Order of PM_SYN. dense: without idle time. ring: as in the Emodis paper.
+        Order of the operations under PM_SYN. dense: without idle time. ring: as in the Emodis paper.
     period_s
-        Seconds between two rounds. 0: one round.
+        Seconds from the start of a round to the start of the next one. 0: one round.
     rounds
         Number of rounds. Without it, a periodic request runs until it is cancelled.
     priority
-        Of PM_SYN, from 0 to 9: a higher one is served first. Only for managers.
+        Priority under PM_SYN, 0 to 9: a request with a higher one is served first. Only for managers.
     most_agents
-        AUTO selects at most so many agents.
+        Maximum number of agents that AUTO selects.
     parameter
-        NAME=VALUE of the technique, such as count=20. For the list, see docs/measurement.md. Repeat the flag for each.
+        NAME=VALUE: a parameter of the technique, such as count=20. For the list, see docs/measurement-techniques.md. Repeat the
+        flag for each.
     consent
-        HOST=TOKEN: the token of the responder that runs on a destination. Techniques with packet trains need it. Repeat the flag
-        for each destination.
+        HOST=TOKEN: the token of the responder that runs on a destination. HOST is the destination as the command names it, or its
+        address. Techniques with packet trains need it. Repeat the flag for each destination.
     time_limit_s
         Seconds that one operation may take.
     dry_run
-        Print agents, operations, packets, bytes and time, and measure nothing.
+        Print agents, operations, packets, bytes and time of one round, and measure nothing. No effect with --upstream.
     detach
         Print the id of the request and exit; the request goes on. Without it, the request ends with this command.
     keep
-        Restore the periodic request when the master restarts. Requires --detach. Only for managers.
+        Restore the request when the master restarts. Requires --period-s and --detach. Only for managers.
     upstream
-        Measure from this machine, without a master.
+        Measure each destination once from this machine, without a master.
     as_json
-        Print one JSON object per line instead of a table.
+        Print one JSON object per line instead of text.
     """
     try:
         request = MeasurementRequest(

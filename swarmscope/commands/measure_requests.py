@@ -25,7 +25,8 @@ class MasterFlags:
     """Key of a requester or manager. The environment variable SWARMSCOPE_MEASURE_KEY sets it for all commands."""
 
     tls_ca: Annotated[Path | None, Parameter(env_var="SWARMSCOPE_MEASURE_TLS_CA", show_env_var=False)] = None
-    """PEM file with the certificate authorities for an https master. Without it, the system's authorities are used."""
+    """PEM file with the certificate authorities for an https master. Without it, the system's authorities are used. The environment
+    variable SWARMSCOPE_MEASURE_TLS_CA sets it for all commands."""
 
 
 AtMaster = Annotated[MasterFlags, Parameter(name="*")]
@@ -39,7 +40,7 @@ def list_(*, at: AtMaster = LOCAL, as_json: AsJson = False) -> None:
     Parameters
     ----------
     as_json
-        Print JSON instead of lines.
+        Print one JSON object per line instead of text.
     """
 
     async def job() -> int:
@@ -111,7 +112,7 @@ def cancel(
     request_id
         Id of the request, as `measure list` prints it.
     all_
-        Cancel all requests.
+        Cancel all your requests; as a manager, those of all requesters.
     """
     if (request_id is None) != all_:
         exit_on_usage_error(ValueError("give the id of a request, or --all"))
@@ -152,12 +153,12 @@ def agents_(*, at: AtMaster = LOCAL, as_json: AsJson = False) -> None:
 
 
 def stop_everything(*, at: AtMaster = LOCAL, resume: bool = False) -> None:
-    """The kill switch: stop all probing of all agents within a second. Only for managers.
+    """The kill switch: cancel all requests, and stop all connected agents within a second. Only for managers.
 
     Parameters
     ----------
     resume
-        Admit requests again.
+        Turn the kill switch off: admit requests again.
     """
 
     async def job() -> int:

@@ -14,7 +14,7 @@ command = App(
     help_epilogue=examples(
         "swarmscope measurement-master --insecure --allow-network 127.0.0.0/8",
         "swarmscope measurement-master --listen 0.0.0.0:8070 --keys keys.toml \\\n"
-        "    --tls-cert cert.pem --tls-key key.pem --data /var/lib/swarmscope/measurement",
+        "    --tls-cert cert.pem --tls-key key.pem \\\n    --data /var/lib/swarmscope/measurement",
     ),
 )
 
