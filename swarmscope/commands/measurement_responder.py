@@ -4,15 +4,27 @@ import asyncio
 import secrets
 import sys
 
+from cyclopts import App
+
 from serving.lifecycle import CannotStart, announce_ready, on_stop
 from serving.listening import host_and_port, parse_listen
 from serving.tokens import check_token
-from swarmscope.commands import exit_on_usage_error, run_server
+from swarmscope.commands import examples, exit_on_usage_error, run_server
 
 SHORTEST_TOKEN = 8
 
+command = App(
+    name="measurement-responder",
+    help_epilogue=examples(
+        "swarmscope measurement-responder",
+        "export SWARMSCOPE_MEASUREMENT_RESPONDER_TOKEN=TOKEN",
+        "swarmscope measurement-responder --listen 203.0.113.9:7420",
+    ),
+)
 
-def command(*, listen: str = "0.0.0.0:7420", token: str | None = None) -> None:
+
+@command.default
+def measurement_responder(*, listen: str = "0.0.0.0:7420", token: str | None = None) -> None:
     """Consent to measurements of this machine.
 
     Parameters
