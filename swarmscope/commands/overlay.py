@@ -53,7 +53,7 @@ SUBCOMMANDS = {
         function="overlay_running:key",
         help="""Print the key with which a node joins the overlay.
 
-            Write the key to a file. The commands node, source and play read this file (--key).""",
+            Write the key to a file. The commands node, source, play and list read this file (--key).""",
         example="swarmscope overlay key 10.0.1.2 --secret overlay.secret > 10.0.1.2.key",
     ),
     "node": Subcommand(
@@ -81,7 +81,7 @@ SUBCOMMANDS = {
         help="""List the streams, and the files that players can choose.
 
             The command prints one JSON line per stream: its name, its source, and the names of its files for play --file. It needs
-            the key of any node of the overlay, which may be running.""",
+            the name and the key of a node. This node may be running at the same time.""",
         example="swarmscope overlay list 10.0.3.20 --key 10.0.3.20.key \\\n    --bootstrapper 10.0.0.10:7000",
     ),
     "play": Subcommand(
