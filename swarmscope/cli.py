@@ -101,7 +101,7 @@ COMMANDS = {
         Measures are numbers such as the MOS, the continuity, and the count of viewers. Standard error lists damaged records and
         unreadable files; the other records are analyzed. The exit code is 1 if there are no records.""",
     "alerts": """Test alert rules against recorded logs.""",
-    "history": """Build and query a history: a small database with sums per hour, computed from recorded logs.""",
+    "history": """Build and query a history: a small database with sums per hour and minute, computed from recorded logs.""",
     "logs": """Print, verify and convert recorded logs, and send refused messages again.
 
         A log is a journal (.journal, still being written), or a JSON lines, CSV or Parquet file. Refused messages are in the
