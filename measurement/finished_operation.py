@@ -16,6 +16,8 @@ class FinishedOperation(Struct, frozen=True, kw_only=True):
     """The name of the key that asked for it."""
     round: Annotated[int, Meta(ge=0)]
     agent: Name
+    agent_address: str = ""
+    """As the master sees it; empty if the agent is not known any more."""
     tags: dict[str, str] = {}
     """Of the agent."""
     technique: Technique

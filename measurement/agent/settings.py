@@ -18,7 +18,7 @@ class Settings:
     """Settings of one measurement agent."""
 
     master: str
-    """URL of the master, such as https://master.example:8070."""
+    """URL of the master, such as https://master.example:8060."""
 
     name: str = ""
     """Name of this agent, and of its key in the master's keys file. Without it, the host name is used."""
@@ -59,7 +59,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not is_http_url(self.master):
-            raise ValueError(f"--master {self.master!r} must be an http or https URL, such as https://master.example:8070")
+            raise ValueError(f"--master {self.master!r} must be an http or https URL, such as https://master.example:8060")
         if self.name and _NAME.fullmatch(self.name) is None:
             raise ValueError(f"--name {self.name!r} must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -")
         check_token("--key", self.key)

@@ -38,13 +38,13 @@ class MasterUnreachableError(Exception):
 class MasterAt:
     """Where the master is, and with which key it is used."""
 
-    master: str = "http://127.0.0.1:8070"
+    master: str = "http://127.0.0.1:8060"
     key: str = field(default="", repr=False)
     tls_ca: Path | None = None
 
     def __post_init__(self) -> None:
         if not is_http_url(self.master):
-            raise ValueError(f"--master {self.master!r} must be an http or https URL, such as https://master.example:8070")
+            raise ValueError(f"--master {self.master!r} must be an http or https URL, such as https://master.example:8060")
         check_token("--key", self.key)
 
 

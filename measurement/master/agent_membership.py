@@ -32,6 +32,14 @@ class AgentMember:
     spooled: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class AgentPlace:
+    """Where an agent measures: its address, as the master sees it, and its tags."""
+
+    address: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class AgentMembership:
     """All members by name."""
@@ -39,8 +47,8 @@ class AgentMembership:
     boot: str
     master_timer_s: float
     members: dict[str, AgentMember] = field(default_factory=dict)
-    tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    """The newest tags of each agent, also of those that have left."""
+    places: dict[str, AgentPlace] = field(default_factory=dict)
+    """Where each agent was last, also of those that have left."""
     _registrations: int = 0
 
     def register(self, registration: Registration, address: str, now_s: float) -> AgentMember:
@@ -56,7 +64,7 @@ class AgentMembership:
             heard_s=now_s,
         )
         self.members[member.name] = member
-        self.tags[member.name] = member.tags
+        self.places[member.name] = AgentPlace(member.address, member.tags)
         return member
 
     def current(self, name: str, epoch: str) -> AgentMember | None:

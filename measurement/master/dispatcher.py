@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from measurement.control_messages import Command, Receipt, Report, StopAll
-from measurement.master.agent_membership import AgentMember, AgentMembership
+from measurement.master.agent_membership import AgentMember, AgentMembership, AgentPlace
 from measurement.master.agent_selection import EdgeRoutes, Selector
 from measurement.master.dry_run_plan import DryRunPlan, dry_run, uses_queues
 from measurement.master.leased_rounds import LeasedRounds, is_expected_end
@@ -57,7 +57,7 @@ class Dispatcher:
     rounds: LeasedRounds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.recorder = OperationRecorder(write=self.write, wall_ms=self.wall_ms, tags_of=self._tags_of)
+        self.recorder = OperationRecorder(write=self.write, wall_ms=self.wall_ms, place_of=self._place_of)
         self.queues = QueuedTasks(recorder=self.recorder, send=self.send, within_budget=self._within_budget, clock=self.clock)
         self.rounds = LeasedRounds(
             recorder=self.recorder,
@@ -290,8 +290,8 @@ class Dispatcher:
     def _able(self, technique: Technique) -> list[AgentMember]:
         return [each for each in self.membership.available() if technique in each.techniques]
 
-    def _tags_of(self, agent: str) -> dict[str, str]:
-        return self.membership.tags.get(agent, {})
+    def _place_of(self, agent: str) -> AgentPlace:
+        return self.membership.places.get(agent, AgentPlace())
 
     def _within_budget(self, operation: Operation) -> bool:
         cost = planned_cost(operation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from measurement.finished_operation import FinishedOperation
+from measurement.master.agent_membership import AgentPlace
 from measurement.master.live_request import LiveRequest
 from measurement.operation import Operation
 from measurement.outcome import Outcome, Status
@@ -37,23 +38,24 @@ class Pair:
 
 @dataclass(slots=True, kw_only=True)
 class OperationRecorder:
-    """Writes records; `tags_of` returns the tags of an agent."""
+    """Writes records; `place_of` returns where an agent measures."""
 
     write: Callable[[bytes], None]
     wall_ms: Callable[[], int]
-    tags_of: Callable[[str], dict[str, str]]
+    place_of: Callable[[str], AgentPlace]
     ended: Counter[Status] = field(default_factory=Counter)
     _recent: dict[str, None] = field(default_factory=dict)
 
     def end(self, pair: Pair, outcome: Outcome) -> None:
         """A planned operation has ended."""
-        live = pair.live
+        live, place = pair.live, self.place_of(pair.agent)
         finished = FinishedOperation(
             request_id=live.request_id,
             requester=live.requester,
             round=pair.round,
             agent=pair.agent,
-            tags=self.tags_of(pair.agent),
+            agent_address=place.address,
+            tags=place.tags,
             technique=live.request.technique,
             destination=live.destinations[pair.destination],
             outcome=outcome,

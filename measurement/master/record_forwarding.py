@@ -38,6 +38,7 @@ def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
     """The message of one operation (docs/formats/measurement.md). Longer texts and lists than the format allows are cut."""
     outcome, destination = operation.outcome, operation.destination
     optional = {
+        "agent_address": operation.agent_address,
         "address": destination.address,
         "port": destination.port,
         "reason": outcome.reason[:TEXT_CHARS],

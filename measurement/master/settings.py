@@ -18,7 +18,7 @@ from serving.tokens import check_token
 class Settings:
     """Settings of one measurement master."""
 
-    listen: str = "127.0.0.1:8070"
+    listen: str = "127.0.0.1:8060"
     """Address and port to listen on, for clients and agents. Port 0 selects a free port."""
 
     data: Path = Path("measurement-data")

@@ -34,7 +34,7 @@ class Limits:
     """Time from the connection, or the last answer, to the end of the next head. After this time, an idle connection is closed."""
     body_s: float = 20.0
     head_bytes: int = 32 * 1024
-    body_bytes: int = 16 * 1024
+    body_bytes: int = 64 * 1024
     """The login form, and the JSON object of a change."""
     stuck_s: float = 60.0
     """How long the client may leave data unread without reading all of it once."""

@@ -39,7 +39,7 @@ command = App(
     name="measure",
     help_epilogue=examples(
         "swarmscope measure PING hk.example --upstream",
-        "export SWARMSCOPE_MEASURE_MASTER=https://master.example:8070",
+        "export SWARMSCOPE_MEASURE_MASTER=https://master.example:8060",
         "export SWARMSCOPE_MEASURE_KEY=KEY",
         "swarmscope measure PING hk.example jp.example --agents AUTO",
         "swarmscope measure TRACEROUTE hk.example \\\n    --agents country=HK+isp=HKBN --dry-run",
@@ -51,7 +51,7 @@ command = App(
 Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 
 for each, example in (
-    (list_, "swarmscope measure list --master https://master.example:8070"),
+    (list_, "swarmscope measure list --master https://master.example:8060"),
     (show, "swarmscope measure show 3a6cf7157f4c"),
     (follow, "swarmscope measure follow 3a6cf7157f4c --json"),
     (cancel, "swarmscope measure cancel 3a6cf7157f4c\nswarmscope measure cancel --all"),

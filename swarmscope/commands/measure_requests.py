@@ -18,7 +18,7 @@ from swarmscope.output.escaping import plain, plain_json
 class MasterFlags:
     """The master that a client uses."""
 
-    master: Annotated[str, Parameter(env_var="SWARMSCOPE_MEASURE_MASTER", show_env_var=False)] = "http://127.0.0.1:8070"
+    master: Annotated[str, Parameter(env_var="SWARMSCOPE_MEASURE_MASTER", show_env_var=False)] = "http://127.0.0.1:8060"
     """URL of the master. The environment variable SWARMSCOPE_MEASURE_MASTER sets it for all commands."""
 
     key: Annotated[str, Parameter(env_var="SWARMSCOPE_MEASURE_KEY", show_env_var=False)] = field(default="", repr=False)

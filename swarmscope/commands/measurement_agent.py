@@ -12,9 +12,9 @@ from swarmscope.commands import examples, run_server
 command = App(
     name="measurement-agent",
     help_epilogue=examples(
-        "swarmscope measurement-agent --master http://127.0.0.1:8070 --name a1",
+        "swarmscope measurement-agent --master http://127.0.0.1:8060 --name a1",
         "export SWARMSCOPE_MEASUREMENT_AGENT_KEY=KEY",
-        "swarmscope measurement-agent --master https://master.example:8070 \\\n    --name hk1 --tag country=HK --tag isp=HKBN",
+        "swarmscope measurement-agent --master https://master.example:8060 \\\n    --name hk1 --tag country=HK --tag isp=HKBN",
     ),
 )
 

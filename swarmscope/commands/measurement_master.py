@@ -13,7 +13,7 @@ command = App(
     name="measurement-master",
     help_epilogue=examples(
         "swarmscope measurement-master --insecure --allow-network 127.0.0.0/8",
-        "swarmscope measurement-master --listen 0.0.0.0:8070 --keys keys.toml \\\n"
+        "swarmscope measurement-master --listen 0.0.0.0:8060 --keys keys.toml \\\n"
         "    --tls-cert cert.pem --tls-key key.pem \\\n    --data /var/lib/swarmscope/measurement",
     ),
 )

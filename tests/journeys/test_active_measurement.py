@@ -31,10 +31,13 @@ def test_a_measurement_reaches_the_logs_although_the_coordinator_was_down(deploy
     eventually(lambda: coordinator.metrics()["messages_accepted_total"] == 1, within_s=120)
     deployment.stop()
 
-    shown = run_swarmscope("analyze", server.folder, "--kind", "measurement", "--by", "agent,tags.country,technique", "--json")
+    shown = run_swarmscope(
+        "analyze", server.folder, "--kind", "measurement", "--by", "agent,agent_address,tags.country,technique", "--json"
+    )
     assert shown.returncode == 0, shown.stderr
     [group] = json.loads(shown.stdout)["groups"]
-    assert group["by"] == {"agent": "hk-1", "tags.country": "HK", "technique": "TCP_SEND"}
+    by = {"agent": "hk-1", "agent_address": "127.0.0.1", "tags.country": "HK", "technique": "TCP_SEND"}
+    assert group["by"] == by
     assert group["statuses"] == {outcome["status"]: 1}
     measured = {value["name"]: value["value"] for value in outcome["values"] if value["value"] is not None}
     assert {name: value["mean"] for name, value in group["values"].items()} == measured

@@ -230,4 +230,4 @@ def test_a_spool_outlives_its_process_and_drops_the_oldest_when_it_is_full(tmp_p
 def test_settings_of_an_agent_are_checked_at_its_start(fields, why):
     with pytest.raises(ValueError, match=why):
         Settings(**fields)
-    assert Settings(master="http://[::1]:8070", name="a1").agent_name == "a1"
+    assert Settings(master="http://[::1]:8060", name="a1").agent_name == "a1"

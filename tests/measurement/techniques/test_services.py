@@ -19,6 +19,7 @@ import trustme
 from measurement.operation import Technique
 from measurement.techniques.sip_messages import read_response
 from measurement.techniques.task import ProbeSettings
+from tests.harness.waiting import eventually
 from tests.measurement.techniques.labs import executed, operation, values
 
 DELAY_S = 0.05
@@ -275,12 +276,15 @@ class Phone:
         return b"\r\n".join([b"SIP/2.0 %d Reason" % code, *kept, to + tag, b"Content-Length: 0", b"", b""])
 
 
-def sip(phone: Phone, technique: Technique, **parameters):
+def sip(phone: Phone, technique: Technique, *, requests: int = 0, **parameters):
+    """The outcome, once the phone has got at least so many `requests`: the last one has no answer that the probe waits for."""
     with udp_server(phone.answer) as port:
-        return executed(
+        outcome = executed(
             operation(technique, HERE, port=port, name="phone.example.org", **parameters),
             ProbeSettings(invite_destinations=("phone.example.org",)),
         )
+        eventually(lambda: len(phone.requests) >= requests)
+    return outcome
 
 
 @pytest.mark.parametrize("code", [200, 401, 404, 486, 503])
@@ -324,7 +328,7 @@ def test_sip_works_by_tcp():
 )
 def test_a_call_is_always_cleaned_up(responses, requests, code):
     phone = Phone(**responses)
-    outcome = sip(phone, Technique.SIP_INVITE)
+    outcome = sip(phone, Technique.SIP_INVITE, requests=len(requests))
     assert outcome.status == "ok"
     assert values(outcome)["sip_status"] == code
     assert values(outcome)["session_request_delay_ms"] >= 50
