@@ -193,6 +193,8 @@ SHARED_NAMES = {
     "Refused": "a message, or a session of a responder",
     "Step": "of a handshake, or in a function that is fitted",
     "Text": "in messages, with a limit",
+    "Evidence": "what an alert rule or a diagnosis found",
+    "Verdict": "on a request that was answered, or of a diagnosis",
 }
 
 SHARED_FILE_NAMES = {

@@ -122,6 +122,7 @@ def _secured(get: _Get, plain: socket.socket) -> socket.socket:
     context = ssl.create_default_context()
     if get.task.settings.ca_file:
         context.load_verify_locations(get.task.settings.ca_file)
+    get.found["tls_ms"] = None  # not known, unless the handshake succeeds
     begin = time.monotonic()
     secured = context.wrap_socket(plain, server_hostname=get.task.destination.name)
     get.found["tls_ms"] = (time.monotonic() - begin) * 1e3

@@ -230,6 +230,7 @@ def test_a_tls_server_has_a_handshake_and_a_certificate(tmp_path):
     assert unknown.status == "partial"
     assert unknown.reason.startswith("TCP works, TLS fails: ")
     assert "tcp_ms" in values(unknown)
+    assert values(unknown)["tls_ms"] is None
     assert "http_status" not in values(unknown)
 
 

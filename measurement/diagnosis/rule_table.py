@@ -1,0 +1,101 @@
+"""All rules in one table, and the diagnosis that applies them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from measurement.diagnosis.delay_rules import find_routing_changes, find_slow_hops
+from measurement.diagnosis.location_rules import locate_losses
+from measurement.diagnosis.observed_paths import ObservedPath, observe
+from measurement.diagnosis.service_rules import find_failing_resolvers, find_failing_tls, find_lossy_calls
+from measurement.diagnosis.verdict import Cause, Diagnosis, DiagnosisAnswer, NotEnoughEvidence, Verdict
+from measurement.diagnosis.viewer_quality import ViewerQuality, poor_quality, with_viewers, without_cause
+from measurement.finished_operation import FinishedOperation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisRule:
+    """One row: what must be measured, for which verdict, with which evidence."""
+
+    cause: Cause
+    condition: str
+    evidence: str
+    find: Callable[[Sequence[ObservedPath]], Iterator[DiagnosisAnswer]]
+    """Several rows may share a function. It is called once."""
+
+
+RULES = (
+    DiagnosisRule(
+        cause=Cause.DESTINATION,
+        condition="lossy paths share only the destination, no clean path has it",
+        evidence="PING, TRACEROUTE",
+        find=locate_losses,
+    ),
+    DiagnosisRule(
+        cause=Cause.LAST_LINK,
+        condition="as above, but the paths also share the last link or links",
+        evidence="PING, TRACEROUTE",
+        find=locate_losses,
+    ),
+    DiagnosisRule(
+        cause=Cause.AGENT_EDGE,
+        condition="lossy paths of one agent share their beginning, no clean path has it",
+        evidence="PING, TRACEROUTE",
+        find=locate_losses,
+    ),
+    DiagnosisRule(
+        cause=Cause.SHARED_HOP,
+        condition="a hop or link within the paths explains the losses",
+        evidence="PING, TRACEROUTE",
+        find=locate_losses,
+    ),
+    DiagnosisRule(
+        cause=Cause.RESOLVER,
+        condition="queries fail, PING of the resolver works; or look-ups fail, TCP works",
+        evidence="DNS, PING; or HTTP",
+        find=find_failing_resolvers,
+    ),
+    DiagnosisRule(cause=Cause.TLS, condition="TCP works and the TLS handshake fails", evidence="HTTP", find=find_failing_tls),
+    DiagnosisRule(
+        cause=Cause.ROUTING_CHANGE,
+        condition="the route differs from all earlier ones, the delay rose",
+        evidence="PING, TRACEROUTE; also earlier",
+        find=find_routing_changes,
+    ),
+    DiagnosisRule(
+        cause=Cause.CONGESTION,
+        condition="the gap of trains grows at a hop, the delay rises there first",
+        evidence="PATHNECK, TRACEROUTE; also earlier",
+        find=find_slow_hops,
+    ),
+    DiagnosisRule(
+        cause=Cause.CAPACITY,
+        condition="the gap of trains grows at a hop, its delay is as usual",
+        evidence="PATHNECK, TRACEROUTE; also earlier",
+        find=find_slow_hops,
+    ),
+    DiagnosisRule(
+        cause=Cause.RTP_LOSS,
+        condition="RTP packets are lost, SIP works, and PING is not lossy",
+        evidence="RTP, SIP_OPTIONS",
+        find=find_lossy_calls,
+    ),
+)
+
+
+def diagnose(
+    operations: Iterable[FinishedOperation],
+    *,
+    earlier: Iterable[FinishedOperation] = (),
+    viewers: Iterable[ViewerQuality] = (),
+) -> Diagnosis:
+    """The verdicts about `operations`, which were measured at about the same time.
+
+    `earlier` are operations from before the problem, for comparison. `viewers` is the quality that viewers had at the time of
+    `operations`. The order of all three does not matter.
+    """
+    paths = observe(operations, earlier)
+    answers = [answer for find in dict.fromkeys(rule.find for rule in RULES) for answer in find(paths)]
+    poor = poor_quality(viewers)
+    verdicts = tuple(with_viewers(each, paths, poor) for each in answers if isinstance(each, Verdict))
+    not_enough = tuple(each for each in answers if isinstance(each, NotEnoughEvidence))
+    return Diagnosis(verdicts=verdicts, not_enough=(*not_enough, *without_cause(verdicts, paths, poor)))

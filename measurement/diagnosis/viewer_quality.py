@@ -1,0 +1,86 @@
+"""What viewers of an ISP experience, as evidence beside the measurements of agents that have the same tag `isp`."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from measurement.diagnosis.observed_paths import ObservedPath
+from measurement.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
+
+POOR_MOS = 3.0
+POOR_REBUFFERING = 0.02
+FEWEST_MINUTES = 3
+"""Poor quality of one or two minutes may be chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerQuality:
+    """The quality of one minute, as the monitoring platform computed it. None: not known."""
+
+    isp: str
+    area: str
+    minute_ms: int
+    """Its start, Unix time."""
+    mos: float | None = None
+    """1 to 5."""
+    rebuffering_ratio: float | None = None
+    """0 to 1."""
+
+    @property
+    def poor(self) -> bool:
+        """Whether a value is beyond its limit."""
+        return (self.mos is not None and self.mos < POOR_MOS) or (self.rebuffering_ratio or 0.0) > POOR_REBUFFERING
+
+
+def poor_quality(viewers: Iterable[ViewerQuality]) -> dict[str, tuple[Evidence, ...]]:
+    """The evidence of each ISP with at least three poor minutes in an area."""
+    poor: dict[tuple[str, str], set[ViewerQuality]] = defaultdict(set)
+    for each in viewers:
+        if each.poor:
+            poor[each.isp, each.area].add(each)
+    found: dict[str, tuple[Evidence, ...]] = {}
+    for (isp, area), minutes in sorted(poor.items()):
+        if len({each.minute_ms for each in minutes}) >= FEWEST_MINUTES:
+            found[isp] = (*found.get(isp, ()), _evidence(isp, area, minutes))
+    return found
+
+
+def _evidence(isp: str, area: str, minutes: Iterable[ViewerQuality]) -> Evidence:
+    mos = [each.mos for each in minutes if each.mos is not None]
+    rebuffering = [each.rebuffering_ratio for each in minutes if each.rebuffering_ratio is not None]
+    numbers = {"minutes": float(len({each.minute_ms for each in minutes}))}
+    numbers |= {"lowest_mos": min(mos)} if mos else {}
+    numbers |= {"highest_rebuffering_ratio": max(rebuffering)} if rebuffering else {}
+    return Evidence(text=f"viewers of {isp} in {area} have poor quality", numbers=numbers)
+
+
+def with_viewers(verdict: Verdict, paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]) -> Verdict:
+    """The verdict with the quality of viewers whose ISP is that of an agent which measured the problem.
+
+    Operations of other agents in the evidence, such as those on clean paths, do not count.
+    """
+    isps = {isp for path in paths if _blames(verdict, path) for isp in _isps(path)}
+    more = tuple(each for isp in sorted(isps & poor.keys()) for each in poor[isp])
+    return replace(verdict, evidence=verdict.evidence + more)
+
+
+def without_cause(
+    verdicts: Iterable[Verdict], paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]
+) -> Iterator[NotEnoughEvidence]:
+    """The ISPs with poor quality that no verdict explains."""
+    verdicts = list(verdicts)
+    explained = {isp for path in paths if any(_blames(each, path) for each in verdicts) for isp in _isps(path)}
+    measured = {isp for path in paths for isp in _isps(path)}
+    for isp in sorted(poor.keys() - explained):
+        problem = "measurements of the addresses that these viewers use: no problem was found from the agents of this ISP"
+        missing = problem if isp in measured else f"an agent with the tag isp={isp}"
+        yield NotEnoughEvidence(about=Subject(text=f"viewers of {isp}"), missing=missing)
+
+
+def _blames(verdict: Verdict, path: ObservedPath) -> bool:
+    ids = {each.outcome.operation_id for each in path.now}
+    return any(each.shows_problem and ids & set(each.operation_ids) for each in verdict.evidence)
+
+
+def _isps(path: ObservedPath) -> set[str]:
+    return {each.tags["isp"] for each in path.now if "isp" in each.tags}
