@@ -51,6 +51,14 @@ class Destination(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0: the usual port of the technique."""
 
+    @property
+    def host(self) -> str:
+        """The host in `name`, which may be HOST, HOST:PORT, [IPV6]:PORT or IPV6."""
+        if self.name.startswith("["):
+            return self.name[1:].partition("]")[0]
+        host, _, port = self.name.rpartition(":")
+        return host if host and ":" not in host and port.isdigit() else self.name
+
 
 class Operation(Struct, frozen=True, kw_only=True):
     """One measurement, from the master to an agent."""

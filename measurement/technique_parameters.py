@@ -3,6 +3,7 @@
 Pure: the master checks a request and computes a dry run with this module, the agent checks each operation with it again.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -288,15 +289,24 @@ PARAMETERS: dict[Technique, type[Parameters]] = {
 }
 
 
-def read_parameters(technique: Technique, values: dict[str, Any]) -> Parameters:
-    """The checked parameters of a technique. ParameterError for an unknown name or a value that is not allowed."""
+def parse_parameters(technique: Technique, texts: dict[str, str]) -> dict[str, Any]:
+    """The values in `texts`, as a command line has them, in the types of the technique's parameters; ParameterError as below."""
+    parsed = read_parameters(technique, texts, strict=False)
+    return {name: getattr(parsed, name) for name in texts}
+
+
+def read_parameters(technique: Technique, values: Mapping[str, Any], *, strict: bool = True) -> Parameters:
+    """The checked parameters of a technique. ParameterError for an unknown name or a value that is not allowed.
+
+    Not `strict`: a text may stand for a number or a truth value.
+    """
     kind = PARAMETERS[technique]
     known = kind.__struct_fields__
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ParameterError(f"{technique} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
     try:
-        return msgspec.convert(values, kind)
+        return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise ParameterError(f"{technique}: {_plain(str(error))}") from error
 

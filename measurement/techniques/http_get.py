@@ -40,8 +40,8 @@ class _Get:
     @property
     def host(self) -> str:
         """As in the header `Host`."""
-        name = self.task.destination.name
-        named = f"[{name}]" if ":" in name else name
+        host = self.task.destination.host
+        named = f"[{host}]" if ":" in host else host
         return named if self.port == PORTS[self.parameters.scheme] else f"{named}:{self.port}"
 
     def left_s(self) -> float:
@@ -86,7 +86,7 @@ def _tls_text(error: ssl.SSLError) -> str:
 
 def _look_up(get: _Get) -> None:
     """How long the agent's resolver needs for the name. The result is not used: the master chose the address."""
-    name = get.task.destination.name
+    name = get.task.destination.host
     with suppress(ValueError):
         ipaddress.ip_address(name)
         return
@@ -124,7 +124,7 @@ def _secured(get: _Get, plain: socket.socket) -> socket.socket:
         context.load_verify_locations(get.task.settings.ca_file)
     get.found["tls_ms"] = None  # not known, unless the handshake succeeds
     begin = time.monotonic()
-    secured = context.wrap_socket(plain, server_hostname=get.task.destination.name)
+    secured = context.wrap_socket(plain, server_hostname=get.task.destination.host)
     get.found["tls_ms"] = (time.monotonic() - begin) * 1e3
     certificate = secured.getpeercert() or {}
     ends = certificate.get("notAfter")

@@ -167,12 +167,6 @@ def _result(session: TrainSession, parameters: ThroughputParameters, process: su
     return result
 
 
-def _status(error: str) -> Status:
-    if "timed out" in error:
-        return Status.TIMEOUT_TARGET
-    return Status.UNREACHABLE if "unable to connect" in error else Status.REFUSED
-
-
 def _rates(result: dict[str, Any], parameters: ThroughputParameters) -> list[Value]:
     end = result.get("end", {})
     received = end.get("sum_received") or end.get("sum") or {}

@@ -42,7 +42,7 @@ class _Transaction:
     def request(self, method: str) -> SipRequest:
         host, port = self.sock.getsockname()[:2]
         local = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        uri = self.parameters.uri or f"sip:{self.task.destination.name}"
+        uri = self.parameters.uri or f"sip:{self.task.destination.host}"
         return SipRequest(method=method, uri=uri, local=local, transport=self.parameters.transport)
 
     def send(self, request: SipRequest) -> None:

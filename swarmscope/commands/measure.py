@@ -14,7 +14,7 @@ from measurement.measurement_request import (
     check_request,
 )
 from measurement.operation import Technique
-from measurement.technique_parameters import ParameterError, read_parameters
+from measurement.technique_parameters import ParameterError, parse_parameters
 from swarmscope.commands import examples, exit_on_usage_error
 from swarmscope.commands.measure_requests import (
     LOCAL,
@@ -140,7 +140,7 @@ def measure(
             rounds=rounds,
             priority=priority,
             most_agents=most_agents,
-            parameters={name: _number(value) for name, value in _pairs("--parameter", parameter).items()},
+            parameters=_parameters(technique, parameter, consents=bool(consent)),
             consent=_pairs("--consent", consent),
             time_limit_s=time_limit_s,
             attached=not (detach or dry_run),
@@ -148,10 +148,13 @@ def measure(
             dry_run=dry_run,
         )
         check_request(msgspec.convert(msgspec.to_builtins(request), MeasurementRequest))  # with the limits of each field
-        read_parameters(technique, {"token": "a-responders-token"} | request.parameters if consent else dict(request.parameters))
     except (InvalidRequestError, ParameterError, msgspec.ValidationError) as error:
         exit_on_usage_error(error)
     if upstream:
+        if dry_run or detach or keep or period_s or rounds is not None:
+            exit_on_usage_error(
+                ValueError("--upstream measures once, at once; remove --dry-run, --detach, --keep, --period-s and --rounds")
+            )
         _measure_here(request, as_json=as_json)
     run_job(_submit(at, request, detach=detach, as_json=as_json))
 
@@ -196,6 +199,13 @@ def _measure_here(request: MeasurementRequest, *, as_json: bool) -> NoReturn:
     sys.exit(0 if measured else 1)
 
 
+def _parameters(technique: Technique, texts: tuple[str, ...], *, consents: bool) -> dict[str, Any]:
+    """The parameters as they are sent; the token of a responder is not one of them, but some techniques require it."""
+    token = {"token": "a-responders-token"} if consents else {}
+    parsed = parse_parameters(technique, token | _pairs("--parameter", texts))
+    return {name: value for name, value in parsed.items() if name not in token}
+
+
 def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in texts:
@@ -204,15 +214,3 @@ def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:
             raise InvalidRequestError(f"{flag} is {text!r}; it needs NAME=VALUE")
         pairs[name] = value
     return pairs
-
-
-def _number(text: str) -> str | int | float | bool:
-    """A parameter as the number or truth value that it looks like."""
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

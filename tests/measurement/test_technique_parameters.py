@@ -3,7 +3,7 @@
 import pytest
 
 from measurement.operation import Destination, Operation, Technique
-from measurement.technique_parameters import PARAMETERS, ParameterError, planned_cost, read_parameters
+from measurement.technique_parameters import PARAMETERS, ParameterError, parse_parameters, planned_cost, read_parameters
 
 REQUIRED = {Technique.DNS: {"name": "www.example.org"}}
 
@@ -65,3 +65,25 @@ def test_a_secret_token_is_in_no_error():
     with pytest.raises(ParameterError) as refused:
         read_parameters(Technique.IGI, {"token": "hunter2 hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("media.example", "media.example"),
+        ("media.example:8443", "media.example"),
+        ("203.0.113.9:80", "203.0.113.9"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_the_host_of_a_destination_has_no_port(name, host):
+    assert Destination(name=name, address="203.0.113.9").host == host
+
+
+def test_texts_of_a_command_line_get_the_types_of_the_parameters():
+    assert parse_parameters(Technique.PING, {"count": "20"}) == {"count": 20}
+    assert parse_parameters(Technique.UDP_SEND, {"text": "123"}) == {"text": "123"}
+    assert parse_parameters(Technique.UDP_SEND, {"hex": "0102"}) == {"hex": "0102"}
+    with pytest.raises(ParameterError, match="count"):
+        parse_parameters(Technique.PING, {"count": "many"})

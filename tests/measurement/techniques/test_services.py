@@ -221,7 +221,7 @@ def test_a_tls_server_has_a_handshake_and_a_certificate(tmp_path):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with http_server(authority.issue_cert("localhost")) as port:
-        order = operation(Technique.HTTP, HERE, port=port, name="localhost", scheme="https")
+        order = operation(Technique.HTTP, HERE, port=port, name=f"localhost:{port}", scheme="https")
         known = executed(order, ProbeSettings(ca_file=str(tmp_path / "ca.pem")))
         unknown = executed(order)
     assert known.status == "ok"
