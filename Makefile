@@ -39,7 +39,7 @@ demo: setup-demo ## run the whole pipeline with a simulated audience on this mac
 olympics: setup-demo ## reproduce the paper's figures from a simulation of its event (10 minutes of processor time, 3 GB)
 	$(BIN)/python examples/olympics/reproduce.py olympics-out $(ARGS)
 
-test: setup-tests ## run all tests, including those in the browser; with another Python: make test PYTHON=python3.13
+test: setup-tests ## run the quick tests, including those in the browser; with another Python: make test PYTHON=python3.13
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	@# With byte code, each worker collects the tests in half of the time.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)

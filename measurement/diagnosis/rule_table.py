@@ -26,7 +26,7 @@ class DiagnosisRule:
 RULES = (
     DiagnosisRule(
         cause=Cause.DESTINATION,
-        condition="lossy paths share only the destination, no clean path has it",
+        condition="lossy paths share only the destination, and no clean path has it",
         evidence="PING, TRACEROUTE",
         find=locate_losses,
     ),
@@ -38,7 +38,7 @@ RULES = (
     ),
     DiagnosisRule(
         cause=Cause.AGENT_EDGE,
-        condition="lossy paths of one agent share their beginning, no clean path has it",
+        condition="lossy paths of one agent share their beginning, and no clean path has it",
         evidence="PING, TRACEROUTE",
         find=locate_losses,
     ),
@@ -50,33 +50,33 @@ RULES = (
     ),
     DiagnosisRule(
         cause=Cause.RESOLVER,
-        condition="queries fail, PING of the resolver works; or look-ups fail, TCP works",
+        condition="queries fail and PING of the resolver works; or look-ups fail and TCP works",
         evidence="DNS, PING; or HTTP",
         find=find_failing_resolvers,
     ),
     DiagnosisRule(cause=Cause.TLS, condition="TCP works and the TLS handshake fails", evidence="HTTP", find=find_failing_tls),
     DiagnosisRule(
         cause=Cause.ROUTING_CHANGE,
-        condition="the route differs from all earlier ones, the delay rose",
+        condition="the route differs from all earlier ones, and the delay rose",
         evidence="PING, TRACEROUTE; also earlier",
         find=find_routing_changes,
     ),
     DiagnosisRule(
         cause=Cause.CONGESTION,
-        condition="the gap of trains grows at a hop, the delay rises there first",
+        condition="the gap of trains grows at a hop, and delays rise there first",
         evidence="PATHNECK, TRACEROUTE; also earlier",
         find=find_slow_hops,
     ),
     DiagnosisRule(
         cause=Cause.CAPACITY,
-        condition="the gap of trains grows at a hop, its delay is as usual",
+        condition="the gap of trains grows at a hop, and its delay is as usual",
         evidence="PATHNECK, TRACEROUTE; also earlier",
         find=find_slow_hops,
     ),
     DiagnosisRule(
         cause=Cause.RTP_LOSS,
         condition="RTP packets are lost, SIP works, and PING is not lossy",
-        evidence="RTP, SIP_OPTIONS",
+        evidence="RTP, PING, SIP_OPTIONS",
         find=find_lossy_calls,
     ),
 )

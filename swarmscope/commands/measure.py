@@ -119,7 +119,7 @@ def measure(
     time_limit_s
         Seconds that one operation may take.
     dry_run
-        Print agents, operations, packets, bytes and time of one round, and measure nothing. No effect with --upstream.
+        Print agents, operations, packets, bytes and time of one round, and measure nothing. Not with --upstream.
     detach
         Print the id of the request and exit; the request goes on. Without it, the request ends with this command.
     keep
