@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from feedback_wire.problem import Problem
+from feedback_wire.routes import PROBLEM
 from tests.harness.processes import Server, servers
 
 DEADLINE_S = 15
@@ -32,6 +34,7 @@ class Receiver:
         """What to answer to /readyz, always with 200."""
         self.probes = 0
         """How often /readyz was requested."""
+        self.unknown_paths: list[str] = []
         self.answer_late_s = 0.0
         self.released = threading.Event()
         self.released.set()
@@ -95,9 +98,12 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self._answer(200, receiver.readiness)
 
         def do_POST(self) -> None:
-            assert self.path == "/v1/records"
             assert self.headers["content-type"] == "application/x-ndjson"
             body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path != "/v1/records":  # as a feedback server answers that knows only feedback
+                receiver.unknown_paths.append(self.path)
+                self._answer(404, Problem(404, "no_such_route", "this route does not exist").body(), PROBLEM)
+                return
             receiver.names.append(self.headers["swarmscope-batch"])
             receiver.tokens.append(self.headers["authorization"])
             receiver.released.wait(DEADLINE_S)

@@ -7,6 +7,7 @@ import pytest
 
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
+from tests.harness.measurements import measurement
 from tests.harness.waiting import eventually
 
 
@@ -282,3 +283,14 @@ def test_a_worker_that_dies_is_replaced(coordinators, receiver, message):
     eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
     assert coordinator.post(encoded(message()))[0] == 202
     assert coordinator.stop() == 0
+
+
+def test_measurements_wait_in_the_spool_if_the_feedback_server_knows_only_feedback(coordinators, receiver, message, tmp_path):
+    coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool")))
+    status, _, _ = coordinator.request("POST", "/v1/measurements", encoded(measurement()), content_type="application/json")
+    assert status == 202
+    eventually(lambda: coordinator.metrics()["spool_messages"] == 1, "the measurement waits")
+    assert set(receiver.unknown_paths) == {"/v1/records/measurement"}
+    assert coordinator.post(encoded(message()))[0] == 202
+    assert coordinator.metrics()["messages_forwarded_total"] == 1
+    assert [record["session_id"] for record in receiver.records] == ["view"]

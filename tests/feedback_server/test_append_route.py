@@ -151,3 +151,18 @@ def test_every_setting_and_metric_is_documented(start_feedback_server):
     assert exposed
     for name in exposed:
         assert name in metrics
+
+
+def test_a_server_whose_folder_for_measurements_cannot_be_used_stores_feedback_and_refuses_measurements(
+    start_feedback_server, lines, tmp_path
+):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "measurement").write_text("a file where the folder belongs")
+    server = start_feedback_server(data=data)
+    assert server.post(lines()).json == {"stored": 3}
+    own = {"content_type": "application/x-ndjson", "swarmscope_batch": "1" * 32}
+    refused = server.request("POST", "/v1/records/measurement", lines(), **own)
+    assert (refused.status, refused.json["reason"]) == (503, "not_durable")
+    assert server.counted('refused_total{reason="not_durable"}') == 1
+    assert "measurement records are refused until the next start" in server.server.log_text()
