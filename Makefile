@@ -11,7 +11,7 @@ READY := $(VENV)/.ready-$(PYTHON_VERSION)
 REQUIREMENTS := pyproject.toml locks/build.txt locks/all.txt locks/dev.txt tools/setup.sh tools/debian.sh
 # Tests wait for processes half of the time.
 JOBS ?= $(shell echo $$(($$(nproc) * 2)))
-PACKAGES := swarmscope overlay measurement netlab endhost_sdk coordinator feedback_server monitor_platform feedback_analysis serving feedback_wire
+PACKAGES := swarmscope overlay measurement qoe_lab netlab endhost_sdk coordinator feedback_server monitor_platform feedback_analysis serving feedback_wire
 
 .PHONY: help setup setup-demo setup-tests demo olympics test soak check bench lock wheel clean
 

@@ -1,0 +1,1 @@
+"""The data set of a training: tables, splits, export and data card."""

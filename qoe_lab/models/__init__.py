@@ -1,0 +1,1 @@
+"""Classifiers and regressions: features, fitting, honest evaluation, calibration, and storage without pickle."""

@@ -1,0 +1,59 @@
+"""The events of one session, as its client wrote them: one JSON object per line, in order of time.
+
+A client appends to this file while it plays, so that a killed client leaves what it knew. `labels/` reads it; no other format
+exists for any client. Times are milliseconds since the navigation start, which is when the client began to ask for the page or
+the playlist, not when it began to count. `wall_ms` of the first event joins them with the capture, whose clock is the same.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+EventName = Literal[
+    "navigation",  # the first event: wall_ms is set
+    "first_frame",  # the first picture is shown: startup ends
+    "stall_begin",  # the picture stands still although the client wants to play; not before the first frame
+    "stall_end",
+    "switch",  # another representation is on screen: height and kbps are set; also for the first one
+    "segment",  # a media segment has arrived: kbps (of the representation), bytes, took_ms
+    "sample",  # each 250 ms: buffer_ms, position_ms, height, decoded_frames, dropped_frames
+    "error",  # detail says what failed
+    "end",  # the client stopped as planned; a file without it is of a client that died
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerEvent:
+    """One event. Fields that the event does not have are None, and absent from the file."""
+
+    event: EventName
+    t_ms: float
+    wall_ms: float | None = None
+    height: int | None = None
+    kbps: float | None = None
+    """The declared rate of a representation."""
+    bytes: int | None = None
+    took_ms: float | None = None
+    buffer_ms: float | None = None
+    position_ms: float | None = None
+    decoded_frames: int | None = None
+    dropped_frames: int | None = None
+    detail: str | None = None
+
+    def line(self) -> str:
+        """The event as a line of the file, with its end."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}) + "\n"
+
+
+def read_events(path: Path) -> Iterator[PlayerEvent]:
+    """The events of a file. ValueError for a line that is no event. A last line that is cut off is left out."""
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield PlayerEvent(**json.loads(line))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}:{number} is not a player event: {error}") from error

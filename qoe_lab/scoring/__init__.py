@@ -1,0 +1,1 @@
+"""Inferred quality: a fitted model applied to a capture, second by second."""

@@ -1,0 +1,1 @@
+"""What is played: content ladders with their server, the stream of an overlay, and Twitch."""

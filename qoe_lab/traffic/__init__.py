@@ -1,0 +1,1 @@
+"""From captured headers to numbers: flows, TCP statistics, and features of each second. No input but a capture."""
