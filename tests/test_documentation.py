@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+import netlab
 from benchmarks.__main__ import BENCHMARKS
 from coordinator.http.exposition import exposition
 from coordinator.ingest_keys import KeyTerms
@@ -200,6 +201,11 @@ def test_every_file_and_folder_that_a_page_names_exists(page):
     names = [name for name in named(ROOT / page) if re.fullmatch(r"[\w/]+/(?:[\w.-]+\.\w+)?", name)]
     assert len(names) > 3
     assert [name for name in names if not (ROOT / name).exists() and not [*ROOT.glob(f"[a-z]*/{name}")]] == []
+
+
+def test_the_page_of_netlab_names_everything_that_netlab_offers():
+    page = (DOCS / "netlab.md").read_text()
+    assert [name for name in netlab.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_the_architecture_page_names_every_package():
