@@ -13,6 +13,12 @@ METRICS = "/metrics"
 OPENAPI = "/openapi.json"
 SUMMARY = "/api/v1/summary"
 ANNOTATIONS = "/api/v1/annotations"
+TRAININGS = "/v1/trainings"
+
+
+def training(name: str) -> str:
+    """The route of one training. With `/pause`, `/resume` or `/cancel` behind it, POST changes what the training does."""
+    return f"{TRAININGS}/{name}"
 
 
 def records_of(kind: RecordKind) -> str:
