@@ -1,10 +1,10 @@
-"""The `swarmscope` command, the demo with its simulated audience, and `open_logs` for notebooks."""
+"""The `swarmscope` command, the demo with its simulated audience, and `open_logs` and `open_training` for notebooks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["open_logs"]
+__all__ = ["open_logs", "open_training"]
 
 
 def open_logs(
@@ -52,3 +52,21 @@ def open_logs(
         area_resolution=area_resolution,
     )
     return frame([Path(path) for path in paths], as_, begin, end, where or {}, models, model_set, location)
+
+
+def open_training(
+    *paths: str | Path,
+    table: Literal["trainings", "sessions", "slots", "flows", "events"] = "sessions",
+    as_: Literal["pandas", "polars", "duckdb"] = "pandas",
+) -> Any:  # noqa: ANN401 - each of the three has its own type, and only the requested one is imported
+    """A table of the data sets that `swarmscope lab` made of trainings.
+
+    `paths` are folders of trainings, their `dataset/` folders, or folders with several trainings. docs/formats/training-dataset.md
+    lists the columns of each table with their units. Unknown values are null. Sessions that are not valid are in the table of
+    sessions, with `valid` false and the reason.
+
+    ValueError and FileNotFoundError describe invalid arguments, a training without a data set, and a file of another version.
+    """
+    from swarmscope.training_frames import training_frame
+
+    return training_frame([Path(path) for path in paths], table, as_)

@@ -18,7 +18,7 @@ from feedback_analysis.quality.model import call
 from feedback_analysis.reading.log_files import passed_over_in_words
 from serving.few_lines import few_lines
 
-_FORMS = ("pandas", "polars", "duckdb")
+FORMS = ("pandas", "polars", "duckdb")
 
 
 def measurement_frame(paths: Sequence[Path], as_: str, begin: str | None, end: str | None, where: Mapping[str, str]) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
@@ -38,8 +38,8 @@ def measurement_frame(paths: Sequence[Path], as_: str, begin: str | None, end: s
 
 
 def _span(as_: str, begin: str | None, end: str | None) -> Span:
-    if as_ not in _FORMS:
-        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
+    if as_ not in FORMS:
+        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(FORMS)}")
     return Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
 
 

@@ -1,0 +1,67 @@
+"""Reads and writes the tables of data sets as Parquet. The same rows give the same bytes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qoe_lab.dataset.table_columns import TABLES, TYPES, VERSION, VERSION_KEY, TableName
+
+FOLDER = "dataset"
+"""Name of the folder with the data set in the folder of its training."""
+
+
+def arrow_schema(table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """The schema of a table, with the unit and meaning of each column and the version."""
+    fields = [
+        pa.field(column.name, TYPES[column.type], metadata={"unit": column.unit, "meaning": column.meaning})
+        for column in TABLES[table]
+    ]
+    return pa.schema(fields, metadata={VERSION_KEY: str(VERSION)})
+
+
+def write_table(folder: Path, table: TableName, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table's file. A row may lack columns, which are null then; it may not have others."""
+    schema = arrow_schema(table)
+    unknown = {name for row in rows for name in row} - set(schema.names)
+    if unknown:
+        raise ValueError(f"the table {table} has no column {', '.join(sorted(unknown))}")
+    columns = [pa.array([row.get(field.name) for row in rows], type=field.type) for field in schema]
+    pq.write_table(pa.table(columns, schema=schema), folder / f"{table}.parquet", compression="zstd")
+
+
+def read_table(paths: Sequence[Path], table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """A table of the data sets in `paths`, one below the other. ValueError for a path without a data set."""
+    if table not in TABLES:
+        raise ValueError(f"table is {table!r}; choose from {', '.join(TABLES)}")
+    files = [folder / f"{table}.parquet" for path in paths for folder in _folders(path)]
+    read = [_read(file, table) for file in dict.fromkeys(files)]
+    return pa.concat_tables(read) if read else arrow_schema(table).empty_table()
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """The folders with data sets that `path` means: itself, that of its training, or those of the trainings in it."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    for folder in (path, path / FOLDER):
+        if (folder / "sessions.parquet").is_file():
+            yield folder
+            return
+    found = [each.parent for each in sorted(path.glob(f"*/{FOLDER}/sessions.parquet"))]
+    if not found:
+        raise ValueError(f"{path} has no data set; make it with: swarmscope lab export {path}")
+    yield from found
+
+
+def _read(file: Path, table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no types
+    try:
+        read = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{file} cannot be read as Parquet: {error}; make it again with swarmscope lab export") from error
+    version = (read.schema.metadata or {}).get(VERSION_KEY)
+    if version != str(VERSION).encode():
+        found = "without a version" if version is None else f"of version {version.decode(errors='replace')}"
+        raise ValueError(f"{file} is {found}, and this program reads version {VERSION}; make it again with swarmscope lab export")
+    return read.select(arrow_schema(table).names)

@@ -1,0 +1,222 @@
+"""The tables of a data set: each column with its type, unit and meaning. docs/formats/training-dataset.md shows the same.
+
+A value that is not known is null, never 0. A change of the columns gets a new VERSION, which is in the metadata of every file.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+
+VERSION = 1
+VERSION_KEY = b"swarmscope.dataset_version"
+
+TableName = Literal["trainings", "sessions", "slots", "flows", "events"]
+ColumnType = Literal["text", "integer", "number", "yes or no", "list of numbers"]
+TYPES: dict[ColumnType, Any] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "yes or no": pa.bool_(),
+    "list of numbers": pa.list_(pa.float64()),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table. `unit` is empty for a value without a unit."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+    unit: str = ""
+
+
+def _text(name: str, meaning: str) -> Column:
+    return Column(name=name, type="text", meaning=meaning)
+
+
+def _integer(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name=name, type="integer", meaning=meaning, unit=unit)
+
+
+def _number(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name=name, type="number", meaning=meaning, unit=unit)
+
+
+_SESSION_ID = _text("session_id", "session, as in the feedback messages and the folder")
+_TRAINING_ID = _text("training_id", "training of the session, which is the name of the training")
+_SPLIT = _text("split", "train, val or test; the same for all sessions with the same content")
+
+TRAININGS = (
+    _TRAINING_ID,
+    _integer("begin_ms", "begin of the first session, Unix time", "ms"),
+    _integer("end_ms", "end of the last session, Unix time", "ms"),
+    _text("source", "what the sessions played: hls, dash, overlay or twitch"),
+    _text("client", "what played it: headless, hls.js, dash.js or overlay"),
+    _integer("sessions_planned", "sessions of the plan"),
+    _integer("sessions_valid", "sessions in this data set that are valid"),
+    _integer("sessions_invalid", "sessions in this data set that are not valid"),
+    Column(name="limits_mbps", type="list of numbers", meaning="limits of the rate, to the client and from it", unit="Mbit/s"),
+    _number("seconds", "planned length of a session", "s"),
+    _number("delay_ms", "delay of each direction of the shaped link", "ms"),
+    _number("loss", "share of packets that the shaped link drops in each direction, 0 to 1"),
+    _number("queue_ms", "how long a packet may wait in the queue of the shaped link", "ms"),
+    _text("trace", "file name of the network trace that the rate follows"),
+    _integer("seed", "seed of the plan"),
+    _text("congestion_control", "TCP congestion control of the sessions"),
+    _text("queue_discipline", "queue discipline of the shaped link"),
+    _text("version", "version of Swarmscope"),
+    _text("revision", "git revision of Swarmscope"),
+    _text("host", "name of the machine"),
+    _text("kernel", "kernel of the machine"),
+    _text("environment", "everything else that training.json records of the environment, as JSON"),
+)
+
+_PLANNED = (
+    _SESSION_ID,
+    _TRAINING_ID,
+    _integer("number", "place in the plan, from 0"),
+    _integer("block", "block of the plan, from 0; a block has each limit once"),
+    _integer("attempt", "attempt at this place of the plan, from 1"),
+    _integer("status", "-1 not captured, 0 under capturing, 1 captured, 2 discarded"),
+    Column(name="valid", type="yes or no", meaning="whether capture and labels can be used"),
+    _text("invalid_reason", "why the session is not valid"),
+    _SPLIT,
+    _integer("begin_ms", "begin, Unix time", "ms"),
+    _integer("end_ms", "end, Unix time", "ms"),
+    _text("source", "as in the table of trainings"),
+    _text("client", "as in the table of trainings"),
+    _text("content_id", "what was played"),
+    _number("limit_mbps", "limit of the rate, to the client and from it", "Mbit/s"),
+    _number("delay_ms", "as in the table of trainings", "ms"),
+    _number("loss", "as in the table of trainings"),
+    _number("queue_ms", "as in the table of trainings", "ms"),
+    _text("congestion_control", "as in the table of trainings"),
+    _text("client_address", "keyed hash of the client's address"),
+    _text("server_address", "keyed hash of the server's address"),
+)
+
+_CAPTURED = (
+    _number("goodput_mbps", "rate that the probe of the shaped link measured before the session", "Mbit/s"),
+    _integer("frames", "captured frames"),
+    _integer("dropped_frames_kernel", "frames that the kernel dropped while capturing"),
+    _text("pcap_sha256", "SHA-256 of the capture, hexadecimal"),
+)
+
+_LABELS = (
+    _number("startup_ms", "from the navigation start to the first picture", "ms"),
+    _number("played_ms", "time after the first picture in which playback was not stalled", "ms"),
+    _integer("stall_count", "stalls after the first picture"),
+    _number("stall_ms", "sum of the stalls", "ms"),
+    _number("stall_ratio", "stalled time as a share of played and stalled time, 0 to 1"),
+    _number("longest_stall_ms", "longest stall", "ms"),
+    _integer("switches", "changes of the representation after the first one"),
+    _number("mean_kbps", "mean declared rate of the representations, weighted by time", "kbit/s"),
+    _number("mean_height", "mean height of the picture, weighted by time", "pixels"),
+    _integer("decoded_frames", "frames of the video that were decoded"),
+    _integer("dropped_frames", "frames of the video that were dropped"),
+    _number("mos", "MOS by the platform's model `mos`, over the whole session"),
+)
+
+_WITNESS = (
+    _integer("server_requests", "requests that the local server answered"),
+    _integer("server_bytes", "bytes of these answers", "bytes"),
+    _integer("server_retransmissions", "retransmitted segments by the kernel's TCP_INFO of the server's sockets"),
+    _number("server_rtt_ms", "mean round-trip time by the kernel's TCP_INFO of the server's sockets", "ms"),
+)
+
+SESSIONS = (*_PLANNED, *_CAPTURED, *_LABELS, *_WITNESS)
+
+EVENTS = (
+    _SESSION_ID,
+    _TRAINING_ID,
+    _text("witness", "player or server"),
+    _number("t_ms", "time since the navigation start", "ms"),
+    _text("event", "name of the player's event, or request"),
+    _integer("height", "height of the representation or picture", "pixels"),
+    _number("kbps", "declared rate of the representation", "kbit/s"),
+    _integer("bytes", "bytes of the segment or of the answer", "bytes"),
+    _number("took_ms", "time that the segment or the answer took", "ms"),
+    _number("buffer_ms", "buffered time", "ms"),
+    _number("position_ms", "position of the playback", "ms"),
+    _integer("decoded_frames", "frames decoded so far"),
+    _integer("dropped_frames", "frames dropped so far"),
+    _integer("http_status", "status of the server's answer"),
+    _text("detail", "what failed, or the requested path"),
+    _text("cmcd", "the request's CMCD"),
+)
+
+SLOT_LABELS = (
+    _text("state", "startup, play or stall: what filled most of the slot"),
+    _number("stalled_ms", "stalled time in the slot", "ms"),
+    _integer("height", "height of the picture at the end of the slot", "pixels"),
+    _number("kbps", "declared rate of the representation at the end of the slot", "kbit/s"),
+    _number("buffer_ms", "buffered time at the end of the slot", "ms"),
+)
+
+SLOTS = (
+    _SESSION_ID,
+    _TRAINING_ID,
+    _SPLIT,
+    _integer("slot", "number of the slot, from 0 at the navigation start; a slot is one second"),
+    _number("begin_ms", "begin of the slot, Unix time", "ms"),
+    *SLOT_LABELS,
+)
+
+TCP_STATISTICS = (
+    _integer("packets", "packets"),
+    _integer("data_pkts", "segments with payload"),
+    _integer("data_bytes", "payload, with retransmissions", "bytes"),
+    _integer("rexmit_pkts", "retransmitted segments"),
+    _integer("rexmit_bytes", "retransmitted payload", "bytes"),
+    _number("rtt_avg", "mean time from a segment to the acknowledgement of it", "ms"),
+    _number("rtt_min", "shortest of these times", "ms"),
+    _number("rtt_max", "longest of these times", "ms"),
+    _number("stdev_rtt", "standard deviation of these times", "ms"),
+    _integer("rtt_count", "number of these times"),
+    _integer("ttl_min", "smallest time to live of the packets"),
+    _integer("ttl_max", "largest time to live of the packets"),
+    _integer("max_seg_size", "largest payload of a segment", "bytes"),
+    _integer("min_seg_size", "smallest payload of a segment with payload", "bytes"),
+    _integer("win_max", "largest announced receive window, scaled", "bytes"),
+    _integer("win_min", "smallest announced receive window, scaled", "bytes"),
+    _integer("rtx_RTO", "retransmissions after a timeout"),
+    _integer("rtx_FR", "fast retransmissions, after three duplicate acknowledgements"),
+    _integer("reordering", "segments that arrived in another order"),
+    _integer("net_dup", "segments that the network duplicated"),
+    _integer("flow_control", "segments that probed a closed receive window"),
+    _integer("unnece_rtx_RTO", "retransmissions after a timeout that were not necessary"),
+    _integer("unnece_rtx_FR", "fast retransmissions that were not necessary"),
+)
+"""The statistics of one direction of a TCP flow, with tstat's names. These are the 22 features of the label manager and the one
+that its list of names lost (`ttl_min`)."""
+
+DIRECTIONS = {"c2s": "from the client to the server", "s2c": "from the server to the client"}
+
+
+def _of_direction(prefix: str, column: Column) -> Column:
+    return replace(column, name=f"{prefix}_{column.name}", meaning=f"{column.meaning}, {DIRECTIONS[prefix]}")
+
+
+FLOWS = (
+    _SESSION_ID,
+    _TRAINING_ID,
+    _integer("flow", "number of the flow in its session, from 0 in order of the first packet"),
+    _text("protocol", "tcp, udp or quic"),
+    _text("client_address", "keyed hash of the address that began the flow"),
+    _integer("client_port", "port of the side that began the flow"),
+    _text("server_address", "keyed hash of the other address"),
+    _integer("server_port", "port of the other side"),
+    _number("begin_ms", "first packet, Unix time", "ms"),
+    _number("duration_ms", "from the first to the last packet", "ms"),
+    *(_of_direction(prefix, column) for prefix in DIRECTIONS for column in TCP_STATISTICS),
+)
+
+TABLES: dict[TableName, tuple[Column, ...]] = {
+    "trainings": TRAININGS,
+    "sessions": SESSIONS,
+    "slots": SLOTS,
+    "flows": FLOWS,
+    "events": EVENTS,
+}
