@@ -3,7 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const NUMBERS = ["mos", "value", "startup", "stalls", "stalled"];
+  const VALUE_COLUMN = 2;
+  const NUMBERS = ["value", "mos", "startup", "stalls", "stalled", "length"];
   const TEXTS = ["channel", "isp", "district", "platform"];
   const { local, utc } = swarmscope_times;
 
@@ -20,8 +21,8 @@
     session.append(Object.assign(document.createElement("a"), { href: swarmscope.session_address(row.session_id), textContent: row.session_id, title: row.session_id }));
     const since = cell(local(row.since));
     since.title = utc(row.since);
-    element.append(peer, session, ...TEXTS.map((name) => cell(row[name])), since, cell(row.length));
-    element.append(...NUMBERS.map((name) => cell(row[name], "number")), cell(row.state));
+    element.append(peer, session, ...NUMBERS.map((name) => cell(row[name], "number")));
+    element.append(...TEXTS.map((name) => cell(row[name])), since, cell(row.state));
     return element;
   }
 
@@ -58,7 +59,7 @@
     if (at >= 0) body.querySelectorAll("a")[at]?.focus();
     document.querySelector("#sessions-value button").textContent = measure;
     $("sessions-value").hidden = measure === "MOS";
-    for (const row of body.rows) row.cells[9].hidden = measure === "MOS";
+    for (const row of body.rows) row.cells[VALUE_COLUMN].hidden = measure === "MOS";
     for (const button of document.querySelectorAll("#sessions .sort")) {
       const cell = button.parentElement;
       if (button.dataset.sort === sort) cell.ariaSort = reverse ? "ascending" : "descending";

@@ -63,9 +63,17 @@ def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table)
     worst = list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52))
     assert ids(page) == [each.session_id for each in worst]
     assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
-    assert cells(page)[:6] == ["peer-0", "s-0", "ViuTV", "HKBN", *cells(page)[4:6]]
-    assert cells(page)[9:13] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
+    value, _, *stalls = cells(page)[2:7]
+    assert [value, *stalls] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
+    assert (cells(page)[:2], cells(page)[8:10]) == (["peer-0", "s-0"], ["ViuTV", "HKBN"])
     assert (cells(page)[13], cells(page, 1)[13]) == ("here", "gone")
+
+
+def test_a_phone_shows_the_measured_value_beside_the_peer(monitor, visit):
+    page = visit(monitor, "/sessions?measure=upload_kbps", width=390)
+    page.becomes(ROWS_ARE, 36)
+    box = page.page.locator("#sessions tbody tr").first.locator("td").nth(1).bounding_box()
+    assert box["x"] + box["width"] <= 390
 
 
 def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monitor, visit, table):
