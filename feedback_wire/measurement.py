@@ -8,8 +8,8 @@ coordinator's validation and all column types follow from it.
 
 from typing import Any
 
+from feedback_wire.field import Field, count, schema_of, text, version
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, TEXT_CHARS
-from feedback_wire.message import Field, field_schema
 
 MEASUREMENT_VERSION = 1
 
@@ -33,36 +33,21 @@ STATUSES = (
 )
 
 
-def _text(name: str, meaning: str, *, required: bool = False) -> Field:
-    return Field(name=name, kind=str, meaning=meaning, required=required)
-
-
-def _count(name: str, meaning: str, unit: str = "", *, required: bool = False) -> Field:
-    return Field(name=name, kind=int, meaning=meaning, unit=unit, required=required, least=0, most=LARGEST_INT)
-
-
 MEASUREMENT_FIELDS: tuple[Field, ...] = (
-    Field(
-        name="v",
-        kind=int,
-        meaning="version of this format",
-        required=True,
-        least=MEASUREMENT_VERSION,
-        most=MEASUREMENT_VERSION,
-    ),
-    _text("operation_id", "id of the operation; the same in each copy of the message", required=True),
-    _text("request_id", "id of the request that the operation belongs to", required=True),
-    _count("round", "number of the round of a periodic request, from 0"),
-    _text("technique", "how it was measured, such as PING or PATHNECK", required=True),
-    _text("agent", "name of the agent that measured", required=True),
-    _text("agent_address", "the agent's address, as its master sees it"),
-    _text("destination", "what was measured, as the requester wrote it", required=True),
-    _text("address", "the address to which the agent sent"),
-    _count("port", "the port to which the agent sent; absent if the technique has none"),
+    version(MEASUREMENT_VERSION),
+    text("operation_id", "id of the operation; the same in each copy of the message", required=True),
+    text("request_id", "id of the request that the operation belongs to", required=True),
+    count("round", "number of the round of a periodic request, from 0"),
+    text("technique", "how it was measured, such as PING or PATHNECK", required=True),
+    text("agent", "name of the agent that measured", required=True),
+    text("agent_address", "the agent's address, as its master sees it"),
+    text("destination", "what was measured, as the requester wrote it", required=True),
+    text("address", "the address to which the agent sent"),
+    count("port", "the port to which the agent sent; absent if the technique has none"),
     Field(name="status", kind=str, meaning="how the operation ended", required=True, choices=STATUSES),
-    _text("reason", "why the status is not ok, for people"),
-    _text("quality", "good or degraded; absent if the technique does not judge it"),
-    _count("started_ms", "the agent's clock at the first packet, Unix time", "ms", required=True),
+    text("reason", "why the status is not ok, for people"),
+    text("quality", "good or degraded; absent if the technique does not judge it"),
+    count("started_ms", "the agent's clock at the first packet, Unix time", "ms", required=True),
     Field(name="duration_ms", kind=float, meaning="from the first packet to the end", unit="ms", least=0, most=LARGEST_INT),
 )
 """The 15 named fields, in the order in which they are documented and stored in columns."""
@@ -73,18 +58,11 @@ MEASUREMENT_OBJECTS = ("values", "hops", "tags")
 
 def measurement_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a measurement message."""
-    text = {"type": "string", "maxLength": TEXT_CHARS}
+    tag = {"type": "string", "maxLength": TEXT_CHARS}
     hop = {"type": "object", "additionalProperties": {"type": ["string", "number", "null"], "maxLength": TEXT_CHARS}}
     objects = {
         "values": {"type": ["object", "null"], "maxProperties": EXTRA_KEYS, "additionalProperties": {"type": ["number", "null"]}},
         "hops": {"type": ["array", "null"], "maxItems": HOPS, "items": hop},
-        "tags": {"type": ["object", "null"], "maxProperties": EXTRA_KEYS, "additionalProperties": text},
+        "tags": {"type": ["object", "null"], "maxProperties": EXTRA_KEYS, "additionalProperties": tag},
     }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Swarmscope measurement message, version 1",
-        "type": "object",
-        "required": [field.name for field in MEASUREMENT_FIELDS if field.required],
-        "properties": {**{field.name: field_schema(field) for field in MEASUREMENT_FIELDS}, **objects},
-        "additionalProperties": True,
-    }
+    return schema_of("Swarmscope measurement message, version 1", MEASUREMENT_FIELDS, objects)

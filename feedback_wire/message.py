@@ -6,10 +6,10 @@ not when it is sent. `FIELDS` is the only definition; the JSON Schema, the coord
 from it.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, TEXT_CHARS
+from feedback_wire.field import Field, count, rate, schema_of, share, text, version
+from feedback_wire.limits import EXTRA_KEYS, TEXT_CHARS
 
 VERSION = 1
 EVENTS = ("join", "report", "leave")
@@ -20,60 +20,29 @@ Message = dict[str, Any]
 """A feedback message as a JSON object. Absent and null mean the same: the end host does not know the value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One named field of the feedback message: its JSON type, its bounds (inclusive) and what it means."""
-
-    name: str
-    kind: type[str] | type[int] | type[float]
-    meaning: str
-    unit: str = ""
-    required: bool = False
-    least: int | None = None
-    most: int | None = None
-    choices: tuple[str, ...] = ()
-
-
-def _text(name: str, meaning: str, *, required: bool = False) -> Field:
-    return Field(name=name, kind=str, meaning=meaning, required=required)
-
-
-def _count(name: str, meaning: str, unit: str = "", *, required: bool = False) -> Field:
-    return Field(name=name, kind=int, meaning=meaning, unit=unit, required=required, least=0, most=LARGEST_INT)
-
-
-def _rate(name: str, meaning: str) -> Field:
-    # 10^9 kbit/s is a terabit: more than any end host has, and small enough for exact sums over a day.
-    return Field(name=name, kind=float, meaning=meaning, unit="kbit/s", least=0, most=10**9)
-
-
-def _share(name: str, meaning: str) -> Field:
-    return Field(name=name, kind=float, meaning=meaning, least=0, most=1)
-
-
 FIELDS: tuple[Field, ...] = (
-    Field(name="v", kind=int, meaning="version of this format", required=True, least=VERSION, most=VERSION),
-    _text("peer_id", "id of the end host, the same in all its sessions", required=True),
-    _text("session_id", "id of the session; new for each start of playback and after a fork", required=True),
-    _count("seq", "number of the message in its session, from 0, without gaps", required=True),
+    version(VERSION),
+    text("peer_id", "id of the end host, the same in all its sessions", required=True),
+    text("session_id", "id of the session; new for each start of playback and after a fork", required=True),
+    count("seq", "number of the message in its session, from 0, without gaps", required=True),
     Field(name="event", kind=str, meaning="why this message was sent", required=True, choices=EVENTS),
-    _count("sent_ms", "the end host's clock when the message was built, Unix time", "ms", required=True),
-    _count("uptime_ms", "monotonic time since the session began", "ms"),
-    _text("channel", "the programme that the viewer watches"),
-    _text("isp", "access provider, as the end host knows it"),
-    _text("app", "name and version of the app"),
-    _text("platform", "device or operating system"),
-    _rate("upload_kbps", "rate sent to other peers, mean of the interval"),
-    _rate("download_kbps", "rate received from peers and servers, mean of the interval"),
-    _rate("playback_kbps", "bitrate of the played video, mean of the interval"),
-    _share("continuity", "share of the interval's due playback that was played"),
-    _count("startup_ms", "time from the viewer's request to the first picture; absent before it", "ms"),
-    _count("stall_count", "stalls so far in the session", ""),
-    _count("stall_ms", "stalled time so far in the session", "ms"),
-    _count("played_ms", "played time so far in the session", "ms"),
-    _count("buffer_ms", "playback time that is buffered now", "ms"),
-    _count("partners", "peers connected now", "peers"),
-    _share("p2p_ratio", "share of the interval's downloaded bytes that came from peers"),
+    count("sent_ms", "the end host's clock when the message was built, Unix time", "ms", required=True),
+    count("uptime_ms", "monotonic time since the session began", "ms"),
+    text("channel", "the programme that the viewer watches"),
+    text("isp", "access provider, as the end host knows it"),
+    text("app", "name and version of the app"),
+    text("platform", "device or operating system"),
+    rate("upload_kbps", "rate sent to other peers, mean of the interval"),
+    rate("download_kbps", "rate received from peers and servers, mean of the interval"),
+    rate("playback_kbps", "bitrate of the played video, mean of the interval"),
+    share("continuity", "share of the interval's due playback that was played"),
+    count("startup_ms", "time from the viewer's request to the first picture; absent before it", "ms"),
+    count("stall_count", "stalls so far in the session", ""),
+    count("stall_ms", "stalled time so far in the session", "ms"),
+    count("played_ms", "played time so far in the session", "ms"),
+    count("buffer_ms", "playback time that is buffered now", "ms"),
+    count("partners", "peers connected now", "peers"),
+    share("p2p_ratio", "share of the interval's downloaded bytes that came from peers"),
 )
 """The 22 fields, in the order in which they are documented and stored in columns."""
 
@@ -83,30 +52,7 @@ REQUIRED = tuple(field.name for field in FIELDS if field.required)
 
 def message_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a feedback message."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Swarmscope feedback message, version 1",
-        "type": "object",
-        "required": list(REQUIRED),
-        "properties": {**{field.name: field_schema(field) for field in FIELDS}, "extra": _extra_schema()},
-        "additionalProperties": True,
-    }
-
-
-def field_schema(field: Field) -> dict[str, Any]:
-    """JSON Schema of the values of a field."""
-    meaning = f"{field.meaning} ({field.unit})" if field.unit else field.meaning
-    if field.choices:
-        return {"description": meaning, "enum": list(field.choices)}
-    json_type = {str: "string", int: "integer", float: "number"}[field.kind]
-    schema: dict[str, Any] = {"description": meaning, "type": json_type if field.required else [json_type, "null"]}
-    if field.kind is str:
-        schema |= {"maxLength": TEXT_CHARS} | ({"minLength": 1} if field.required else {})
-    if field.least is not None:
-        schema["minimum"] = field.least
-    if field.most is not None:
-        schema["maximum"] = field.most
-    return schema
+    return schema_of("Swarmscope feedback message, version 1", FIELDS, {"extra": _extra_schema()})
 
 
 def _extra_schema() -> dict[str, Any]:

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from feedback_wire.message import FIELDS, Field, message_schema
+from feedback_wire.field import Field
+from feedback_wire.message import FIELDS, message_schema
 
 RECORD_FIELDS: tuple[Field, ...] = (
     Field(

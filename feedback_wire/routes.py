@@ -4,6 +4,7 @@ from feedback_wire.kinds import RecordKind
 
 FEEDBACK = "/v1/feedback"
 MEASUREMENTS = "/v1/measurements"
+INFERENCES = "/v1/inferences"
 RECORDS = "/v1/records"
 LOGS = "/v1/logs"
 LATEST_LOG = "/v1/logs/latest"
@@ -19,6 +20,14 @@ TRAININGS = "/v1/trainings"
 def training(name: str) -> str:
     """The route of one training. With `/pause`, `/resume` or `/cancel` behind it, POST changes what the training does."""
     return f"{TRAININGS}/{name}"
+
+
+MESSAGES = {
+    RecordKind.FEEDBACK: FEEDBACK,
+    RecordKind.MEASUREMENT: MEASUREMENTS,
+    RecordKind.INFERENCE: INFERENCES,
+}
+"""The route of a coordinator that accepts the messages of each kind."""
 
 
 def records_of(kind: RecordKind) -> str:

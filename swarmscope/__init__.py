@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from feedback_wire.kinds import KindName, RecordKind
+
 __all__ = ["open_logs", "open_training"]
 
 
@@ -20,7 +22,7 @@ def open_logs(
     districts: str | Path = "",
     district_name: str = "name",
     area_resolution: int | None = None,
-    kind: Literal["feedback", "measurement"] = "feedback",
+    kind: KindName = "feedback",
 ) -> Any:  # noqa: ANN401 - each of the three has its own type, and only the requested one is imported
     """Recorded logs as a frame of messages: verified, without duplicates, located and scored.
 
@@ -35,15 +37,16 @@ def open_logs(
     these names.
 
     With `kind="measurement"`, the result has one row per operation of active measurement, with `values`, `hops` and `tags` as JSON
-    text. `where` filters like `analyze --kind measurement`, and the arguments of scores and locations have no effect.
+    text; with `kind="inference"`, it has one row per inference. `where` filters like `analyze --kind`, and the arguments of scores
+    and locations have no effect.
 
     ValueError and FileNotFoundError describe invalid arguments. Damaged and unreadable parts are omitted with a warning.
     """
     from feedback_analysis.location_settings import LocationSettings
-    from swarmscope.notebooks import frame, measurement_frame
+    from swarmscope.notebooks import frame, record_frame
 
-    if kind == "measurement":
-        return measurement_frame([Path(path) for path in paths], as_, begin, end, where or {})
+    if kind != "feedback":
+        return record_frame(RecordKind(kind), [Path(path) for path in paths], as_, begin, end, where or {})
     location = LocationSettings(
         geo_city=None if geo_city is None else Path(geo_city),
         geo_asn=None if geo_asn is None else Path(geo_asn),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from feedback_analysis.geo.locator import locator_for
+from feedback_analysis.inferences.inference_summary import inference_dimension
 from feedback_analysis.location_settings import LocationSettings
-from feedback_analysis.measurements.measurement_table import dimension_sql, open_measurements
+from feedback_analysis.measurements.measurement_summary import measurement_dimension
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.session_counters import COUNTERS
@@ -16,24 +17,32 @@ from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.quality.all_models import all_models, model_names, mos_of
 from feedback_analysis.quality.model import call
 from feedback_analysis.reading.log_files import passed_over_in_words
+from feedback_analysis.record_groups import where_sql
+from feedback_analysis.record_table import open_records
+from feedback_wire.kinds import CONTRACTS, RecordKind
 from serving.few_lines import few_lines
 
 FORMS = ("pandas", "polars", "duckdb")
 
 
-def measurement_frame(paths: Sequence[Path], as_: str, begin: str | None, end: str | None, where: Mapping[str, str]) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
-    """The operations of active measurement in the form `as_`."""
+_DIMENSIONS = {RecordKind.MEASUREMENT: measurement_dimension, RecordKind.INFERENCE: inference_dimension}
+
+
+def record_frame(
+    kind: RecordKind, paths: Sequence[Path], as_: str, begin: str | None, end: str | None, where: Mapping[str, str]
+) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
+    """The records of a kind other than feedback in the form `as_`."""
     span = _span(as_, begin, end)
-    table, added = open_measurements(paths, span)
+    table, added = open_records(paths, kind, span)
     _warn([f"damaged: {path}, byte {damage.offset}: {damage.reason}" for path, damage in added.damages])
     for unread in added.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
-    matches = " AND ".join([f"{dimension_sql(name)} = ?" for name in where] or ["true"])
-    table.db.execute(f"CREATE TEMP TABLE operation AS SELECT * FROM measurement WHERE {matches}", list(where.values()))
+    matches, parameters = where_sql(where, _DIMENSIONS[kind])
+    table.db.execute(f"CREATE TEMP TABLE selected AS SELECT * FROM {kind} WHERE {matches}", parameters)
     if as_ == "duckdb":
-        return table.db.table("operation")
+        return table.db.table("selected")
     with closing(table):
-        ordered = table.db.sql("SELECT * FROM operation ORDER BY received_ms, operation_id")
+        ordered = table.db.sql(f"SELECT * FROM selected ORDER BY received_ms, {', '.join(CONTRACTS[kind].identity)}")
         return ordered.df() if as_ == "pandas" else ordered.pl()
 
 

@@ -27,6 +27,8 @@ from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages.session_table import CUMULATIVE, PLAYBACK, RATES, TEXTS
 from feedback_analysis.quality.all_models import all_models
 from feedback_analysis.quality.model import coefficients
+from feedback_wire.inference import INFERENCE_FIELDS
+from feedback_wire.measurement import MEASUREMENT_FIELDS
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
 from monitor_platform.alerts.rules import Rule, Webhook
@@ -460,10 +462,10 @@ def test_every_column_of_the_session_table_is_on_the_analyze_page():
     assert {*TEXTS, *PLAYBACK, *CUMULATIVE, *RATES} - named(DOCS / "analyze.md") == set()
 
 
-@pytest.mark.parametrize("page", ["message", "record"])
+@pytest.mark.parametrize("page", ["message", "record", "measurement", "inference"])
 def test_every_field_is_on_the_page_of_its_format_with_its_meaning(page):
-    fields = {"message": FIELDS, "record": RECORD_FIELDS}[page]
+    fields = {"message": FIELDS, "record": RECORD_FIELDS, "measurement": MEASUREMENT_FIELDS, "inference": INFERENCE_FIELDS}[page]
     text = (DOCS / f"formats/{page}.md").read_text()
     assert [field.name for field in fields if f"| `{field.name}` |" not in text] == []
-    if page == "message":
+    if page != "record":
         assert [field.name for field in fields if field.meaning not in text] == []

@@ -8,14 +8,14 @@ import json
 import math
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Never, Protocol
 
 import msgspec
-from msgspec import Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from feedback_wire.field import Field
 from feedback_wire.limits import MESSAGE_BYTES, MESSAGE_DEPTH, MESSAGE_VALUES, TEXT_CHARS
-from feedback_wire.message import Field
 from feedback_wire.record import RECORD_FIELD_NAMES
 
 DETAIL_CHARS = 100
@@ -57,6 +57,20 @@ def field_type(field: Field) -> Any:  # noqa: ANN401 — a type form
     else:
         kind = Annotated[field.kind, Meta(ge=field.least, le=field.most)]
     return kind if field.required else kind | None | UnsetType
+
+
+def message_type(
+    name: str, fields: Sequence[Field], objects: Mapping[str, Any], namespace: dict[str, Any] | None = None, *, strict: bool = False
+) -> type[msgspec.Struct]:
+    """The type of messages with these fields. `objects`: fields with objects or arrays, and their types; all of them are optional.
+
+    `strict`: no unknown field is allowed.
+    """
+    required = [(field.name, field_type(field)) for field in fields if field.required]
+    optional = [(field.name, field_type(field), UNSET) for field in fields if not field.required]
+    nested = [(each, kind | None | UnsetType, UNSET) for each, kind in objects.items()]
+    # gc=False: messages form no cycles, so the collector need not visit them.
+    return msgspec.defstruct(name, [*required, *optional, *nested], namespace=namespace, forbid_unknown_fields=strict, gc=False)
 
 
 def one_line(raw: bytes) -> bytes:

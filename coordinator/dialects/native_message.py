@@ -8,25 +8,17 @@ So it accepts only known names.
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta
 
-from coordinator.dialects.exact_check import NAME, NUMBER, TEXT, CheckedMessage, checked, field_type
+from coordinator.dialects.exact_check import NAME, NUMBER, TEXT, CheckedMessage, checked, message_type
 from feedback_wire.limits import EXTRA_KEYS, MESSAGE_BYTES
 from feedback_wire.message import FIELDS, REQUIRED
 
 _EXTRA = Annotated[dict[NAME, TEXT | NUMBER | bool], Meta(max_length=EXTRA_KEYS)]
 
 
-def _struct(name: str, *, strict: bool) -> type[msgspec.Struct]:
-    required = [(field.name, field_type(field)) for field in FIELDS if field.required]
-    optional = [(field.name, field_type(field), UNSET) for field in FIELDS if not field.required]
-    extra = ("extra", _EXTRA | None | UnsetType, UNSET)
-    # gc=False: messages form no cycles, so the collector need not visit them.
-    return msgspec.defstruct(name, [*required, *optional, extra], forbid_unknown_fields=strict, gc=False)
-
-
-_strict = msgspec.json.Decoder(_struct("Message", strict=True))
-_lenient = msgspec.json.Decoder(_struct("OpenMessage", strict=False))
+_strict = msgspec.json.Decoder(message_type("Message", FIELDS, {"extra": _EXTRA}, strict=True))
+_lenient = msgspec.json.Decoder(message_type("OpenMessage", FIELDS, {"extra": _EXTRA}))
 _PLACES = len(FIELDS) + 1
 _values = msgspec.structs.astuple
 _COLON = b":"

@@ -13,7 +13,7 @@ from starlette.types import Lifespan
 from coordinator.http.exposition import Exposition
 from coordinator.http.openapi import openapi
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, MEASUREMENTS, METRICS, OPENAPI, PROBLEM, READY
+from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, MESSAGES, METRICS, OPENAPI, PROBLEM, READY
 from serving.openapi import served
 
 _PREFLIGHT = {
@@ -73,13 +73,9 @@ async def _refusal(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     path = request.url.path
-    if path == MEASUREMENTS:
-        answer = _problem(Problem(405, "method_not_allowed", f"send measurements with POST {MEASUREMENTS}"))
-        answer.headers["allow"] = "POST"
-        return answer
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and path == FEEDBACK:
-        answer = _problem(Problem(405, "method_not_allowed", f"send feedback with POST {FEEDBACK}"))
-        answer.headers["allow"] = "POST, OPTIONS"
+    if path in MESSAGES.values():
+        answer = _problem(Problem(405, "method_not_allowed", f"send messages with POST {path}"))
+        answer.headers["allow"] = "POST, OPTIONS" if path == FEEDBACK else "POST"
         return answer
     answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"there is no {path}"))
     answer.headers.update(error.headers or {})

@@ -13,6 +13,7 @@ from coordinator.admission import Sampling, kept
 from coordinator.carriers.batch import Outcome
 from coordinator.carriers.outbox import Outbox
 from coordinator.dialects.exact_check import CheckedMessage, Refused, one_line
+from coordinator.dialects.inference_message import check_inference
 from coordinator.dialects.measurement_message import check_measurement
 from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, check_array, cost, cost_of_size, split
 from coordinator.dialects.native_message import check, check_exactly, check_usual
@@ -58,6 +59,7 @@ _FEEDBACK = RecordKind.FEEDBACK  # a global name costs less than an attribute of
 _EXACT_CHECKS: Mapping[RecordKind, Callable[[bytes], CheckedMessage]] = {
     RecordKind.FEEDBACK: check_exactly,
     RecordKind.MEASUREMENT: check_measurement,
+    RecordKind.INFERENCE: check_inference,
 }
 _log = logging.getLogger(__name__)
 _now = time.perf_counter
@@ -269,7 +271,7 @@ class FeedbackHandler:
 
     def _corrected(self, exchange: FeedbackExchange, raw: bytes) -> bytes:
         """`raw`, or the measurement message for a simple worker's message, if the coordinator is lenient."""
-        if exchange.outbox is None or not self._lenient:
+        if exchange.kind is not RecordKind.MEASUREMENT or not self._lenient:
             return raw
         message, corrections = corrected(raw)
         for name in corrections:

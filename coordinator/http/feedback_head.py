@@ -7,7 +7,7 @@ from coordinator.ingest_keys import IngestKey, IngestKeys
 from feedback_wire.kinds import RecordKind
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, MEASUREMENTS
+from feedback_wire.routes import FORGOTTEN_HEADER, MESSAGES
 from serving.request_head import Headers
 
 HEAD_BYTES = 32 * 1024
@@ -21,7 +21,7 @@ KNOWN_HEADS = 4096
 KNOWN_HEAD_BYTES = 1024
 """The head of an app has about 200 bytes. A full table takes at most a few megabytes."""
 
-KINDS = {FEEDBACK.encode(): RecordKind.FEEDBACK, MEASUREMENTS.encode(): RecordKind.MEASUREMENT}
+KINDS = {route.encode(): kind for kind, route in MESSAGES.items()}
 """The kind of messages that each path accepts."""
 
 _JSON_TYPES = {b"", b"application/json", b"text/plain"}  # text/plain: what a browser's sendBeacon sends without a preflight

@@ -1,7 +1,7 @@
 """The coordinator's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
 
 from feedback_wire import routes
-from feedback_wire.measurement import measurement_schema
+from feedback_wire.kinds import CONTRACTS, RecordKind
 from feedback_wire.message import message_schema
 from serving.openapi import COUNT, REFUSED, TEXT, Schema, content, description, health, operation, parameter
 
@@ -25,13 +25,6 @@ def openapi() -> Schema:
         keyed=True,
         requestBody=_body(message_schema()),
     )
-    send_measurements = operation(
-        "send measurement messages; gzip and zstd are accepted as Content-Encoding",
-        {202: content("durable, except for the messages in `refused`", _ACCEPTED)},
-        *(400, 401, 408, 413, 415, 429, 431, 503),
-        keyed=True,
-        requestBody=_body(measurement_schema()),
-    )
     preflight = operation("CORS preflight of a browser", {204: {"description": "the allowed methods and headers"}})
     well = content("the status", {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "ready"]}}})
     return description(
@@ -39,10 +32,21 @@ def openapi() -> Schema:
         "Accepts feedback messages from end hosts, and answers when they are durable.",
         {
             routes.FEEDBACK: {"post": send, "options": preflight},
-            routes.MEASUREMENTS: {"post": send_measurements},
+            **{route: {"post": _send(kind)} for kind, route in routes.MESSAGES.items() if kind is not RecordKind.FEEDBACK},
         }
         | health(well, metrics_refusals=(401, 403)),
         key="an ingest key; for /metrics the metrics token",
+    )
+
+
+def _send(kind: RecordKind) -> Schema:
+    """The operation that sends messages of a kind other than feedback."""
+    return operation(
+        f"send {kind} messages; gzip and zstd are accepted as Content-Encoding",
+        {202: content("durable, except for the messages in `refused`", _ACCEPTED)},
+        *(400, 401, 408, 413, 415, 429, 431, 503),
+        keyed=True,
+        requestBody=_body(CONTRACTS[kind].schema()),
     )
 
 

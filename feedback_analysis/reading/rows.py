@@ -7,8 +7,8 @@ it, so that the caller can count it.
 from collections.abc import Collection, Mapping, Sequence
 
 from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_wire.field import Field
 from feedback_wire.log_name import Form
-from feedback_wire.message import Field
 from feedback_wire.record import NAMED_FIELDS, RECORD_FIELDS
 
 SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}

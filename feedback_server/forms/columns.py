@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from feedback_wire.field import Field
 from feedback_wire.kinds import CONTRACTS, Contract, RecordKind
-from feedback_wire.message import Field
 from feedback_wire.record import RECEIVED_MS, RECORD_FIELDS
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}

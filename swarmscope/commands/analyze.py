@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import Scoring
+from feedback_wire.kinds import KindName, RecordKind
 from serving.address_space import require_address_space
 from serving.few_lines import few_lines
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
-from swarmscope.commands.analyze_measurements import analyze_measurements
+from swarmscope.commands.analyze_records import analyze_records
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 from swarmscope.output.summary_tables import flat, print_tables
@@ -50,6 +51,7 @@ command = App(
         "swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb \\\n    --districts wards.geojson --by district",
         "swarmscope analyze mirror/ --by isp --sort rebuffering_ratio --min-n 25",
         "swarmscope analyze mirror/ --kind measurement --by agent,technique",
+        "swarmscope analyze mirror/ --kind inference --by training_id",
         "swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet",
     ),
 )
@@ -60,7 +62,7 @@ def analyze(
     paths: list[Path],
     /,
     *,
-    kind: Literal["feedback", "measurement"] = "feedback",
+    kind: KindName = "feedback",
     begin: Annotated[str | None, Parameter(name="--from")] = None,
     end: Annotated[str | None, Parameter(name="--to")] = None,
     by: list[str] | None = None,
@@ -87,8 +89,9 @@ def analyze(
         Logs, and folders that contain logs. Logs may end in .gz. With -, standard input is read: one log of any form, or gzip.
     kind
         Kind of records to analyze. measurement: results of active measurement, in groups of --by (technique, destination, address,
-        agent, agent_address, status, quality, request_id, via or tags.NAME; by default technique and destination). It accepts
-        --from, --to, --by, --where, --json and --csv only.
+        agent, agent_address, status, quality, request_id, via or tags.NAME; by default technique and destination). inference: what
+        models concluded from packets, in groups of --by (model, model_sha256, source, training_id, session_id, address, flow,
+        height or via; by default model and source). Both accept --from, --to, --by, --where, --json and --csv only.
     begin
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     end
@@ -141,10 +144,10 @@ def analyze(
         _check_groups(columns, top=top, sort=sort, min_n=min_n, models=models)
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = conditions(where or ())
-        if kind == "measurement":
+        if kind != "feedback":
             others = (top, sort, parquet, p1203, models, html, period, scoring, location)
-            _check_measurement_flags(as_json=as_json, as_csv=as_csv, others=any(map(bool, (*others, min_n > 1, sessions))))
-            analyze_measurements(paths, _span(begin, end), columns, filters, as_json=as_json, as_csv=as_csv)
+            _check_record_flags(kind, as_json=as_json, as_csv=as_csv, others=any(map(bool, (*others, min_n > 1, sessions))))
+            analyze_records(RecordKind(kind), paths, _span(begin, end), columns, filters, as_json=as_json, as_csv=as_csv)
             return
         check_dimensions((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
@@ -271,11 +274,11 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
 
-def _check_measurement_flags(*, as_json: bool, as_csv: bool, others: bool) -> None:
-    """ValueError for flags that measurements do not have."""
+def _check_record_flags(kind: KindName, *, as_json: bool, as_csv: bool, others: bool) -> None:
+    """ValueError for flags that only feedback has."""
     _check_output(as_json=as_json, as_csv=as_csv, html=None, period=None)
     if others:
-        raise ValueError("--kind measurement accepts only --from, --to, --by, --where, --json and --csv; remove the other flags")
+        raise ValueError(f"--kind {kind} accepts only --from, --to, --by, --where, --json and --csv; remove the other flags")
 
 
 def _check_groups(by: Sequence[str], *, top: int | None, sort: str, min_n: int, models: str) -> None:

@@ -18,7 +18,7 @@ from feedback_server.forms import log_writer
 from feedback_server.forms.bare_lines import BARE
 from feedback_server.forms.reading import Readable, Records
 from feedback_server.settings import FORMS
-from feedback_wire.kinds import RecordKind
+from feedback_wire.kinds import KindName, RecordKind
 from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECEIVED_MS
 from serving.few_lines import few_lines
@@ -48,7 +48,7 @@ def cat(
     paths: list[Path],
     /,
     *,
-    kind: Literal["feedback", "measurement"] = "feedback",
+    kind: KindName = "feedback",
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: str | None = None,
 ) -> None:
@@ -61,7 +61,7 @@ def cat(
     paths
         Logs, and folders that contain logs.
     kind
-        RecordKind of records to print; logs of another kind are left out.
+        Kind of the records to print; logs of another kind are left out.
     from_
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     to

@@ -6,8 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from feedback_wire.measurement import measurement_schema
-from feedback_wire.message import message_schema
+from feedback_wire.kinds import CONTRACTS, KindName, RecordKind
 from feedback_wire.record import record_schema
 from serving.openapi import text_of
 from swarmscope.commands import examples, exit_on_usage_error
@@ -19,6 +18,7 @@ command = App(
         "swarmscope schema > message.schema.json",
         "swarmscope schema --record",
         "swarmscope schema --kind measurement",
+        "swarmscope schema --kind inference",
         "swarmscope schema --service coordinator > coordinator.openapi.json",
     ),
 )
@@ -35,7 +35,7 @@ DESCRIPTIONS = {
 @command.default
 def schema(
     *,
-    kind: Literal["feedback", "measurement"] = "feedback",
+    kind: KindName = "feedback",
     record: bool = False,
     service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None,
 ) -> None:
@@ -44,7 +44,8 @@ def schema(
     Parameters
     ----------
     kind
-        Kind of the message: feedback of end hosts, or measurement for results of active measurement.
+        Kind of the message: feedback of end hosts, measurement for results of active measurement, or inference for what a model
+        concluded from packets.
     record
         Print the JSON Schema of the log record: the message and the fields that the servers add.
     service
@@ -56,5 +57,5 @@ def schema(
     if service is not None:
         print(text_of(import_module(DESCRIPTIONS[service]).openapi()), end="")
         return
-    message = measurement_schema() if kind == "measurement" else message_schema()
+    message = CONTRACTS[RecordKind(kind)].schema()
     print(json.dumps(record_schema(message) if record else message, indent=2, ensure_ascii=False))

@@ -15,7 +15,7 @@ from endhost_sdk.request import DeliveryOutcome, interpret, plain
 from endhost_sdk.telemetry_settings import check_key, feedback_urls
 from endhost_sdk.transport import Answer, HttpTransport, Unreachable
 from feedback_wire.kinds import RecordKind
-from feedback_wire.routes import FEEDBACK, MEASUREMENTS, NDJSON, bearer
+from feedback_wire.routes import FEEDBACK, MESSAGES, NDJSON, bearer
 from serving.forwarded import address_of
 
 BATCH_BYTES = 512 * 1024
@@ -80,7 +80,7 @@ class CoordinatorClient:
             del left[: len(batch)]
 
     def _url_of(self, kind: RecordKind) -> str:
-        return self._url if kind is RecordKind.FEEDBACK else self._url.removesuffix(FEEDBACK) + MEASUREMENTS
+        return self._url.removesuffix(FEEDBACK) + MESSAGES[kind]
 
     def _answer_to(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer to a request, repeated for `PATIENCE_S` while the coordinator is busy or restarts. Unreachable for none."""

@@ -17,11 +17,11 @@ from feedback_server.forms.framed import FRAME_RECORDS
 from feedback_server.forms.parquet_log import ROW_GROUP_RECORDS
 from feedback_server.forms.reading import Records, form_of, read_log, sealed_count
 from feedback_wire.frames import Damage, FrameKind, walk
-from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
-from tests.harness.measurements import measurement_record, ndjson
+from tests.harness.inferences import inference_record, write_inferences
+from tests.harness.measurements import measurement_record, write_measurements
 
 SEALED = [Form.JSONL, Form.CSV, Form.PARQUET]
 NAMED = {field.name: field for field in (*RECORD_FIELDS, *FIELDS)}
@@ -66,12 +66,13 @@ def without_nulls(record):
 @pytest.mark.parametrize("form", SEALED)
 def test_every_form_returns_the_recorded_measurements(tmp_path, form):
     many = [measurement_record(), measurement_record("op-1", values=None, hops=[], reason="x", future=[1, {"a": None}])]
-    path = tmp_path / f"20261129T030000Z-fs1-0000.measurement.{form}"
-    with path.open("wb") as file:
-        writer = log_writer(form_of(path), file, RecordKind.MEASUREMENT)
-        writer.add(ndjson(many), len(many))
-        assert writer.finish() == len(many)
-    assert read(path) == many
+    assert read(write_measurements(tmp_path, many, form)) == many
+
+
+@pytest.mark.parametrize("form", SEALED)
+def test_every_form_returns_the_recorded_inferences(tmp_path, form):
+    many = [inference_record(), inference_record(1, None, mos=None, flow="a b tcp", future=[1, {"a": None}])]
+    assert read(write_inferences(tmp_path, many, form)) == many
 
 
 @pytest.mark.parametrize("form", SEALED)

@@ -7,10 +7,13 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from feedback_analysis.inferences.inference_summary import summarize_inferences
 from feedback_analysis.measurements.measurement_summary import summarize_measurements
-from feedback_analysis.measurements.measurement_table import open_measurements
+from feedback_analysis.record_table import open_records
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import Damage, Frame, FrameKind, walk
+from feedback_wire.inference import inference_schema
+from feedback_wire.kinds import RecordKind
 from feedback_wire.measurement import measurement_schema
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
@@ -20,6 +23,8 @@ GOLDEN = Path(__file__).parent / "v1"
 LOGS = sorted(GOLDEN.glob("*-fs1-0000.*"))
 MEASUREMENT_LOGS = sorted(GOLDEN.glob("*-fs2-0000.measurement.*"))
 MEASUREMENTS = [json.loads(line) for line in (GOLDEN / "measurements.ndjson").read_text().splitlines()]
+INFERENCE_LOGS = sorted(GOLDEN.glob("*-fs3-0000.inference.*"))
+INFERENCES = [json.loads(line) for line in (GOLDEN / "inferences.ndjson").read_text().splitlines()]
 RECORDS = [json.loads(line) for line in (GOLDEN / "records.ndjson").read_text().splitlines()]
 
 
@@ -68,15 +73,32 @@ def test_every_form_still_gives_the_same_measurements(log):
     read = run_swarmscope("logs", "cat", log, "--kind", "measurement")
     assert read.returncode == 0, read.stderr
     assert [json.loads(line) for line in read.stdout.splitlines()] == MEASUREMENTS
-    table, added = open_measurements([log])
-    assert (added.operations, added.unreadable) == (4, 0)
+    table, added = open_records([log], RecordKind.MEASUREMENT)
+    assert (added.records, added.unreadable) == (4, 0)
     [first, *_] = summarize_measurements(table, where={"technique": "PATHNECK"})
     assert (first.statuses, first.values["bottleneck_kbps"].mean) == ({"partial": 1}, 19460.5)
 
 
-def test_golden_measurements_are_still_valid():
+def test_there_is_a_golden_log_of_inferences_of_every_form():
+    assert [log.name.split(".", 2)[2] for log in INFERENCE_LOGS] == ["csv.zst", "journal", "jsonl.zst", "parquet"]
+
+
+@pytest.mark.parametrize("log", INFERENCE_LOGS, ids=lambda log: log.name)
+def test_every_form_still_gives_the_same_inferences(log):
+    read = run_swarmscope("logs", "cat", log, "--kind", "inference")
+    assert read.returncode == 0, read.stderr
+    assert [json.loads(line) for line in read.stdout.splitlines()] == INFERENCES
+    table, added = open_records([log], RecordKind.INFERENCE)
+    assert (added.records, added.unreadable) == (4, 0)
+    [group] = summarize_inferences(table, where={"session_id": "g"})
+    assert (group.inferences, group.values["stalled_probability"].mean) == (2, 0.525)
+
+
+def test_golden_measurements_and_inferences_are_still_valid():
     for record in MEASUREMENTS:
         Draft202012Validator(record_schema(measurement_schema())).validate(record)
+    for record in INFERENCES:
+        Draft202012Validator(record_schema(inference_schema())).validate(record)
 
 
 def test_golden_records_and_message_are_still_valid():

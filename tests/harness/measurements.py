@@ -3,8 +3,13 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+from feedback_server.forms import log_writer
+from feedback_wire.kinds import RecordKind
+from feedback_wire.log_name import Form, LogName
 
 BEGIN_MS = 1_795_921_200_000
 """2026-11-29T03:00:00Z"""
@@ -39,6 +44,21 @@ def measurement_record(operation: str = "op-0", *, received_ms: int = BEGIN_MS, 
 
 def ndjson(messages: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in messages)
+
+
+def write_kind(folder: Path, kind: RecordKind, records: Sequence[dict[str, Any]], form: Form, *, part: int) -> Path:
+    """A log with `records` of this kind in `folder`, which is created if missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / str(LogName(BEGIN_MS // 1000, "fs1", part, form, kind))
+    with path.open("wb") as file:
+        writer = log_writer(form, file, kind)
+        writer.add(ndjson(records), len(records))
+        writer.finish()
+    return path
+
+
+def write_measurements(folder: Path, records: Sequence[dict[str, Any]], form: Form = Form.JSONL, *, part: int = 0) -> Path:
+    return write_kind(folder, RecordKind.MEASUREMENT, records, form, part=part)
 
 
 def post(url: str, body: bytes, content_type: str = "application/x-ndjson") -> tuple[int, dict[str, Any]]:

@@ -4,24 +4,16 @@ import json
 
 import pytest
 
-from feedback_server.forms import log_writer
-from feedback_wire.kinds import RecordKind
-from feedback_wire.log_name import Form, LogName
 from swarmscope import open_logs
 from tests.harness.logs import record, write_log
-from tests.harness.measurements import BEGIN_MS, measurement_record, ndjson
+from tests.harness.measurements import measurement_record, write_measurements
 from tests.harness.processes import run_swarmscope
 
 
 @pytest.fixture
 def folder(tmp_path):
     records = [measurement_record(f"op-{number}", values={"rtt_median_ms": 10 * number}) for number in range(3)]
-    path = tmp_path / "measurement" / str(LogName(BEGIN_MS // 1000, "fs1", 0, Form.JSONL, RecordKind.MEASUREMENT))
-    path.parent.mkdir()
-    with path.open("wb") as file:
-        writer = log_writer(Form.JSONL, file, RecordKind.MEASUREMENT)
-        writer.add(ndjson(records), len(records))
-        writer.finish()
+    write_measurements(tmp_path / "measurement", records)
     write_log(tmp_path, [record()])
     return tmp_path
 

@@ -3,14 +3,13 @@
 import pytest
 
 from feedback_analysis.measurements.measurement_summary import summarize_measurements
-from feedback_analysis.measurements.measurement_table import open_measurements
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.reading.log_files import find_logs
-from feedback_server.forms import log_writer
+from feedback_analysis.record_table import open_records
 from feedback_wire.kinds import RecordKind
-from feedback_wire.log_name import Form, LogName
+from feedback_wire.log_name import Form
 from tests.harness.logs import record, write_log
-from tests.harness.measurements import BEGIN_MS, measurement_record, ndjson
+from tests.harness.measurements import BEGIN_MS, measurement_record, write_measurements
 
 SEALED = [Form.JSONL, Form.CSV, Form.PARQUET]
 RECORDS = [
@@ -21,19 +20,10 @@ RECORDS = [
 ]
 
 
-def written(folder, records, form, *, part=0):
-    path = folder / str(LogName(BEGIN_MS // 1000, "fs1", part, form, RecordKind.MEASUREMENT))
-    with path.open("wb") as file:
-        writer = log_writer(form, file, RecordKind.MEASUREMENT)
-        writer.add(ndjson(records), len(records))
-        writer.finish()
-    return path
-
-
 @pytest.mark.parametrize("form", SEALED)
 def test_every_form_gives_the_same_summary(tmp_path, form):
-    table, added = open_measurements([written(tmp_path, RECORDS, form)])
-    assert (added.operations, added.copies, added.unreadable) == (4, 0, 0)
+    table, added = open_records([write_measurements(tmp_path, RECORDS, form)], RecordKind.MEASUREMENT)
+    assert (added.records, added.copies, added.unreadable) == (4, 0, 0)
     [first, second] = summarize_measurements(table, by=["agent"])
     assert (first.by, first.operations) == ({"agent": "hk-1"}, 3)
     assert first.statuses == {"ok": 2, "timeout_target": 1}
@@ -45,19 +35,19 @@ def test_every_form_gives_the_same_summary(tmp_path, form):
 
 
 def test_a_copy_of_an_operation_counts_once_in_one_log_and_across_logs(tmp_path):
-    logs = [written(tmp_path, [RECORDS[0], RECORDS[0]], Form.JSONL), written(tmp_path, RECORDS, Form.PARQUET, part=1)]
-    _, added = open_measurements(logs)
-    assert (added.operations, added.copies) == (4, 2)
+    logs = [write_measurements(tmp_path, [RECORDS[0], RECORDS[0]]), write_measurements(tmp_path, RECORDS, Form.PARQUET, part=1)]
+    _, added = open_records(logs, RecordKind.MEASUREMENT)
+    assert (added.records, added.copies) == (4, 2)
 
 
 def test_a_record_without_a_required_field_is_counted_as_unreadable(tmp_path):
     broken = [measurement_record(agent=None), measurement_record("op-1", status="fine"), RECORDS[0]]
-    _, added = open_measurements([written(tmp_path, broken, Form.JSONL)])
-    assert (added.operations, added.unreadable) == (1, 2)
+    _, added = open_records([write_measurements(tmp_path, broken)], RecordKind.MEASUREMENT)
+    assert (added.records, added.unreadable) == (1, 2)
 
 
 def test_a_folder_gives_each_reader_the_logs_of_its_kind(tmp_path):
-    measured = written(tmp_path, RECORDS, Form.JSONL)
+    measured = write_measurements(tmp_path, RECORDS)
     feedback = write_log(tmp_path, [record()])
     assert find_logs([tmp_path]).logs == (feedback,)
     assert find_logs([tmp_path], kind=RecordKind.MEASUREMENT).logs == (measured,)
@@ -67,11 +57,13 @@ def test_a_folder_gives_each_reader_the_logs_of_its_kind(tmp_path):
 
 def test_a_time_range_selects_by_the_time_of_receipt(tmp_path):
     later = measurement_record("op-9", received_ms=BEGIN_MS + 60_000)
-    table, _ = open_measurements([written(tmp_path, [*RECORDS, later], Form.JSONL)], Span(BEGIN_MS, BEGIN_MS + 60_000))
+    table, _ = open_records(
+        [write_measurements(tmp_path, [*RECORDS, later])], RecordKind.MEASUREMENT, Span(BEGIN_MS, BEGIN_MS + 60_000)
+    )
     assert sum(group.operations for group in summarize_measurements(table)) == 4
 
 
 def test_an_unknown_dimension_is_refused_with_the_known_ones(tmp_path):
-    table, _ = open_measurements([written(tmp_path, RECORDS, Form.JSONL)])
+    table, _ = open_records([write_measurements(tmp_path, RECORDS)], RecordKind.MEASUREMENT)
     with pytest.raises(ValueError, match="technique, destination"):
         summarize_measurements(table, by=["isp"])

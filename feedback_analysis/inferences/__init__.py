@@ -1,0 +1,1 @@
+"""From inference logs to numbers: sums of groups, and inferred beside reported quality."""
