@@ -1,13 +1,15 @@
-"""A media file over the overlay: libavformat, as in ffmpeg and VLC, opens the player's `rtp://` without an SDP and decodes it."""
+"""A media file over the overlay: libavformat, ffmpeg, VLC and GStreamer open the player's `rtp://` without an SDP and decode it."""
 
 import io
+import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -99,3 +101,40 @@ def test_the_program_ffmpeg_decodes_a_minute_behind_four_links(tmp_path: Path):
     print(f"{len(times_s)} frames of {due:.0f} due in {CLIP_S} s")
     assert due >= 0.95 * CLIP_S * FRAMES_A_SECOND
     assert len(times_s) >= 0.99 * due
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="the program gst-launch-1.0 is not installed")
+def test_gstreamer_decodes_the_file_behind_four_links(tmp_path: Path):
+    caps = "application/x-rtp,media=video,encoding-name=MP2T,payload=33,clock-rate=90000"
+    with film_behind_four_links(tmp_path, seconds=CLIP_S) as (_, port):
+        pipeline = f"udpsrc port={port} caps={caps} ! rtpjitterbuffer ! rtpmp2tdepay ! decodebin"
+        counted = f"{pipeline} ! video/x-raw ! identity eos-after={FRAMES} ! fakesink"
+        subprocess.run(["gst-launch-1.0", "-q", *counted.split()], timeout=CLIP_S, check=True)  # ends after so many frames
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("cvlc") is None, reason="the program cvlc is not installed")
+def test_vlc_decodes_the_file_behind_four_links(tmp_path: Path):
+    """VLC refuses to run as root. It decodes the video and encodes it again as MPEG-2, which shows that it decoded frames."""
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    # Only root may enter the folders of pytest.
+    with TemporaryDirectory() as seen, film_behind_four_links(tmp_path, seconds=CLIP_S) as (_, port):
+        Path(seen).chmod(0o777)
+        written = Path(seen, "vlc.ts")
+        again = f"#transcode{{vcodec=mp2v,vb=2000,acodec=none}}:std{{access=file,mux=ts,dst={written}}}"
+        command = ["cvlc", "--quiet", f"rtp://@127.0.0.1:{port}", "--sout", again]
+        environment = {**os.environ, "HOME": seen}
+        with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, **user) as vlc:
+            try:
+                eventually(lambda: frames_in(written) >= FRAMES, within_s=CLIP_S, every_s=1)
+            finally:
+                vlc.terminate()
+
+
+def frames_in(file: Path) -> int:
+    """The frames of MPEG-2 video in a file that is being written."""
+    with suppress(FileNotFoundError, av.error.InvalidDataError), av.open(str(file)) as media:
+        if media.streams.video and media.streams.video[0].codec_context.name == "mpeg2video":
+            return sum(1 for _ in media.decode(video=0))
+    return 0
