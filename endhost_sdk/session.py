@@ -66,6 +66,7 @@ class Session:
         app: str | None = None,
         platform: str | None = None,
         extra: dict[str, ExtraValue] | None = None,
+        session_id: str | None = None,
         clock: Clock | None = None,
         invalid_values: InvalidValues | None = None,
         changed: Callable[["Session"], None] | None = None,
@@ -83,7 +84,7 @@ class Session:
         self._playback = Playback()
         self._left: _Moment | None = None
         self._label(channel=channel, isp=isp, app=app, platform=platform)
-        self._identify()
+        self._identify(fit_text("session_id", session_id, self._invalid_values))
         resets_after_fork(self)
 
     @property
@@ -199,10 +200,10 @@ class Session:
         for mean in self._means.values():
             mean.take(self._running_s)
 
-    def _identify(self) -> None:
+    def _identify(self, session_id: str | None = None) -> None:
         # Re-entrant, because a signal handler of the app can call the SDK while the lock is held.
         self._lock = threading.RLock()
-        self._session_id = _new_id()
+        self._session_id = session_id or _new_id()
         self._seq = 0
         # The second clock can start at any value. After a fork, it must not be earlier than the times that the means know.
         self._began_s = self._read_s = self._running_s = self._clock.monotonic_s()

@@ -89,8 +89,12 @@ class Telemetry:
         app: str | None = None,
         platform: str | None = None,
         extra: dict[str, ExtraValue] | None = None,
+        session_id: str | None = None,
     ) -> Session:
-        """Start a session: one playback of one channel, which begins now. Its first message is sent at once."""
+        """Start a session: one playback of one channel, which begins now. Its first message is sent at once.
+
+        `session_id` is for an app that has an id of its own for this playback. It must differ from that of every other session.
+        """
         session = Session(
             peer_id=peer_id,
             channel=channel,
@@ -98,6 +102,7 @@ class Telemetry:
             app=app,
             platform=platform,
             extra=extra,
+            session_id=session_id,
             clock=self._stop_detector,
             invalid_values=self._invalid_values,
             changed=self._on_change,

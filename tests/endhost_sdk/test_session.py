@@ -44,6 +44,12 @@ def test_every_view_has_a_session_id_of_its_own(clock):
     assert len({Session(peer_id="p-1", clock=clock).session_id for _ in range(1000)}) == 1000
 
 
+def test_an_app_may_name_a_session_and_an_unusable_name_is_replaced(clock):
+    assert Session(peer_id="p", session_id="training-7.3", clock=clock).message("join")["session_id"] == "training-7.3"
+    unusable = [Session(peer_id="p", session_id=name, clock=clock) for name in ("", 7, None)]
+    assert len({session.message("join")["session_id"] for session in unusable}) == 3
+
+
 def test_a_rate_is_the_mean_weighted_by_the_time_that_each_value_held(session, clock):
     session.update(download_kbps=100)
     clock.move(10)

@@ -1,0 +1,40 @@
+"""What a client has to know, and the errors with which it ends."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.listening import is_http_url
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class CannotPlayError(Exception):
+    """The client cannot play: the text says why. It becomes the `error` event of the session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """One session. `coordinator`: where it reports; None: nowhere."""
+
+    client: str
+    url: str
+    seconds: float
+    events: Path
+    session_id: str
+    content_id: str
+    training_id: str | None = None
+    coordinator: str | None = None
+    key: str | None = None
+    period_s: float = 5.0
+    """Seconds between two reports: a session of the lab is much shorter than one of a viewer."""
+
+    def __post_init__(self) -> None:
+        if not is_http_url(self.url):
+            raise ValueError(
+                f"--url is {self.url!r}; use the address of a playlist, such as http://10.0.0.1:8000/nature/hls/master.m3u8"
+            )
+        if not 1 <= self.seconds <= 86_400:
+            raise ValueError(f"--seconds is {self.seconds:g}; use 1 to 86400")
+        if not _ID.fullmatch(self.session_id):
+            raise ValueError(f"--session-id is {self.session_id!r}; use letters, digits, '.', '-' and '_', at most 128")

@@ -1,0 +1,129 @@
+"""Contents and their rungs, and the file `content.json` that describes an encoded content."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SEGMENT_S = 2.0
+FRAMES_PER_S = 25
+FRAMES_PER_SEGMENT = int(SEGMENT_S * FRAMES_PER_S)
+DESCRIPTION = "content.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def check_name(what: str, name: str) -> str:
+    """The name; ValueError unless it is usable as a folder and in a URL."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what} {name!r} is not usable; use at most 32 of a-z, 0-9, '-' and '_'")
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """What a rung is asked to be. `kbps` limits its rate; an easy content needs less."""
+
+    name: str
+    width: int
+    height: int
+    kbps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentRecipe:
+    """How the pictures of a content are drawn. The more detail, motion and grain, the more bits it needs."""
+
+    content_id: str
+    detail: int
+    """Octaves of structure in the picture, 1 to 7."""
+    motion: int
+    """Pixels by which the picture moves from frame to frame, at a height of 720."""
+    grain: int
+    """Strength of the noise that differs in each frame, 0 to 20."""
+    scene_frames: int
+    """Frames between two cuts."""
+
+    def __post_init__(self) -> None:
+        check_name("content_id", self.content_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedRung:
+    """A rung as it was encoded. `bandwidth_bps` is the rate of its largest segment, which players compare with their throughput."""
+
+    name: str
+    width: int
+    height: int
+    codecs: str
+    timescale: int
+    bandwidth_bps: int
+    average_bps: int
+    segment_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """An encoded content: its rungs, from the lowest, and the number of different segments of each."""
+
+    content_id: str
+    segment_s: float
+    segments: int
+    rungs: tuple[EncodedRung, ...]
+
+    def rung(self, name: str) -> EncodedRung:
+        """KeyError if there is none of this name."""
+        for rung in self.rungs:
+            if rung.name == name:
+                return rung
+        raise KeyError(name)
+
+
+DEFAULT_RUNGS = (
+    Rung(name="144p", width=256, height=144, kbps=150),
+    Rung(name="240p", width=426, height=240, kbps=400),
+    Rung(name="360p", width=640, height=360, kbps=800),
+    Rung(name="480p", width=854, height=480, kbps=1500),
+    Rung(name="720p", width=1280, height=720, kbps=2500),
+)
+
+DEFAULT_CONTENTS = (
+    ContentRecipe(content_id="lecture", detail=3, motion=0, grain=1, scene_frames=150),
+    ContentRecipe(content_id="drama", detail=4, motion=1, grain=3, scene_frames=75),
+    ContentRecipe(content_id="nature", detail=7, motion=2, grain=4, scene_frames=100),
+    ContentRecipe(content_id="game", detail=6, motion=8, grain=0, scene_frames=60),
+    ContentRecipe(content_id="football", detail=5, motion=6, grain=5, scene_frames=125),
+    ContentRecipe(content_id="concert", detail=4, motion=4, grain=9, scene_frames=25),
+)
+
+
+def described(content: Content, made_from: dict[str, object]) -> str:
+    """The text of `content.json`. `made_from` tells whether the encoded files fit the recipe of a later run."""
+    return json.dumps({**asdict(content), "made_from": made_from}, indent=1) + "\n"
+
+
+def made_from(recipe: ContentRecipe, rungs: Sequence[Rung], segments: int) -> dict[str, object]:
+    """Everything that decides how the encoded files of a content look."""
+    return {"version": 1, "recipe": asdict(recipe), "rungs": [asdict(rung) for rung in rungs], "segments": segments}
+
+
+def read_content(folder: Path) -> Content:
+    """The content in a folder. ValueError if its description is missing or broken."""
+    path = folder / DESCRIPTION
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        fields.pop("made_from")
+        rungs = tuple(EncodedRung(**{**rung, "segment_bytes": tuple(rung["segment_bytes"])}) for rung in fields.pop("rungs"))
+        return Content(**fields, rungs=rungs)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} does not describe a content: {error}; make it again with python -m qoe_lab.sources make"
+        ) from error
+
+
+def read_contents(folder: Path) -> dict[str, Content]:
+    """All contents of a folder by their ids. ValueError if it has none."""
+    found = {path.parent.name: read_content(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))}
+    if not found:
+        raise ValueError(f"{folder} has no contents; make some with python -m qoe_lab.sources make {folder}")
+    return found

@@ -1,0 +1,82 @@
+"""The headless player on a real link, against the real server: what it reports is what the link allowed."""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from netlab import Lab
+from qoe_lab.labels.session_labels import session_labels
+from qoe_lab.player_events import read_events
+from tests.harness.ports import free_port
+from tests.harness.waiting import eventually
+from tests.netlab.labs import needs, needs_namespaces
+from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, content_server, played, shaped_link
+
+
+@pytest.mark.parametrize("playlist", [MASTER, MANIFEST])
+def test_without_a_limit_it_starts_at_once_and_climbs_to_the_highest_rung(playlist: str, contents: Path, tmp_path: Path):
+    with content_server(contents, tmp_path) as server:
+        code, said, events = played("headless", server.url + playlist, tmp_path, seconds=5)
+        requests = server.requests()
+    labels = session_labels(events)
+    assert (code, said, labels.invalid_reason) == (0, "", None)
+    assert labels.startup_ms is not None
+    assert labels.startup_ms < 2000
+    assert labels.stall_count == 0
+    assert labels.shown[-1].height == 240
+    segments = [request for request in requests if request["path"].endswith(".m4s")]
+    assert {request["cmcd"]["sid"] for request in segments} == {"s-1"}
+    assert segments[0]["cmcd"]["su"] is True
+
+
+@needs_namespaces
+@needs("tbf")
+def test_on_a_link_below_the_lowest_rung_it_stalls(contents: Path, tmp_path: Path):
+    with (
+        Lab(shaped_link(rate_kbps=80, delay_ms=10, queue_ms=300)) as lab,
+        content_server(contents, tmp_path, host=lab.address("server"), start=at(lab, "server")) as server,
+    ):
+        code, _, events = played("headless", server.url + MASTER, tmp_path, seconds=14, start=at(lab, "client"))
+    labels = session_labels(events)
+    assert code == 0
+    assert labels.startup_ms is not None
+    assert labels.startup_ms > 1000
+    assert labels.stall_count
+    assert {shown.height for shown in labels.shown} == {72}
+    samples = [event for event in events if event.event == "sample"]
+    assert 45 <= len(samples) <= 14 * 4
+
+
+def test_a_killed_player_leaves_complete_lines_until_then(contents: Path, tmp_path: Path):
+    with content_server(contents, tmp_path) as server:
+        process = subprocess.Popen(client_command("headless", server.url + MASTER, tmp_path, seconds=60))
+        path = tmp_path / "player.jsonl"
+        eventually(lambda: path.exists() and "first_frame" in path.read_text())
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    assert session_labels(list(read_events(path))).invalid_reason == "client_died"
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [("/none/hls/master.m3u8", "status 404"), ("/player.html", "no XML"), ("/ball/low/init.mp4", "no HLS playlist")],
+)
+def test_what_cannot_be_played_ends_with_an_error_that_says_why(path: str, complaint: str, contents: Path, tmp_path: Path):
+    with content_server(contents, tmp_path) as server:
+        code, said, events = played("headless", server.url + path, tmp_path)
+    assert code == 1
+    assert complaint in said
+    assert Counter(event.event for event in events) == {"navigation": 1, "error": 1}
+    assert complaint in (events[-1].detail or "")
+    assert session_labels(events).invalid_reason == "client_error"
+
+
+def test_a_server_that_is_not_there_ends_it_with_an_error(tmp_path: Path):
+    code, said, events = played("headless", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
+    assert code == 1
+    assert "cannot be received" in said
+    assert events[-1].event == "error"
