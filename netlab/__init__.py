@@ -13,11 +13,12 @@ from netlab.capture import Capture, CapturedFrame, read_capture
 from netlab.doors import Doors
 from netlab.keeper import end_run, runs
 from netlab.kernel import enter_user_namespace
-from netlab.lab import Lab, LinkCounters
+from netlab.lab import AppliedQueue, Lab, LinkCounters
 from netlab.offer import CannotBuildError, Offer, probe
 from netlab.topology import Link, Shape, Topology, TopologyError, read_topology
 
 __all__ = [
+    "AppliedQueue",
     "CannotBuildError",
     "Capture",
     "CapturedFrame",

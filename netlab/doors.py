@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,9 +20,12 @@ MOST_WAITING = 64
 
 
 class Doors:
-    """Doors in some nodes to the same server, from construction until `close`. The nodes reach it on 127.0.0.1 and `port`."""
+    """Doors in some nodes to the same server, from construction until `close`. The nodes reach it on 127.0.0.1 and `port`.
 
-    def __init__(self, lab: Lab, nodes: Mapping[str, object] | list[str], port: int, server: tuple[str, int]) -> None:
+    The server is an address, or the path of a Unix socket, which also a process in a user namespace reaches.
+    """
+
+    def __init__(self, lab: Lab, nodes: Mapping[str, object] | list[str], port: int, server: tuple[str, int] | Path) -> None:
         self._server = server
         self._loop, self._closed = asyncio.new_event_loop(), asyncio.Event()
         self._listening: list[socket.socket] = []
@@ -55,10 +59,15 @@ class Doors:
         for server in servers:
             server.close()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._server, Path):
+            return await asyncio.open_unix_connection(self._server)
+        return await asyncio.open_connection(*self._server)
+
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, as long as both ends want it, or until the doors close."""
         with suppress(OSError, asyncio.CancelledError):
-            server_reader, server_writer = await asyncio.open_connection(*self._server)
+            server_reader, server_writer = await self._connect()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_copy(reader, server_writer))

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from netlab import keeper, kernel, shaping
 from netlab.capture import Capture
@@ -27,6 +28,10 @@ from netlab.topology import Link, Shape, Topology, shaped
 from netlab.wiring import End, Wiring
 
 Direction = Literal["forth", "back", "both"]
+
+# linux/rtnetlink.h: what the route of an address of an interface has.
+SCOPE_LINK = 253
+PROTO_KERNEL = 2
 
 LOOPBACK = 1
 """The index of `lo` in every namespace."""
@@ -44,6 +49,17 @@ class LinkCounters:
     """Packets that the full queue refused; with netem, those lost at random too."""
     filter_dropped: int
     """Packets lost at random, or because the link is cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedQueue:
+    """The queue of one end of a link as the kernel reports it, after it was shaped."""
+
+    kind: str
+    """The queue discipline: `tbf`, `netem`, or `noqueue` for a link without a rate."""
+    rate_kbps: float | None
+    limit: int | None
+    """The longest queue: bytes for tbf, packets for netem."""
 
 
 class Lab:
@@ -137,6 +153,38 @@ class Lab:
             queue_dropped=dropped.get("tbf", 0) + dropped.get("netem", 0),
             filter_dropped=dropped.get("clsact", 0),
         )
+
+    def queue(self, node: str, link: str) -> AppliedQueue:
+        """What the kernel says about the queue at a node's end of a link."""
+        with self._routes(node) as routes:
+            index = routes.link_lookup(ifname=self._port(node, link).interface)[0]
+            found = [shaping.read_back(each) for each in routes.get_qdiscs(index=index)]
+        kind, rate_kbps, limit = next((each for each in found if each is not None), ("noqueue", None, None))
+        return AppliedQueue(kind=kind, rate_kbps=rate_kbps, limit=limit)
+
+    def use_congestion_control(self, node: str, name: str) -> None:
+        """New TCP connections between a node and its neighbours send with this congestion control. OSError if the kernel lacks it.
+
+        It is set in the routes: `tcp_congestion_control` of a namespace refuses those that the machine does not allow everybody.
+        """
+        with self._routes(node) as routes:
+            for port in self.plan.ports_of(node):
+                index = routes.link_lookup(ifname=port.interface)[0]
+                address, network = str(port.address.ip), str(port.address.network)
+                try:
+                    routes.route(
+                        "replace",
+                        dst=network,
+                        oif=index,
+                        prefsrc=address,
+                        scope=SCOPE_LINK,
+                        proto=PROTO_KERNEL,
+                        metrics={"cc_algo": name},
+                    )
+                except NetlinkError as error:
+                    raise OSError(
+                        error.code, f"this kernel has no congestion control {name!r}: {os.strerror(error.code)}"
+                    ) from error
 
     def reshape(self, link: str, *, direction: Direction = "both", **changes: float | None) -> None:
         """Change what a running link does, such as `loss=0.2`. TopologyError for a value out of range.

@@ -44,6 +44,18 @@ def netem_parameters(shape: Shape) -> dict[str, Any]:
     return parameters | {"rate": round(rate), "limit": max(2, math.ceil(rate * held_ms / 1000 / FRAME_BYTES))}
 
 
+def read_back(qdisc: Any) -> tuple[str, float | None, int] | None:  # noqa: ANN401 - a message of pyroute2
+    """Kind, rate and longest queue of a qdisc that `apply` made, as the kernel reports it; None for another qdisc."""
+    kind, options = str(qdisc.get_attr("TCA_KIND")), qdisc.get_attr("TCA_OPTIONS")
+    if kind == "tbf":
+        values = options.get_attr("TCA_TBF_PARMS")
+        return kind, values["rate"] / 125, values["limit"]
+    if kind == "netem":
+        rate = options.get_attr("TCA_NETEM_RATE")
+        return kind, rate["rate"] / 125 if rate else None, options["limit"]
+    return None
+
+
 def apply(routes: IPRoute, index: int, shape: Shape, *, offer: Offer, before: Shape | None) -> None:
     """Give the interface `shape`; `before` is what it has now. The thread is in the interface's namespace."""
     if offer.netem is None:

@@ -13,6 +13,7 @@ PACKAGES = (
     "swarmscope",
     "overlay",
     "measurement",
+    "qoe_lab",
     "netlab",
     "endhost_sdk",
     "coordinator",

@@ -128,6 +128,10 @@ COMMANDS = {
 
         Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the
         consent.""",
+    "lab": """Make labelled data of video sessions over shaped links, and classifiers of it.
+
+        A training is a campaign of sessions with different limits of the rate. Each session is played in a network of its own on
+        this machine, and its packets are captured.""",
     "simulate": """Simulate an audience of end hosts.
 
         The end hosts join, watch, switch channels, stall, leave and return. The exit code is 0 if all messages are acknowledged,

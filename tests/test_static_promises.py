@@ -189,6 +189,7 @@ SHARED_NAMES = {
     "Hop": "of a path through the overlay, or of a route",
     "Opened": "a log that is read, or a session of a responder",
     "Outcome": "of sending a batch, or of a measurement",
+    "PlannedSession": "of a simulated audience, or of a training",
     "Purpose": "of a proof, or of a session of a responder",
     "Refused": "a message, or a session of a responder",
     "Step": "of a handshake, or in a function that is fitted",

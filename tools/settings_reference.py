@@ -25,6 +25,8 @@ PAGES = {
     "measurement-responder": "measurement-techniques.md#the-responder",
     "overlay check": "overlay.md#check-a-topology",
     "overlay": "overlay.md#run-it",
+    "lab run": "lab.md#options-of-run",
+    "lab": "lab.md",
     "measure": "measurement.md#a-request",
     "measurement-master": "measurement.md#the-master",
     "measurement-agent": "measurement.md#an-agent",

@@ -1,0 +1,64 @@
+"""`python -m qoe_lab.running FOLDER`: play the session that the folder plans, in a process of its own.
+
+A process for each session: many sessions leave nothing behind in one that lives long, and a process without rights enters a user
+namespace, which it cannot leave. It ends with the process that started it, by SIGKILL too; the keeper of its lab ends the rest.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from netlab import enter_user_namespace, probe
+from qoe_lab.running.coordinator_socket import short_path
+from qoe_lab.running.session_files import SessionFolder
+from qoe_lab.running.session_run import SessionSurroundings, play_session
+
+LESS_NICE = -10
+"""Other work on this machine disturbs the link and the player less."""
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> int:
+    """The exit code: 0 if the result was written, valid or not."""
+    arguments = _parser().parse_args()
+    _end_with(arguments.parent)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # closes the lab on the way
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the process that started this one decides
+    with suppress(OSError):  # only root may
+        os.nice(LESS_NICE)
+    if probe().namespaces is not None:
+        enter_user_namespace()
+    folder = SessionFolder(arguments.folder)
+    surroundings = SessionSurroundings(contents=arguments.contents, coordinator_socket=_short(arguments.coordinator_socket))
+    folder.write_result(play_session(folder, surroundings))
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before prctl took effect
+        sys.exit(1)
+
+
+def _short(coordinator_socket: Path | None) -> Path | None:
+    """A short path of the socket, through a descriptor of its folder that stays open as long as the process."""
+    if coordinator_socket is None:
+        return None
+    return Path(short_path(os.open(coordinator_socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m qoe_lab.running", description="Play one planned session of a training.")
+    parser.add_argument("folder", type=Path, help="folder of the session")
+    parser.add_argument("--contents", type=Path, required=True, help="folder of the contents")
+    parser.add_argument("--coordinator-socket", type=Path, help="Unix socket that leads to the coordinator")
+    parser.add_argument("--parent", type=int, required=True, help="process with which this one ends")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

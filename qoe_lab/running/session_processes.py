@@ -1,0 +1,109 @@
+"""The processes of a session: the server of the contents at one end of the link, the client at the other."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from netlab import Lab
+from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFailedError, SessionFolder
+from qoe_lab.running.shaped_link import CLIENT, SERVER
+
+DOOR_PORT = 8080
+"""Where the client reaches the coordinator, on its loopback interface."""
+SERVER_READY_S, SERVER_ENDS_S = 30.0, 5.0
+CLIENT_LONGER_S = 60.0
+"""A client needs this much longer than it plays, at most: to start a browser, and to deliver its last messages."""
+CONTENT_LONGER_S = 60.0
+"""The content does not end before the session."""
+PATHS = {"hls": "{content}/hls/master.m3u8", "dash": "{content}/dash/manifest.mpd"}
+LAST_CHARACTERS = 500
+
+
+@contextmanager
+def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) -> Iterator[str]:
+    """The URL of what the session plays. The server runs meanwhile, and writes its logs."""
+    command = [
+        sys.executable,
+        "-m",
+        "qoe_lab.sources",
+        "serve",
+        str(contents),
+        "--listen",
+        f"{lab.address(SERVER)}:0",
+        "--seconds",
+        f"{cell.seconds + CONTENT_LONGER_S:g}",
+        "--request-log",
+        str(folder.requests),
+        "--tcp-info-log",
+        str(folder.tcp_info),
+    ]
+    output = folder.path / "server.log"
+    with output.open("wb") as log:
+        process = lab.start(SERVER, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+    line = _first_line(process, SERVER_READY_S)
+    if " ready on " not in line:
+        raise SessionFailedError(InvalidReason.SERVER_FAILED, f"the content server did not start: {_end_of(output)}")
+    yield f"{line.split()[-1]}/{PATHS[cell.source].format(content=cell.content_id)}"
+    if process.poll() is not None:
+        detail = f"the content server ended with exit code {process.returncode}: {_end_of(output)}"
+        raise SessionFailedError(InvalidReason.SERVER_FAILED, detail)
+    process.terminate()
+    try:
+        process.wait(SERVER_ENDS_S)
+    except subprocess.TimeoutExpired:
+        raise SessionFailedError(InvalidReason.SERVER_FAILED, "the content server did not end after SIGTERM") from None
+
+
+def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, url: str, *, reports: bool) -> None:
+    """Play until the client ends. SessionFailedError if it fails or does not end."""
+    command = [
+        sys.executable,
+        "-m",
+        "qoe_lab.clients",
+        cell.client,
+        "--url",
+        url,
+        "--seconds",
+        f"{cell.seconds:g}",
+        "--events",
+        str(folder.events),
+        "--session-id",
+        cell.session_id,
+        "--training-id",
+        cell.training_id,
+        "--content-id",
+        cell.content_id,
+        *(("--coordinator", f"http://127.0.0.1:{DOOR_PORT}") if reports else ()),
+    ]
+    output = folder.path / "client.log"
+    with output.open("wb") as log:
+        process = lab.start(CLIENT, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ))
+    try:
+        code = process.wait(cell.seconds + CLIENT_LONGER_S)
+    except subprocess.TimeoutExpired:
+        detail = f"the client did not end within {cell.seconds + CLIENT_LONGER_S:g} s: {_end_of(output)}"
+        raise SessionFailedError(InvalidReason.CLIENT_HUNG, detail) from None
+    if code != 0:
+        detail = f"the client ended with exit code {code}: {_end_of(output)}"
+        raise SessionFailedError(InvalidReason.CLIENT_FAILED, detail)
+
+
+def _first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
+    """Empty if none comes in time."""
+    if process.stdout is None:
+        raise ValueError("the process was started without a pipe")
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        if select.select([process.stdout], [], [], 0.2)[0]:
+            return process.stdout.readline().decode(errors="replace").strip()
+    return ""
+
+
+def _end_of(output: Path) -> str:
+    """The end of what a process has printed."""
+    return output.read_text(encoding="utf-8", errors="replace")[-LAST_CHARACTERS:].strip() or "it printed nothing"

@@ -1,0 +1,63 @@
+"""`swarmscope lab`: trainings of the QoE lab. The functions are imported when they are called; each module needs other packages."""
+
+from cyclopts import App
+
+from swarmscope.commands import examples
+from swarmscope.commands.overlay import Subcommand
+
+command = App(
+    name="lab",
+    help_epilogue=examples(
+        "swarmscope lab run --sessions 12 --limits 0.5,1,3 --seconds 20",
+        "swarmscope lab list",
+        "swarmscope lab show trainings/NAME",
+    ),
+)
+
+SUBCOMMANDS = {
+    "run": Subcommand(
+        function="lab_running:run",
+        help="""Run a new training, and export its data set.
+
+            The sessions are divided into blocks that have each limit once, in random order. Ctrl-C pauses the training. The exit
+            code is 0 if the training finished, and 1 if it was paused, cancelled or failed.""",
+        example=(
+            "swarmscope lab run --sessions 12 --limits 0.5,1,3 --seconds 20\n"
+            "swarmscope lab run --name trains --sessions 120 --limits 0.25,1,2 --seconds 60 \\\n"
+            "    --source dash --client dash.js --trace norway3g-a"
+        ),
+    ),
+    "resume": Subcommand(
+        function="lab_running:resume",
+        help="""Continue a training that was paused or has crashed, and export its data set.
+
+            Captured sessions are kept. Sessions that were running are played again. The exit codes are those of `run`.""",
+        example="swarmscope lab resume trains",
+    ),
+    "list": Subcommand(
+        function="lab_listing:list_trainings",
+        help="""List the trainings and how far each is.""",
+        example="swarmscope lab list",
+    ),
+    "show": Subcommand(
+        function="lab_listing:show",
+        help="""Show the settings and sessions of a training, and why sessions were discarded.""",
+        example="swarmscope lab show trains\nswarmscope lab show trains --json",
+    ),
+    "pause": Subcommand(
+        function="lab_requests:pause",
+        help="""Pause a training that another process runs.
+
+            Its running sessions end, and are played again when the training is resumed.""",
+        example="swarmscope lab pause trains",
+    ),
+    "cancel": Subcommand(
+        function="lab_requests:cancel",
+        help="""Cancel a training for good. Its captured sessions remain, and can be exported.""",
+        example="swarmscope lab cancel trains",
+    ),
+}
+for name, each in SUBCOMMANDS.items():
+    command.command(
+        f"swarmscope.commands.{each.function}", name=name, help=each.help, help_epilogue=examples(*each.example.splitlines())
+    )
