@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from qoe_lab.clients.browser_player import BrowserPlayer
 from qoe_lab.clients.client_settings import CannotPlayError, ClientSettings
 from qoe_lab.clients.headless_player import HeadlessPlayer
 from qoe_lab.clients.session_recorder import SessionRecorder
@@ -46,7 +47,10 @@ def main() -> int:
 
 
 async def _play(settings: ClientSettings, recorder: SessionRecorder) -> None:
-    await HeadlessPlayer(settings, recorder.record).play()
+    if settings.client == "headless":
+        await HeadlessPlayer(settings, recorder.record).play()
+    else:
+        await BrowserPlayer(settings, recorder.record).play()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -141,10 +141,10 @@ def _invalid_reason(events: Sequence[PlayerEvent]) -> str | None:
     navigation = next((event for event in events if event.event == "navigation"), None)
     if not events:
         return "no_events"
-    if navigation is None or navigation.wall_ms is None or events[0].event != "navigation":
-        return "no_navigation"
     if "error" in names:
         return "client_error"
+    if navigation is None or navigation.wall_ms is None or events[0].event != "navigation":
+        return "no_navigation"
     if any(later.t_ms < earlier.t_ms for earlier, later in pairwise(events)):
         return "events_out_of_order"
     if "end" not in names:

@@ -33,6 +33,7 @@ PLAYER_PAGE = "/player.html"
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Player of the QoE lab</title>
+<link rel="icon" href="data:,">
 <style>body { margin: 0; background: #000 } video { width: 100vw; height: 100vh }</style></head>
 <body><video muted playsinline></video></body></html>
 """

@@ -1,0 +1,129 @@
+"""Chromium plays with hls.js and dash.js: the picture is what is measured, and nothing of the browser stays behind."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from qoe_lab.clients.browser_player import ASSETS
+from qoe_lab.clients.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
+from qoe_lab.labels.session_labels import session_labels
+from qoe_lab.player_events import PlayerEvent, read_events
+from tests.harness.waiting import eventually
+from tests.qoe_lab.played_sessions import MANIFEST, MASTER, client_command, content_server, played
+
+LIBRARIES = [("hls.js", MASTER), ("dash.js", MANIFEST)]
+AS_PUBLISHED = {
+    "hls.min.js": "cfc70cc9e9fc63d071919e087670abc760c8fd1bc889b88588026e4d22193bbe",
+    "dash.mediaplayer.min.js": "d4ee2d6fd00a3944f448964787d4603ca1e4ae5ce2956d0a755b78e0d3566b57",
+}
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """The folder for temporary files of the client: a short path, because Chromium puts a socket there."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    yield folder
+    folder.rmdir()  # fails if anything is left
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("library", "playlist"), LIBRARIES)
+def test_it_shows_the_video_and_reports_what_is_on_screen(
+    library: str, playlist: str, contents: Path, tmp_path: Path, temporary: Path
+):
+    start = partial(subprocess.Popen, env=os.environ | {"TMPDIR": str(temporary)})
+    with content_server(contents, tmp_path) as server:
+        code, said, events = played(library, server.url + playlist, tmp_path, seconds=5, start=start)
+        requests = server.requests()
+    labels = session_labels(events)
+    assert (code, said, labels.invalid_reason) == (0, "", None)
+    assert labels.decoded_frames is not None
+    assert labels.decoded_frames > 25
+    assert {shown.height for shown in labels.shown} <= {72, 144, 240}
+    assert all(shown.kbps for shown in labels.shown)
+    assert len([event for event in events if event.event == "sample"]) >= 12
+    segments = [request for request in requests if request["path"].endswith(".m4s")]
+    assert len(segments) >= len([event for event in events if event.event == "segment"]) > 0
+    assert {request["cmcd"]["sid"] for request in segments} == {"s-1"}
+    assert_the_first_frame_is_that_of_the_player(events)
+    assert list(temporary.iterdir()) == []
+
+
+def assert_the_first_frame_is_that_of_the_player(events: list[PlayerEvent]) -> None:
+    """The frame callback, which is the label, and the player's own event differ by at most 50 ms."""
+    (first,) = (event.t_ms for event in events if event.event == "first_frame")
+    playing = re.fullmatch(r"playing event at (.+) ms", events[-1].detail or "")
+    assert playing is not None
+    print(f"first frame at {first:.1f} ms, playing event at {playing[1]} ms")
+    assert abs(float(playing[1]) - first) <= 50
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("library", "playlist"), [("hls.js", "/none/hls/master.m3u8"), ("dash.js", "/player.html")])
+def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, playlist: str, contents: Path, tmp_path: Path):
+    with content_server(contents, tmp_path) as server:
+        code, said, events = played(library, server.url + playlist, tmp_path, seconds=30)
+    assert code == 1
+    assert library in said
+    assert events[-1].event == "error"
+    assert library in (events[-1].detail or "")
+    assert session_labels(events).invalid_reason == "client_error"
+
+
+@pytest.mark.browser
+def test_a_killed_client_takes_its_browser_and_its_files_along(contents: Path, tmp_path: Path, temporary: Path):
+    with content_server(contents, tmp_path) as server:
+        command = client_command("hls.js", server.url + MASTER, tmp_path, seconds=60)
+        process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(temporary)})
+        path = tmp_path / "player.jsonl"
+        eventually(lambda: path.exists() and "first_frame" in path.read_text())
+        (folder,) = temporary.iterdir()
+        assert users(folder)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+        eventually(lambda: not folder.exists() and not users(folder))
+    assert session_labels(list(read_events(path))).invalid_reason == "client_died"
+
+
+def users(folder: Path) -> list[Path]:
+    """The processes that name the folder in their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append(process)
+        except OSError:
+            continue
+    return found
+
+
+def test_without_chromium_it_says_what_to_install(tmp_path: Path):
+    command = client_command("hls.js", f"http://127.0.0.1:9{MASTER}", tmp_path)
+    ended = subprocess.run(command, env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "apt-get install chromium" in ended.stderr
+    (event,) = read_events(tmp_path / "player.jsonl")
+    assert event.event == "error"
+
+
+def test_the_folder_of_a_process_that_has_ended_is_removed_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = Path(tempfile.mkdtemp(prefix=f"{PREFIX}1-0-"))  # process 1 did not start at 0
+    with ScratchFolder() as scratch:
+        assert not ended.exists()
+        remove_left_behind()
+        assert scratch.path.exists()
+    assert not scratch.path.exists()
+
+
+def test_the_players_are_those_that_their_authors_published():
+    found = {name: hashlib.sha256((ASSETS / name).read_bytes()).hexdigest() for name in AS_PUBLISHED}
+    assert found == AS_PUBLISHED
