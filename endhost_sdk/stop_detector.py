@@ -15,8 +15,32 @@ READ_EVERY_S = 1.0
 LATE_S = 5.0
 """On a busy machine, a reading is a second or two late. If two readings are more than 5 s apart, the process was stopped."""
 
-# The number of remembered stops. A session asks for the stops since its last message.
 _REMEMBERED = 64
+
+
+class Stops:
+    """The stops of a process. Beyond `_REMEMBERED`, the two oldest become one of the same total length.
+
+    A session asks for the stops since its last message, so the total stays right unless that message is between the two.
+    """
+
+    def __init__(self) -> None:
+        self._stops: dict[float, tuple[float, float]] = {}
+
+    def add(self, last_read_s: float, *, from_s: float, until_s: float) -> None:
+        """Add a stop. `last_read_s`, the reading before it, identifies the stop: two threads may both detect it."""
+        self._stops.setdefault(last_read_s, (from_s, until_s))
+
+    def seconds_since(self, since_s: float) -> float:
+        return sum(max(until_s - max(from_s, since_s), 0.0) for from_s, until_s in tuple(self._stops.values()))
+
+    def join_oldest(self) -> None:
+        """Only one thread may call this."""
+        while len(self._stops) > _REMEMBERED:
+            oldest, second = list(self._stops)[:2]
+            (from_s, until_s), (second_from_s, second_until_s) = self._stops[oldest], self._stops[second]
+            self._stops[second] = (second_from_s - (until_s - from_s), second_until_s)
+            del self._stops[oldest]
 
 
 class StopDetector:
@@ -30,7 +54,7 @@ class StopDetector:
         """In a forked child, discard the thread and the stops of the parent."""
         self._running = False
         self._last_read_s = 0.0
-        self._stops: dict[float, tuple[float, float]] = {}
+        self._stops = Stops()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,17 +85,14 @@ class StopDetector:
     def stopped_s(self, since_s: float) -> float:
         """The seconds since `since_s` (monotonic clock) during which the process did not run."""
         self._read_clock()
-        if not self._stops:
-            return 0.0
-        return sum(max(until_s - max(from_s, since_s), 0.0) for from_s, until_s in tuple(self._stops.values()))
+        return self._stops.seconds_since(since_s)
 
     def _run(self, ending: threading.Event) -> None:
         self._last_read_s = time.monotonic()
         self._running = True
         while not ending.wait(READ_EVERY_S):
             self._read_clock()
-            for long_ago in list(self._stops)[:-_REMEMBERED]:
-                del self._stops[long_ago]
+            self._stops.join_oldest()
         self._running = False
 
     def _read_clock(self) -> None:
@@ -79,7 +100,6 @@ class StopDetector:
             return
         last_read_s, now_s = self._last_read_s, time.monotonic()
         if now_s - last_read_s > LATE_S:
-            # The key is the reading before the stop, so a stop that two threads detect counts once. The stop began at the latest
-            # when the next reading was due.
-            self._stops.setdefault(last_read_s, (last_read_s + READ_EVERY_S, now_s))
+            # The stop began at the latest when the next reading was due.
+            self._stops.add(last_read_s, from_s=last_read_s + READ_EVERY_S, until_s=now_s)
         self._last_read_s = now_s

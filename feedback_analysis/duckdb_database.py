@@ -1,5 +1,7 @@
 """Opens DuckDB databases with the settings that the table of messages and the history share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -19,3 +21,27 @@ def open_database(path: Path | None = None, *, temp: str, memory_mib: int | None
     if memory_mib is not None:
         config["memory_limit"] = f"{memory_mib}MiB"
     return duckdb.connect(":memory:" if path is None else path, config=config)
+
+
+# DuckDB's names for the memory of running queries.
+_QUERY_MEMORY = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
+
+
+def table_bytes(db: duckdb.DuckDBPyConnection) -> int:
+    """The memory of the tables now, without the memory of running queries."""
+    [(held,)] = db.execute(
+        f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_QUERY_MEMORY})"
+    ).fetchall()
+    return int(held)
+
+
+@contextmanager
+def transaction(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A transaction, which an error in the block rolls back."""
+    db.execute("BEGIN TRANSACTION")
+    try:
+        yield db
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from feedback_analysis.record_table import RecordTable
+from feedback_wire.kinds import RecordKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +30,27 @@ class RecordGroup:
 
 
 def groups_of(
-    table: RecordTable, by: Sequence[str], where: Mapping[str, str], dimension_sql: Callable[[str], str]
+    db: duckdb.DuckDBPyConnection,
+    kind: RecordKind,
+    by: Sequence[str],
+    where: Mapping[str, str],
+    dimension_sql: Callable[[str], str],
 ) -> Iterator[tuple[Mapping[str, str | None], int]]:
-    """The values of the dimensions `by` of each group and its number of records, the largest first.
+    """The values of the dimensions `by` of each group of the records of `kind`, and its number of records, the largest first.
 
     While a group is yielded, its records are in the temporary table `chosen`. `dimension_sql`: the SQL of a dimension; it raises a
     ValueError if a name is no dimension.
     """
     matches, parameters = where_sql(where, dimension_sql)
     columns = "".join(f", {dimension_sql(name)} AS d{number}" for number, name in enumerate(by))
-    table.db.execute(f"CREATE OR REPLACE TEMP TABLE matching AS SELECT *{columns} FROM {table.kind} WHERE {matches}", parameters)
+    db.execute(f"CREATE OR REPLACE TEMP TABLE matching AS SELECT *{columns} FROM {kind} WHERE {matches}", parameters)
     keys = "".join(f", d{number}" for number in range(len(by)))
-    groups = table.db.execute(f"SELECT count(*){keys} FROM matching GROUP BY ALL ORDER BY ALL DESC").fetchall()
+    groups = db.execute(f"SELECT count(*){keys} FROM matching GROUP BY ALL ORDER BY ALL DESC").fetchall()
     same = " AND ".join([f"d{number} IS NOT DISTINCT FROM $v{number}" for number in range(len(by))] or ["true"])
     for count, *values in groups:
         if count:
             parameters = {f"v{number}": value for number, value in enumerate(values)}
-            table.db.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM matching WHERE {same}", parameters)
+            db.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM matching WHERE {same}", parameters)
             yield dict(zip(by, values, strict=True)), int(count)
 
 

@@ -73,10 +73,10 @@ class HttpApi:
             return Response(status_code=304, headers=_uncached(offered.etag))
         return await asyncio.get_running_loop().run_in_executor(self.readers, _page, offered, stem, limit)
 
-    async def latest(self, request: Request) -> Response:
-        """GET /v1/logs/latest: the newest log's entry."""
+    async def latest(self, kind: RecordKind, request: Request) -> Response:
+        """GET /v1/logs/latest and /v1/logs/KIND/latest: the newest log's entry."""
         self._require_reader(request)
-        entry = self.stores[RecordKind.FEEDBACK].offered.latest()
+        entry = self._store(kind).offered.latest()
         if entry is None:
             raise Problem(404, "no_such_log", "there is no log yet; the first record starts one")
         return _json(entry.to_json())
@@ -171,7 +171,7 @@ def application(api: HttpApi) -> Starlette:
         routes=[
             *(Route(routes.records_of(kind), partial(api.append, kind), methods=["POST"]) for kind in RecordKind),
             *(Route(routes.logs_of(kind), partial(api.catalogue, kind)) for kind in RecordKind),
-            Route(routes.LATEST_LOG, api.latest),
+            *(Route(routes.latest_of(kind), partial(api.latest, kind)) for kind in RecordKind),
             Route(routes.LOGS + "/{name:path}", api.log),
             Route(routes.HEALTH, api.health),
             Route(routes.READY, api.ready),

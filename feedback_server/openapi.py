@@ -40,7 +40,7 @@ def openapi() -> Schema:
         {
             **{routes.records_of(kind): {"post": _append(kind)} for kind in RecordKind},
             **{routes.logs_of(kind): {"get": _listing(kind)} for kind in RecordKind},
-            routes.LATEST_LOG: {"get": operation("the newest log", {200: content("its entry", _ENTRY)}, 401, 404, keyed=True)},
+            **{routes.latest_of(kind): {"get": _newest(kind)} for kind in RecordKind},
             routes.LOGS + "/{name}": {"get": _download()},
         }
         | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
@@ -75,6 +75,10 @@ def _listing(kind: RecordKind) -> Schema:
         ),
         keyed=True,
     )
+
+
+def _newest(kind: RecordKind) -> Schema:
+    return operation(f"the newest log with {kind} records", {200: content("its entry", _ENTRY)}, 401, 404, 503, keyed=True)
 
 
 def _download() -> Schema:

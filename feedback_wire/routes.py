@@ -7,7 +7,6 @@ MEASUREMENTS = "/v1/measurements"
 INFERENCES = "/v1/inferences"
 RECORDS = "/v1/records"
 LOGS = "/v1/logs"
-LATEST_LOG = "/v1/logs/latest"
 HEALTH = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
@@ -38,6 +37,11 @@ def records_of(kind: RecordKind) -> str:
 def logs_of(kind: RecordKind) -> str:
     """The route of a feedback server that lists the logs of this kind."""
     return LOGS if kind is RecordKind.FEEDBACK else f"{LOGS}/{kind}"
+
+
+def latest_of(kind: RecordKind) -> str:
+    """The route of a feedback server that has the newest log of this kind."""
+    return f"{logs_of(kind)}/latest"
 
 
 BATCH_HEADER = "Swarmscope-Batch"

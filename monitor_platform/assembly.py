@@ -21,6 +21,7 @@ from feedback_analysis.history.catch_up import last_minutes
 from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.retention import Retention
 from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.live_record_table import LiveRecordTable, RecordBounds
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.budgets import Budgets, budgets_of
 from feedback_analysis.messages.extent import extent, warning_of_seconds
@@ -30,8 +31,10 @@ from feedback_analysis.quality.all_models import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import passed_over_in_words
 from feedback_analysis.reading.rows import reasons_in_words
+from feedback_analysis.record_table import open_records, paths_of_kind
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire import routes
+from feedback_wire.kinds import RecordKind
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.access.roles import VIEWS
@@ -55,12 +58,14 @@ from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
+from monitor_platform.kind_records import KEPT_MINUTES, OTHER_KINDS, AllKinds, KindRecords
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
 from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.recorded_logs import RecordedLogs
 from monitor_platform.retrieval.feed import Feed
+from monitor_platform.retrieval.kind_tables import FeedbackRecords, KindTable, OtherRecords
 from monitor_platform.retrieval.mirror import NOTES, Mirror
 from monitor_platform.settings import Settings
 from serving.listening import url_of
@@ -68,16 +73,21 @@ from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
+_MEMORY_OF_OTHERS = 8
+"""Each other kind than feedback takes at most this part of --memory-mib in addition."""
+
 BackgroundTask = Coroutine[Any, Any, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Records:
-    """The sources of records: the table in memory, the logs on disk, and in live mode the feed into the table."""
+    """The sources of records: the table in memory, the logs on disk, and in live mode the feed into the table. `others`: the other
+    kinds than feedback."""
 
     table: FeedbackTable
     logs: RecordedLogs
     feed: Feed | None
+    others: AllKinds
     kept: Span | None
     """In static mode with a history: the time range that is loaded into the table. None: the table is not limited to one."""
 
@@ -107,7 +117,7 @@ def assemble(
     sockets, port = listen(settings, opened)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
     audience, locations = AudienceMetrics(state), LocationMetrics(locator)
-    platform = PlatformMetrics(records.table, state, records.feed)
+    platform = PlatformMetrics(records.table, state, records.feed, records.others)
     registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, alerts)
     server = DashboardServer(
         gate,
@@ -123,17 +133,34 @@ def assemble(
     tasks: list[BackgroundTask] = [audience.run(), locations.run()]
     if records.feed is not None:
         tasks.append(records.feed.run())
+    tasks += (other.feed.run() for other in records.others.values() if other.feed is not None)
     if alerts is not None:
         tasks += _alerts(settings, alerts, records.feed, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
 
 
 def _records(settings: Settings, locator: Locator, models: Models, tls: Tls, mirror: Mirror | None, opened: ExitStack) -> _Records:
-    kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
+    kept = last_minutes(_paths(settings), settings.keep_minutes) if settings.history is not None and not settings.live else None
     logs = _logs(settings, locator, models)
     table = opened.enter_context(closing(_table(settings, locator, models, logs, kept)))
     _log_damages(table)
-    return _Records(table=table, logs=logs, feed=_feed(settings, table, tls, mirror), kept=kept)
+    others = {kind: _others(kind, settings, tls, mirror, opened) for kind in OTHER_KINDS}
+    feed = None if mirror is None else _feed(settings, FeedbackRecords(table), tls, mirror, keep_minutes=settings.keep_minutes)
+    return _Records(table=table, logs=logs, feed=feed, others=others, kept=kept)
+
+
+def _others(kind: RecordKind, settings: Settings, tls: Tls, mirror: Mirror | None, opened: ExitStack) -> KindRecords:
+    """The records of another kind: in live mode an empty table, which its feed fills, and in static mode those of all files."""
+    if mirror is None:
+        recorded, added = open_records(_paths(settings, kind), kind)
+        opened.enter_context(closing(recorded))
+        if added.unreadable or added.damages:
+            log.error("%d %s records could not be read; %d damaged places", added.unreadable, kind, len(added.damages))
+        return KindRecords(table=recorded, feed=None, paths=_paths(settings, kind))
+    bounds = RecordBounds(memory_mib=settings.memory_mib // _MEMORY_OF_OTHERS)
+    table = opened.enter_context(closing(LiveRecordTable(kind, bounds)))
+    feed = _feed(settings, OtherRecords(table), tls, mirror, keep_minutes=KEPT_MINUTES)
+    return KindRecords(table=table, feed=feed, paths=[mirror.of_kind(kind).directory])
 
 
 def _state(
@@ -154,6 +181,7 @@ def _state(
         history=history,
         annotations=Annotations(notes) if notes is not None else None,
         views=SavedViews(notes) if notes is not None else None,
+        others=records.others,
     )
     opened.callback(state.answers.close)
     return state
@@ -217,9 +245,14 @@ def _is_complete(feed: Feed) -> bool:
 
 
 def _logs(settings: Settings, locator: Locator, models: Models) -> RecordedLogs:
-    paths = [settings.mirror] if settings.live else settings.static
+    paths = _paths(settings)
     period_s = REPORTING_PERIOD_S if settings.live and settings.period is None else settings.period
     return RecordedLogs(paths=paths, locator=locator, models=models, period_s=period_s)
+
+
+def _paths(settings: Settings, kind: RecordKind = RecordKind.FEEDBACK) -> list[Path]:
+    """The folders and files that may have logs of `kind`."""
+    return [settings.mirror] if settings.live else paths_of_kind(settings.static, kind)
 
 
 def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedLogs, kept: Span | None) -> FeedbackTable:
@@ -248,7 +281,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
     if settings.history is None:
         return None
     store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period or REPORTING_PERIOD_S)))
-    paths = [settings.mirror] if settings.live else settings.static
+    paths = _paths(settings)
     retention = Retention(days=settings.history_days, live=settings.live)
     follower = opened.enter_context(HistoryFollower(store, paths, locator, retention=retention))
     return opened.enter_context(closing(HistoryQueries(store, follower)))
@@ -294,16 +327,13 @@ def _use_scratch(settings: Settings, mirror: Mirror | None) -> None:
         raise OSError(f"no temporary file can be made in {tempfile.tempdir or 'TMPDIR or /tmp'}: {error.strerror}") from error
 
 
-def _feed(settings: Settings, table: FeedbackTable, tls: Tls, mirror: Mirror | None) -> Feed | None:
-    """The feed into `mirror`; None in static mode."""
-    if mirror is None:
-        return None
+def _feed(settings: Settings, table: KindTable, tls: Tls, mirror: Mirror, *, keep_minutes: int) -> Feed:
     return Feed(
         settings.feedback_server,
         settings.read_token,
         mirror,
         table,
         poll_seconds=settings.poll_seconds,
-        keep_minutes=settings.keep_minutes,
+        keep_minutes=keep_minutes,
         tls=tls,
     )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import duckdb
+
 from feedback_analysis.record_groups import RecordGroup, distributions, groups_of
 from feedback_analysis.record_table import RecordTable
 from feedback_wire.inference import INFERENCE_FIELDS
@@ -41,12 +43,14 @@ def summarize_inferences(
 
     A session without a known `session_id` counts as that of its flow, or of its address. ValueError if a name is no dimension.
     """
-    return [_group(table, found, count) for found, count in groups_of(table, by, where or {}, inference_dimension)]
+    with table.reading() as db:
+        groups = groups_of(db, table.kind, by, where or {}, inference_dimension)
+        return [_group(db, found, count) for found, count in groups]
 
 
-def _group(table: RecordTable, by: Mapping[str, str | None], inferences: int) -> InferenceGroup:
-    counted = table.db.execute("SELECT count(DISTINCT coalesce(session_id, flow, address)) FROM chosen").fetchall()
-    return InferenceGroup(by=by, inferences=inferences, sessions=int(counted[0][0]), values=distributions(table.db, _NUMBERS))
+def _group(db: duckdb.DuckDBPyConnection, by: Mapping[str, str | None], inferences: int) -> InferenceGroup:
+    counted = db.execute("SELECT count(DISTINCT coalesce(session_id, flow, address)) FROM chosen").fetchall()
+    return InferenceGroup(by=by, inferences=inferences, sessions=int(counted[0][0]), values=distributions(db, _NUMBERS))
 
 
 def inference_dimension(name: str) -> str:

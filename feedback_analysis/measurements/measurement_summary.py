@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import duckdb
+
 from feedback_analysis.record_groups import RecordGroup, distributions, groups_of
 from feedback_analysis.record_table import RecordTable
 
@@ -39,16 +41,18 @@ def summarize_measurements(
 
     ValueError if a name is no dimension (see `measurement_dimension`).
     """
-    return [_group(table, found, count) for found, count in groups_of(table, by, where or {}, measurement_dimension)]
+    with table.reading() as db:
+        groups = groups_of(db, table.kind, by, where or {}, measurement_dimension)
+        return [_group(db, found, count) for found, count in groups]
 
 
-def _group(table: RecordTable, by: Mapping[str, str | None], operations: int) -> MeasurementGroup:
-    statuses = table.db.execute("SELECT status, count(*) FROM chosen GROUP BY status ORDER BY count(*) DESC, status").fetchall()
+def _group(db: duckdb.DuckDBPyConnection, by: Mapping[str, str | None], operations: int) -> MeasurementGroup:
+    statuses = db.execute("SELECT status, count(*) FROM chosen GROUP BY status ORDER BY count(*) DESC, status").fetchall()
     return MeasurementGroup(
         by=by,
         operations=operations,
         statuses={str(status): int(count) for status, count in statuses},
-        values=distributions(table.db, _NUMBERS),
+        values=distributions(db, _NUMBERS),
     )
 
 

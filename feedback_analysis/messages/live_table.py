@@ -11,6 +11,7 @@ from itertools import accumulate
 
 import duckdb
 
+from feedback_analysis.duckdb_database import table_bytes
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S
 from feedback_analysis.messages.budgets import Budgets
@@ -31,9 +32,6 @@ MEMORY_MIB = 2_048
 
 # The share that is kept when the table is full. Dropping takes time, so it must not happen at every addition.
 _KEPT = 0.75
-
-# DuckDB's names for the memory of running queries.
-_QUERY_MEMORY = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
 
 
 class OutOfMemory(OSError):  # noqa: N818 - the name states the error
@@ -105,10 +103,7 @@ class LiveTable(FeedbackTable):
     def memory_bytes(self) -> int:
         """The memory of the tables now, without the memory of running queries."""
         with self.reading() as cursor:
-            [(held,)] = cursor.execute(
-                f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_QUERY_MEMORY})"
-            ).fetchall()
-        return int(held)
+            return table_bytes(cursor)
 
     def _add_rows(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
         return ingest(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply, only=only)

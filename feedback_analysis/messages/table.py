@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import duckdb
 
-from feedback_analysis.duckdb_database import open_database
+from feedback_analysis.duckdb_database import open_database, transaction
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
@@ -153,7 +153,7 @@ class FeedbackTable:
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on which all queries see the table in the same state."""
-        with closing(self.cursor()) as cursor, _transaction(cursor), watched(cursor):
+        with closing(self.cursor()) as cursor, transaction(cursor), watched(cursor):
             yield cursor
 
     def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> MessageSelection:
@@ -264,7 +264,7 @@ class FeedbackTable:
     @contextmanager
     def changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The connection that writes, in its own transaction; every change makes a new version."""
-        with self._writing, _transaction(self._writer) as db:
+        with self._writing, transaction(self._writer) as db:
             yield db
         self._version += 1
 
@@ -315,7 +315,7 @@ class FeedbackTable:
         `refuse` gives the result of a log that cannot be read.
         """
         try:
-            with _transaction(self._writer) as db:
+            with transaction(self._writer) as db:
                 return [read(db, logs)]
         except duckdb.Error as error:
             _raise_if_no_memory(error)
@@ -343,14 +343,3 @@ def _raise_if_no_memory(error: duckdb.Error) -> None:
     """MemoryError if the system has no memory left, which is no fault of the log."""
     if is_no_memory(error):
         raise MemoryError from error
-
-
-@contextmanager
-def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    db.execute("BEGIN TRANSACTION")
-    try:
-        yield db
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

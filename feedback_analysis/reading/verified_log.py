@@ -78,22 +78,25 @@ def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
     return (log.form or "", log.columns)
 
 
-def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> AbstractContextManager[VerifiedLog]:
+def open_log(
+    path: Path, *, form: Form | None = None, kind: RecordKind | None = None, start: int = 0
+) -> AbstractContextManager[VerifiedLog]:
     """The verified records of `path`; a temporary file is deleted at the end of the context.
 
-    `form` None: by the name. `start`: only sound frames from this offset on, to read a growing journal in parts. ValueError if the
-    name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is listed.
+    `form` and `kind` None: by the name. `start`: only sound frames from this offset on, to read a growing journal in parts.
+    ValueError if the name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is
+    listed.
     """
-    form = form or form_of(path)
+    form, kind = form or form_of(path), kind or kind_of(path.name)
     if not is_utf_8(str(path)):
-        return _open_linked(path, form, start)
+        return _open_linked(path, form, kind, start)
     match form:
         case None:
             return _open_bare(path)
         case Form.PARQUET:
             return _open_parquet(path)
         case Form.JOURNAL | Form.JSONL | Form.CSV as framed:
-            return _open_frames(path, framed, start)
+            return _open_frames(path, framed, kind, start)
 
 
 @contextmanager
@@ -119,14 +122,14 @@ def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog |
 
 
 @contextmanager
-def _open_linked(path: Path, form: Form | None, start: int) -> Iterator[VerifiedLog]:
+def _open_linked(path: Path, form: Form | None, kind: RecordKind, start: int) -> Iterator[VerifiedLog]:
     """Open a path that is not UTF-8 by a link, because DuckDB and Arrow accept only UTF-8."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
         link = Path(folder) / f"log{BARE if form is None else f'.{form}'}"
         if not is_utf_8(str(link)):
             raise NotReadable(errno.EILSEQ, "its path is not UTF-8, and neither is that of temporary files (TMPDIR)", str(path))
         link.symlink_to(path.absolute())
-        with open_log(link, form=form, start=start) as found:
+        with open_log(link, form=form, kind=kind, start=start) as found:
             yield replace(found, source=path)
 
 
@@ -167,10 +170,10 @@ def _open_checked(path: Path, check: "Callable[[Path, Callable[[], Path]], Check
 
 
 @contextmanager
-def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
+def _open_frames(path: Path, form: Form, kind: RecordKind, start: int) -> Iterator[VerifiedLog]:
     data = _bytes_from(path, start)
     found = survey(data, sealed=form is not Form.JOURNAL, midway=start > 0)
-    columns = COLUMNS[kind_of(path.name)]
+    columns = COLUMNS[kind]
     with _Scratch() as scratch:
         readable = path
         # A journal may grow before DuckDB opens it; the copy has only the verified bytes.

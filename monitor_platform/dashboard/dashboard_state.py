@@ -23,6 +23,7 @@ from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
+from monitor_platform.kind_records import AllKinds
 from monitor_platform.retrieval.feed_status import FeedStatus
 from monitor_platform.retrieval.server_clock import NOTICED_MS
 
@@ -69,6 +70,7 @@ class DashboardState:
         history: HistoryQueries | None = None,
         annotations: Annotations | None = None,
         views: SavedViews | None = None,
+        others: AllKinds | None = None,
     ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
@@ -79,6 +81,7 @@ class DashboardState:
         self.history = history
         self.annotations = annotations
         self.views = views
+        self.others: AllKinds = others or {}
         self._table = table
         self._feed = feed
         self._period_s = period_s

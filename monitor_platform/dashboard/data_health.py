@@ -31,6 +31,7 @@ def health(state: DashboardState, data: PageData | None) -> dict[str, Any]:
         *_beyond_bounds(state),
         *(_losses(data) if data is not None else _known_losses(state)),
         *_servers(state),
+        *_other_kinds(state),
     ]
     wrong = [f"{each['title']}: {each['value']}" for each in figures if each["wrong"]]
     return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "No losses are known"}
@@ -131,3 +132,17 @@ def _servers(state: DashboardState) -> list[dict[str, Any]]:
         *(_figure("Clock", f"{server.name or server.url} {ahead(server)}", _CLOCK) for server in status.servers if server.ahead_ms),
         _figure("Behind", f"{behind:,} bytes", "Bytes that feedback servers offer and that are not fetched yet"),
     ]
+
+
+def _other_kinds(state: DashboardState) -> list[dict[str, Any]]:
+    """A figure for each kind other than feedback that has records, or that cannot be fetched."""
+    figures = []
+    for kind, other in state.others.items():
+        status = None if other.feed is None else other.feed.status()
+        failing = [server for server in (status.servers if status is not None else ()) if server.failures]
+        error = status.mirror_error if status is not None else None
+        if other.table.rows or failing or error:
+            why = error or "; ".join(f"{server.name or server.url}: {server.error}" for server in failing)
+            text = f"{format_count(other.table.rows, 'record')} in memory" + (", not up to date" if why else "")
+            figures.append(_figure(kind.capitalize(), text, why or f"Records of the kind {kind}", wrong=bool(why)))
+    return figures

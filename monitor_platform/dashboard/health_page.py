@@ -9,9 +9,11 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.measures.selection import OTHER
 from feedback_analysis.messages.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
 from feedback_analysis.messages.live_table import LiveTable
+from feedback_wire.kinds import RecordKind
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.pill import ahead, silence_s
+from monitor_platform.kind_records import KindRecords
 from monitor_platform.retrieval.feed_status import RetrievalCounts, ServerStatus
 
 
@@ -48,6 +50,7 @@ def _counters(state: DashboardState) -> list[list[str]]:
             [field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")]
             for field in fields(RetrievalCounts)
         ]
+    rows += [row for other in state.others.values() for row in _of_kind(other)]
     rows += [] if state.bounded is None else _of_memory(state.bounded)
     rows += _lookups(state)
     rows += [
@@ -59,6 +62,16 @@ def _counters(state: DashboardState) -> list[list[str]]:
         ["query_seconds", f"{answers.seconds:,.1f}", "Seconds from request to answer, over all queries run"],
     ]
     return rows
+
+
+def _of_kind(other: KindRecords) -> list[list[str]]:
+    kind = other.kind
+    rows = [[f"kind_records, {kind}", f"{other.table.rows:,}", f"Records of the kind {kind} in memory"]]
+    if other.feed is None:
+        return rows
+    counts = other.feed.status().counts
+    rows += [[f"{name}, {kind}", f"{getattr(counts, name):,}", _MEANINGS[name]] for name in _KIND_COUNTERS]
+    return [*rows, [f"kind_dropped, {kind}", f"{other.dropped:,}", "Records dropped from memory early because there were too many"]]
 
 
 def _of_memory(table: LiveTable) -> list[list[str]]:
@@ -117,26 +130,38 @@ _MEANINGS = {
 }
 
 
+_KIND_COUNTERS = (
+    *("failures", "bytes_fetched", "logs_mirrored", "records_taken", "duplicates_dropped", "unreadable_records"),
+    *("damaged_frames", "logs_skipped", "refetches"),
+)
+
+
 def _servers(state: DashboardState) -> list[list[str]]:
     status = state.status()
     if status is None:
         return []
-    mirror = [] if status.mirror_error is None else [["mirror", "this machine", "fails", "", "", "", "", "", status.mirror_error]]
-    return mirror + [_server(server) for server in status.servers]
+    mirror = (
+        [] if status.mirror_error is None else [["mirror", "this machine", "", "fails", "", "", "", "", "", status.mirror_error]]
+    )
+    others = [other.feed.status() for other in state.others.values() if other.feed is not None]
+    return mirror + [_server(server, each.kind) for each in (status, *others) for server in each.servers]
 
 
-def _server(server: ServerStatus) -> list[str]:
+def _server(server: ServerStatus, kind: RecordKind) -> list[str]:
     silent = silence_s(server, time.time_ns() // 1_000_000)
     state = (
         "answers" if not server.failures and server.last_success_ms is not None else "not yet" if not server.failures else "silent"
     )
     text = f"{state} for {silent:,.0f} s" if state == "silent" and silent != float("inf") else state
+    if not server.knows_kind:
+        text = f"answers, and is older than {kind} records"
     if server.ahead_ms:
         text += f", clock {ahead(server)}"
     counts = server.counts
     return [
         server.name or "–",
         server.url,
+        kind.value,
         text,
         f"{server.failures:,}",
         f"{server.behind_bytes:,}",

@@ -9,6 +9,7 @@ from feedback_analysis.messages.budgets import DEFAULTS
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.kind_records import AllKinds
 from monitor_platform.retrieval.feed import Feed
 
 # Field of RetrievalCounts, help.
@@ -30,10 +31,11 @@ _FEED_COUNTERS = (
 class PlatformMetrics(Collector):
     """Metrics of the platform process itself."""
 
-    def __init__(self, table: FeedbackTable, state: DashboardState, feed: Feed | None) -> None:
+    def __init__(self, table: FeedbackTable, state: DashboardState, feed: Feed | None, others: AllKinds) -> None:
         self._table = table
         self._state = state
         self._feed = feed
+        self._others = others
 
     def describe(self) -> list[Metric]:
         """Nothing. Otherwise the registration would call `collect`."""
@@ -68,6 +70,7 @@ class PlatformMetrics(Collector):
         yield GaugeMetricFamily("swarmscope_monitor_unread_logs", "Log files that could not be read.", len(self._table.unread))
         if self._feed is not None:
             yield from _of_feed(self._feed)
+        yield from _of_others(self._others)
 
 
 def _of_memory(table: LiveTable) -> Iterator[Metric]:
@@ -121,3 +124,49 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
         seconds.add_metric(["0.5"], delay[0] / 1000)
         seconds.add_metric(["0.95"], delay[1] / 1000)
         yield seconds
+
+
+# Field of RetrievalCounts, help.
+_KIND_COUNTERS = (
+    ("failures", "Polls for records of this kind that failed."),
+    ("bytes_fetched", "Bytes of logs of this kind fetched."),
+    ("logs_mirrored", "Sealed logs of this kind that were fetched completely."),
+    ("records_taken", "New records of this kind."),
+    ("duplicates_dropped", "Records of this kind that memory already had."),
+    ("unreadable_records", "Records of this kind that exist and cannot be read."),
+    ("damaged_frames", "Places in logs of this kind where a frame is damaged or incomplete."),
+    ("logs_skipped", "Logs of this kind that a feedback server offers and that are not fetched."),
+    ("refetches", "Logs of this kind fetched again because of damage."),
+)
+
+
+def _of_others(others: AllKinds) -> Iterator[Metric]:
+    """The metrics of each kind other than feedback, with the label `kind`."""
+    held = GaugeMetricFamily("swarmscope_monitor_kind_records", "Records of this kind in memory.", labels=["kind"])
+    dropped = CounterMetricFamily(
+        "swarmscope_monitor_kind_dropped_total", "Records of this kind dropped from memory early.", labels=["kind"]
+    )
+    behind = GaugeMetricFamily(
+        "swarmscope_monitor_kind_behind_bytes",
+        "Bytes of logs of this kind that are offered and not fetched yet.",
+        labels=["kind", "server"],
+    )
+    failing = GaugeMetricFamily(
+        "swarmscope_monitor_kind_failing_rounds",
+        "Failed polls for this kind since the last success.",
+        labels=["kind", "server"],
+    )
+    statuses = {kind: other.feed.status() for kind, other in others.items() if other.feed is not None}
+    for kind, other in others.items():
+        held.add_metric([kind], other.table.rows)
+        dropped.add_metric([kind], other.dropped)
+    for kind, status in statuses.items():
+        for server in status.servers:
+            behind.add_metric([kind, server.url], server.behind_bytes)
+            failing.add_metric([kind, server.url], server.failures)
+    yield from (held, dropped, behind, failing)
+    for name, meaning in _KIND_COUNTERS:
+        counter = CounterMetricFamily(f"swarmscope_monitor_kind_{name}_total", meaning, labels=["kind"])
+        for kind, status in statuses.items():
+            counter.add_metric([kind], getattr(status.counts, name))
+        yield counter

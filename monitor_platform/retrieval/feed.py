@@ -1,6 +1,6 @@
-"""The live feed: follows all feedback servers, each in its own task, into one mirror and one table.
+"""The live feed of one kind of records: follows all feedback servers, each in its own task, into one mirror and one table.
 
-All slow work runs in one worker thread, in order, because the event loop also serves the dashboard.
+All slow work of a kind runs in one worker thread, in order, because the event loop also serves the dashboard.
 """
 
 import asyncio
@@ -11,14 +11,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
-from feedback_analysis.messages.load import LOOK_AROUND_MS, load_identities
-from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.messages.load import LOOK_AROUND_MS
 from feedback_analysis.time_units import MINUTE_MS
-from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from monitor_platform.retrieval.fetch_plan import CLOCK_MARGIN_MS, MirroredLog, corrections_in_use, in_window
 from monitor_platform.retrieval.follower_context import FollowerContext
+from monitor_platform.retrieval.kind_tables import KindTable
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_follower import ServerFollower
 from monitor_platform.retrieval.server_names import ServerNames
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Feed:
-    """Keeps `table` up to date with `servers` while `run` runs.
+    """Keeps `table` up to date with the records of its kind on `servers` while `run` runs.
 
     `poll_seconds` (at least 1): the time between two polls of a server. `keep_minutes`: how long records stay in the table (None:
     no limit; the mirror keeps all logs). `tls`: verifies https servers (None: with the system's authorities). ValueError for an
@@ -44,7 +43,7 @@ class Feed:
         servers: Sequence[str],
         token: str,
         mirror: Mirror,
-        table: FeedbackTable,
+        table: KindTable,
         *,
         poll_seconds: float = 20.0,
         keep_minutes: float | None = None,
@@ -52,12 +51,11 @@ class Feed:
     ) -> None:
         self._urls = tuple(dict.fromkeys(checked_url(server) for server in servers))
         self._token = token
-        self._mirror = mirror
+        self._mirror = mirror.of_kind(table.kind)
         self._table = table
         self._poll_s = poll_seconds
         self._keep_ms = None if keep_minutes is None else round(keep_minutes * MINUTE_MS)
         self._tls = tls
-        self._delays = DelayWindow()
         self._followers: tuple[ServerFollower, ...] = ()
         self._read_back_counts = RetrievalCounts()
         self._reading_back = True
@@ -66,12 +64,13 @@ class Feed:
 
     async def run(self) -> None:
         """Read the mirror, then poll until cancelled. The caller holds `Mirror.owned()`."""
-        with ThreadPoolExecutor(1, "retrieval") as worker:
+        with ThreadPoolExecutor(1, f"retrieval of {self._table.kind}") as worker:
             shared = self._shared(worker)
             await self._read_back(shared)
             async with self._session() as session, asyncio.TaskGroup() as group:
                 self._followers = tuple(
-                    ServerFollower(FeedbackServerClient(session, url, self._token, self._tls), shared) for url in self._urls
+                    ServerFollower(FeedbackServerClient(session, url, self._token, self._tls, self._table.kind), shared)
+                    for url in self._urls
                 )
                 for follower in self._followers:
                     group.create_task(follower.follow())
@@ -80,6 +79,7 @@ class Feed:
     def status(self) -> FeedStatus:
         servers = tuple(follower.status() for follower in self._followers)
         return FeedStatus(
+            kind=self._table.kind,
             servers=servers,
             reading_back=self._reading_back,
             counts=sum((server.counts for server in servers), self._read_back_counts),
@@ -88,13 +88,18 @@ class Feed:
 
     def delay(self) -> tuple[float, float, int] | None:
         """Display delay of the last minutes: median and 95th percentile in ms, and the number of records; None without records."""
-        return self._delays.percentiles(_now_ms())
+        return self._table.delay()
 
     def _shared(self, worker: Executor) -> FollowerContext:
-        loader = TableLoader(self._mirror, self._table, self._delays, since_ms=_now_ms())
         names = ServerNames(map(str, self._urls))
         return FollowerContext(
-            mirror=self._mirror, loader=loader, worker=worker, names=names, poll_s=self._poll_s, keep_ms=self._keep_ms
+            mirror=self._mirror,
+            loader=TableLoader(self._mirror, self._table),
+            worker=worker,
+            names=names,
+            kind=self._table.kind,
+            poll_s=self._poll_s,
+            keep_ms=self._keep_ms,
         )
 
     def _session(self) -> aiohttp.ClientSession:
@@ -117,7 +122,7 @@ class Feed:
                 shared.mirrored[server] = newest
             shown = set(in_window(names, since_ms))
             known = [self._mirror.path(name) for name in in_window(names, day_ago_ms) if name not in shown]
-            await shared.work(load_identities, self._table, known)
+            await shared.work(self._table.load_identities, known)
             for name in names:
                 if name not in shown:
                     shared.held[name.stem] = MirroredLog(name=name, bytes=size(self._mirror.path(name)))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from feedback_wire.kinds import RecordKind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalCounts:
@@ -57,14 +59,17 @@ class ServerStatus:
     ahead_ms: int = 0
     """How far its clock is ahead of the platform's, behind if negative; 0 for less than 3 s."""
     counts: RetrievalCounts
+    knows_kind: bool = True
+    """Whether it has the routes of this kind; an older feedback server knows feedback only."""
     skipped: str = ""
     """Text: its logs that are not fetched, and the reasons; empty if all are fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatus:
-    """Status of all feedback servers, and the sums of their counts and of those of reading the mirror."""
+    """Status of all feedback servers, and the sums of their counts and of those of reading the mirror. `kind`: of the records."""
 
+    kind: RecordKind = RecordKind.FEEDBACK
     servers: tuple[ServerStatus, ...]
     reading_back: bool
     """The mirror is being read; polling begins afterwards."""

@@ -15,6 +15,7 @@ from yarl import URL
 
 from feedback_wire import routes
 from feedback_wire.catalogue import Catalogue, LogEntry
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import SERVER_NAME, LogName
 from feedback_wire.problem import is_problem
 from serving.tls import Tls
@@ -37,11 +38,17 @@ COMPLAINT_BYTES = 4096
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=15)
 # The reasons of the feedback server. Any other 404 comes from a proxy in front of the server, or from a wrong address.
 _GONE = ("no_such_log", "sealed")
+# A server that is older than a kind of records takes the kind in the address for a log name.
+_NO_SUCH_KIND = ("no_such_route", "bad_log_name")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
 class UnusableAnswer(Exception):  # noqa: N818 - it describes a state of the server
     """An answer of a feedback server cannot be used; the text has the reason."""
+
+
+class UnknownKind(UnusableAnswer):
+    """The server does not know this kind of records: it is older than the kind."""
 
 
 class Gone(UnusableAnswer):
@@ -92,6 +99,8 @@ class FeedbackServerClient:
     token: str = field(repr=False)
     tls: Tls | None = None
     """What verifies an https server; None for the system's authorities."""
+    kind: RecordKind = RecordKind.FEEDBACK
+    """The kind of the logs that are listed."""
 
     async def catalogue(
         self,
@@ -110,19 +119,19 @@ class FeedbackServerClient:
         if unless is not None:
             query["wait"] = str(wait_s)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=wait_s + 15)
-        async with self._get(routes.LOGS, query=query, headers=headers, timeout=timeout) as answer:
+        async with self._get(routes.logs_of(self.kind), query=query, headers=headers, timeout=timeout) as answer:
             date(answer.headers.get("Date"))
             if answer.status == 304 and unless is not None:
                 return None
-            await _expect(answer, 200)
+            await _expect(answer, 200, kind=self.kind)
             body = await _bounded(answer, CATALOGUE_BYTES)
-            return _listing(body, answer.headers.get("ETag"))
+            return _listing(body, answer.headers.get("ETag"), self.kind)
 
     async def latest(self) -> LogEntry | None:
         """The newest log; None without logs."""
-        async with self._get(routes.LATEST_LOG, headers={}) as answer:
+        async with self._get(routes.latest_of(self.kind), headers={}) as answer:
             try:
-                await _expect(answer, 200)
+                await _expect(answer, 200, kind=self.kind)
             except Gone:
                 return None
             body = await _bounded(answer, COMPLAINT_BYTES)
@@ -152,7 +161,7 @@ class FeedbackServerClient:
         return self.session.get(url, params=query, headers=keyed | headers, timeout=timeout, allow_redirects=False, ssl=verified_by)
 
 
-async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
+async def _expect(answer: aiohttp.ClientResponse, status: int, *, kind: RecordKind = RecordKind.FEEDBACK) -> None:
     if answer.status == status:
         return
     if answer.status in {401, 403}:
@@ -166,6 +175,8 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
     complaint = str(problem.get("detail"))[:200] if problem else unknown
     if problem.get("reason") in _GONE:
         raise Gone(complaint)
+    if kind is not RecordKind.FEEDBACK and problem.get("reason") in _NO_SUCH_KIND:
+        raise UnknownKind(f"this feedback server is older than {kind} records")
     raise UnusableAnswer(f"HTTP {answer.status} where {status} was expected: {complaint}")
 
 
@@ -206,7 +217,7 @@ async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(body)
 
 
-def _listing(body: bytes, tag: str | None) -> Listing:
+def _listing(body: bytes, tag: str | None, kind: RecordKind) -> Listing:
     """A catalogue page. An unusable entry does not hide the others."""
     try:
         match orjson.loads(body):
@@ -218,7 +229,7 @@ def _listing(body: bytes, tag: str | None) -> Listing:
         raise UnusableAnswer(f"the catalogue cannot be read: {error}") from error
     if SERVER_NAME.fullmatch(server) is None:
         raise UnusableAnswer(f"the server's name is {server[:40]!r}, which is not a valid name")
-    entries = [_entry(log) for log in logs]
+    entries = [_entry(log, kind) for log in logs]
     usable = tuple(entry for entry in entries if isinstance(entry, LogEntry))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skipped))
     last = max(filter(None, map(_name, entries)), key=lambda name: name.stem, default=None)
@@ -233,11 +244,13 @@ def _name(entry: LogEntry | Skipped) -> LogName | None:
         return None
 
 
-def _entry(log: object) -> LogEntry | Skipped:
+def _entry(log: object, kind: RecordKind) -> LogEntry | Skipped:
     try:
         entry = LogEntry.from_json(log)
     except ValueError:
         return Skipped(str(log)[:100], "is not a log that this version knows")
+    if entry.name.kind is not kind:
+        return Skipped(str(entry.name), f"is no log of {kind} records")
     if entry.bytes > LOG_BYTES:
         return Skipped(str(entry.name), f"has more than {LOG_BYTES // 2**20} MiB")
     if entry.sealed and not entry.bytes:

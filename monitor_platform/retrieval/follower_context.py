@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.fetch_plan import MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
@@ -30,6 +31,7 @@ class FollowerContext:
     loader: TableLoader
     worker: Executor
     names: ServerNames
+    kind: RecordKind
     poll_s: float
     keep_ms: int | None
     """How long records stay in the table; None: no limit."""

@@ -1,5 +1,7 @@
 """The mirror: byte-identical copies of the feedback servers' logs, at `<directory>/<server>/<log name>`.
 
+Logs of a kind other than feedback are at `<directory>/<kind>/<server>/<log name>`.
+
 After a restart, the platform's memory is read from these files. So a file with a log's name is either an open
 journal, which is verified again when it is read, or a complete sealed log.
 """
@@ -14,6 +16,7 @@ from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
 from serving.durable_files import lock, make_folder, sync_folder
@@ -38,6 +41,10 @@ class Mirror:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    def of_kind(self, kind: RecordKind) -> "Mirror":
+        """The mirror of the logs of one kind, which the lock of this one covers: feedback is here, other kinds have a folder."""
+        return self if kind is RecordKind.FEEDBACK else Mirror(self.directory / kind)
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -84,6 +91,8 @@ class Mirror:
 
     def servers(self) -> list[str]:
         """The servers with mirrored logs."""
+        if not self.directory.is_dir():
+            return []
         return sorted(path.name for path in self.directory.iterdir() if path.is_dir() and SERVER_NAME.fullmatch(path.name))
 
     def overview(self, server: str, since_ms: int | None) -> tuple[list[LogName], LogName | None]:

@@ -16,10 +16,17 @@ from functools import partial
 import aiohttp
 
 from feedback_wire.catalogue import Catalogue
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, rest_of, settled_after
 from monitor_platform.retrieval.feed_status import RetrievalCounts, ServerStatus
-from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, Listing, Skipped, UnusableAnswer
+from monitor_platform.retrieval.feedback_server_client import (
+    FeedbackServerClient,
+    Listing,
+    Skipped,
+    UnknownKind,
+    UnusableAnswer,
+)
 from monitor_platform.retrieval.fetch_plan import live_begin, missing_bytes
 from monitor_platform.retrieval.follower_context import FollowerContext, MirrorError
 from monitor_platform.retrieval.log_fetcher import LogFetcher
@@ -52,6 +59,9 @@ class ServerFollower:
         self._after: LogName | None = None
         self._tag: str | None = None
         self._url = str(client.url)
+        # What this platform logs about the server: several kinds have their followers.
+        self._logged_name = self._url if shared.kind is RecordKind.FEEDBACK else f"{self._url} ({shared.kind} records)"
+        self._knows_kind = True
         self._fetcher = LogFetcher(client, shared)
         self._counts = RetrievalCounts()
         self._failures = 0
@@ -75,6 +85,7 @@ class ServerFollower:
             error=self._error,
             ahead_ms=self._fetcher.clock.ahead_ms,
             counts=self._counts + self._fetcher.counts,
+            knows_kind=self._knows_kind,
             skipped=self._skipped.in_words(),
         )
 
@@ -83,6 +94,9 @@ class ServerFollower:
         while True:
             try:
                 await self._round()
+            except UnknownKind:
+                self._succeeded(knows_kind=False)
+                await asyncio.sleep(backoff_s(LONGEST_BACKOFF_POLLS, self._shared.poll_s, random.random()))  # noqa: S311 - as below
             except MirrorError as error:
                 self._mirror_failed(error)
                 await asyncio.sleep(self._shared.poll_s)
@@ -90,7 +104,7 @@ class ServerFollower:
                 self._failed(error)
                 await asyncio.sleep(backoff_s(self._failures, self._shared.poll_s, random.random()))  # noqa: S311 - spreads load
             else:
-                self._succeeded()
+                self._succeeded(knows_kind=True)
                 await asyncio.sleep(self._shared.poll_s - time.monotonic() % self._shared.poll_s)
             finally:
                 self._shared.names.note_answer(self._url)
@@ -173,7 +187,7 @@ class ServerFollower:
         was_ms = clock.ahead_ms
         clock.note_date(date, time.time_ns() // 1_000_000, asked_ms)
         if (was_ms == 0) != (clock.ahead_ms == 0):
-            log.warning("%s: its clock is %+.0f s from this platform's", self._url, clock.ahead_ms / 1000)
+            log.warning("%s: its clock is %+.0f s from this platform's", self._logged_name, clock.ahead_ms / 1000)
 
     async def _usable(self, listing: Listing, walk: str) -> Catalogue:
         """The logs of a catalogue page that are fetched from this server, after a look at their copies in the mirror."""
@@ -185,7 +199,7 @@ class ServerFollower:
         skipped = (Skipped(str(name), f"carry the name of {name.server}, which is followed at its own address") for name in others)
         if new := self._skipped.note(walk, [*listing.skipped, *skipped]):
             self._counts += RetrievalCounts(logs_skipped=new)
-            log.warning("%s: %s", self._url, self._skipped.in_words())
+            log.warning("%s: %s", self._logged_name, self._skipped.in_words())
         page = replace(catalogue, logs=tuple(entry for entry in catalogue.logs if entry.name.server in provided))
         await self._fetcher.note_copies(page)
         return page
@@ -205,7 +219,7 @@ class ServerFollower:
         """Note an error of the mirror, which does not count as a failure of the server."""
         self._tag = None
         if self.mirror_error is None:
-            log.error("%s; no log of %s is fetched until the mirror works again", error, self._url)
+            log.error("%s; no log of %s is fetched until the mirror works again", error, self._logged_name)
         self.mirror_error = str(error)
 
     def _failed(self, error: BaseException) -> None:
@@ -214,13 +228,14 @@ class ServerFollower:
         self._counts += RetrievalCounts(failures=1)
         self._error = _in_words(error)
         if self._failures == 1:
-            log.warning("%s: %s", self._url, self._error)
+            log.warning("%s: %s", self._logged_name, self._error)
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, *, knows_kind: bool) -> None:
         if self._failures:
-            log.info("%s answers again", self._url)
+            log.info("%s answers again", self._logged_name)
         if self.mirror_error is not None:
-            log.warning("the mirror works again; %s is followed", self._url)
+            log.warning("the mirror works again; %s is followed", self._logged_name)
+        self._knows_kind = knows_kind
         self._failures = 0
         self._error = self.mirror_error = None
         self._last_success_ms = time.time_ns() // 1_000_000

@@ -6,22 +6,19 @@ records that are loaded twice.
 
 import logging
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import zstandard
 
-from feedback_analysis.messages.ingest import Added
-from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, open_log
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import RetrievalCounts
 from monitor_platform.retrieval.fetch_plan import FetchSealed, MirroredLog
+from monitor_platform.retrieval.kind_tables import KindTable
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.remainder import remainder
 from serving.few_lines import few_lines
@@ -42,14 +39,11 @@ class LoadedLog:
 
 
 class TableLoader:
-    """Loads records into the table, one call at a time. Records received before `since_ms` do not count for the display delay."""
+    """Loads records into the table, one call at a time."""
 
-    def __init__(self, mirror: Mirror, table: FeedbackTable, delays: DelayWindow, *, since_ms: int) -> None:
+    def __init__(self, mirror: Mirror, table: KindTable) -> None:
         self._mirror = mirror
         self._table = table
-        self._delays = delays
-        self._since_ms = since_ms
-        self._last_shown_ms = 0
 
     def read_back(self, name: LogName, *, ahead_ms: int = 0) -> LoadedLog:
         """Load a log that an earlier run has mirrored. A damaged or unreadable log is doubtful, so it is fetched again."""
@@ -62,7 +56,8 @@ class TableLoader:
                 )
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _log_damages(name, damages)
-            counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + RetrievalCounts(damaged_frames=len(damages))
+            added = self._table.add(replace(found, ahead_ms=ahead_ms), fresh=False)
+            counts = added + RetrievalCounts(damaged_frames=len(damages))
             if name.form is Form.JOURNAL:
                 end, records = (0, 0) if damages else (found.end, found.records or 0)
                 held = MirroredLog(name=name, bytes=end, records=records, ahead_ms=ahead_ms)
@@ -91,28 +86,21 @@ class TableLoader:
         """Load what `sealed` wants of a complete sealed log; Damaged as for `tail`."""
         entry, name = sealed.entry, sealed.entry.name
         part = self._mirror.part(name)
-        with open_log(part, form=name.form) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
+        with open_log(part, form=name.form, kind=name.kind) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
             self._raise_if_damaged(name, found.damages, again=again)
             counts = RetrievalCounts(damaged_frames=len(found.damages), logs_mirrored=1)
             if sealed.take_from is not None:
                 rest = _without_first(sealed.take_from, found, Path(folder) / "remainder")
                 counts += self._add(replace(rest, ahead_ms=ahead_ms))
             elif sealed.identities:
-                self._table.add_identities([replace(found, ahead_ms=ahead_ms)])
+                self._table.add_identities(replace(found, ahead_ms=ahead_ms))
         self._mirror.complete(name)
         return LoadedLog(MirroredLog(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 
     def _add(self, found: VerifiedLog) -> RetrievalCounts:
         if not found.records and not found.damages:
             return RetrievalCounts()
-        shown_ms = self._last_shown_ms = max(_now_ms(), self._last_shown_ms + 1)
-        added = self._table.add(found, shown_ms=shown_ms)
-        with self._table.reading() as cursor:
-            sent = cursor.execute(
-                "SELECT sent_ms FROM feedback WHERE shown_ms = $shown AND received_ms >= $since",
-                {"shown": shown_ms, "since": self._since_ms},
-            ).fetchnumpy()["sent_ms"]
-        return _counts(added) + RetrievalCounts(implausible_clocks=self._delays.shown(sent, now_ms=_now_ms()))
+        return self._table.add(found, fresh=True)
 
     def _raise_if_damaged(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
         if damages and not again:
@@ -145,16 +133,3 @@ def _log_damages(name: LogName, damages: tuple[Damage, ...]) -> None:
     with few_lines(log.error, f"damaged parts of {name}") as report:
         for damage in damages:
             report(f"{name}, byte {damage.offset}: {damage.reason} ({damage.size} bytes)")
-
-
-def _counts(added: Added) -> RetrievalCounts:
-    return RetrievalCounts(
-        records_taken=added.records,
-        duplicates_dropped=added.duplicates,
-        conflicts_dropped=added.conflicts,
-        unreadable_records=added.unreadable,
-    )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -24,6 +24,7 @@ from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.feed_status import FeedStatus
+from monitor_platform.retrieval.kind_tables import FeedbackRecords
 from monitor_platform.retrieval.mirror import Mirror
 
 ORIGIN = Origin(ip="1.36.0.1", weight=1, via="c1").prefix()
@@ -73,7 +74,7 @@ class RunningFeed:
     def __init__(self, servers: list[str], mirror: Path, **settings: Any) -> None:
         self.table = FeedbackTable(Locator(), MosModel())
         self._mirror = Mirror(mirror)
-        self.feed = Feed(servers, "", self._mirror, self.table, **({"poll_seconds": 0.1} | settings))
+        self.feed = Feed(servers, "", self._mirror, FeedbackRecords(self.table), **({"poll_seconds": 0.1} | settings))
         self.ended_by: BaseException | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)

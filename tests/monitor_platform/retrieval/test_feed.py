@@ -182,11 +182,12 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.retrieval.feed import Feed
+from monitor_platform.retrieval.kind_tables import FeedbackRecords
 from monitor_platform.retrieval.mirror import Mirror
 table = FeedbackTable(Locator(), MosModel())
 mirror = Mirror(Path(sys.argv[2]))
 with mirror.owned():
-    asyncio.run(Feed([sys.argv[1]], "", mirror, table, poll_seconds=0.01).run())
+    asyncio.run(Feed([sys.argv[1]], "", mirror, FeedbackRecords(table), poll_seconds=0.01).run())
 """
 
 

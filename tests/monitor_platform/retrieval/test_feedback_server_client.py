@@ -7,16 +7,25 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import aiohttp
 import pytest
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LogName
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
-from monitor_platform.retrieval.feedback_server_client import LOG_BYTES, FeedbackServerClient, Gone, UnusableAnswer, checked_url
+from monitor_platform.retrieval.feedback_server_client import (
+    LOG_BYTES,
+    FeedbackServerClient,
+    Gone,
+    UnknownKind,
+    UnusableAnswer,
+    checked_url,
+)
 
 NAME = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
 
@@ -54,6 +63,20 @@ def ask(url: str, question: Callable[[FeedbackServerClient], Awaitable[Any]]) ->
             return await question(FeedbackServerClient(session, checked_url(url), "key"))
 
     return asyncio.run(talk())
+
+
+def test_a_server_that_is_older_than_a_kind_of_records_is_known_as_such(liar):
+    body = Problem(400, "bad_log_name", "'measurement' is not a log name").body()
+    url = liar(400, body, Content_Type=PROBLEM)
+
+    async def measurements(client: FeedbackServerClient) -> Any:
+        return await replace(client, kind=RecordKind.MEASUREMENT).latest()
+
+    with pytest.raises(UnknownKind, match="older than measurement records"):
+        ask(url, measurements)
+    with pytest.raises(UnusableAnswer) as refused:
+        latest(url)
+    assert not isinstance(refused.value, UnknownKind), "feedback is known to every server"
 
 
 def latest(url: str) -> Any:

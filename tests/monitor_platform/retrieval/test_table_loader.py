@@ -11,8 +11,8 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.fetch_plan import FetchSealed, MirroredLog
+from monitor_platform.retrieval.kind_tables import FeedbackRecords
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.table_loader import Damaged, TableLoader
 
@@ -28,7 +28,7 @@ def mirror(tmp_path) -> Mirror:
 @pytest.fixture
 def loader(mirror) -> Iterator[TableLoader]:
     with Locator() as locator, closing(FeedbackTable(locator, MosModel())) as table:
-        yield TableLoader(mirror, table, DelayWindow(), since_ms=0)
+        yield TableLoader(mirror, FeedbackRecords(table))
 
 
 def nonsense(*, footer: bool) -> bytes:

@@ -1,0 +1,200 @@
+"""Flows: the packets of one transport protocol between two addresses and ports, in both directions.
+
+The client of a flow is the side that began it: the sender of the SYN, and without one the sender of the first packet. Where the
+address of the client is known, as in a capture at it, that decides. A TCP connection that begins between the ports of an earlier
+one is another flow.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from qoe_lab.traffic.packet_headers import ACK, SYN, TCP, UDP, Packet, address_text
+from qoe_lab.traffic.side_events import EventSink
+from qoe_lab.traffic.tcp_connection import TcpConnection
+from qoe_lab.traffic.tcp_statistics import TcpStatistics
+
+PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 58: "icmpv6", 132: "sctp"}
+MOST_FRAGMENTED = 4096
+"""Fragmented packets whose first fragment is remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowDirection:
+    """The packets in one direction of a flow."""
+
+    packets: int
+    frame_bytes: int
+    """On the wire, with the headers of the link."""
+    ip_bytes: int
+    payload_bytes: int
+    """Behind the headers of TCP or UDP."""
+    tcp: TcpStatistics | None
+    """None for other protocols."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A flow as far as it was captured. `up` is from the client to the server."""
+
+    protocol: str
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+    begin_ns: int
+    end_ns: int
+    up: FlowDirection
+    down: FlowDirection
+
+    @property
+    def duration_s(self) -> float:
+        return (self.end_ns - self.begin_ns) / 1e9
+
+    @property
+    def goodput_up_kbps(self) -> float | None:
+        return self._goodput_kbps(self.up)
+
+    @property
+    def goodput_down_kbps(self) -> float | None:
+        return self._goodput_kbps(self.down)
+
+    def _goodput_kbps(self, direction: FlowDirection) -> float | None:
+        """Payload that is not a repetition, per duration; None for a flow of one moment."""
+        size = direction.payload_bytes if direction.tcp is None else direction.tcp.unique_bytes
+        return size * 8 / 1000 / self.duration_s if self.end_ns > self.begin_ns else None
+
+
+class _Sums:
+    """Of one direction."""
+
+    __slots__ = ("frame_bytes", "ip_bytes", "packets", "payload_bytes")
+
+    def __init__(self) -> None:
+        self.packets = self.frame_bytes = self.ip_bytes = self.payload_bytes = 0
+
+    def direction(self, tcp: TcpStatistics | None) -> FlowDirection:
+        return FlowDirection(
+            packets=self.packets,
+            frame_bytes=self.frame_bytes,
+            ip_bytes=self.ip_bytes,
+            payload_bytes=self.payload_bytes,
+            tcp=tcp,
+        )
+
+
+class OpenFlow:
+    """A flow whose packets are still being counted."""
+
+    __slots__ = ("_down", "_up", "begin_ns", "client", "client_port", "end_ns", "protocol", "server", "server_port", "tcp")
+
+    def __init__(self, packet: Packet, *, from_client: bool, tcp: TcpConnection | None) -> None:
+        self.protocol, self.tcp = packet.protocol, tcp
+        self.client, self.client_port = packet.source, packet.source_port
+        self.server, self.server_port = packet.destination, packet.destination_port
+        if not from_client:
+            self.client, self.client_port, self.server, self.server_port = (
+                self.server,
+                self.server_port,
+                self.client,
+                self.client_port,
+            )
+        self.begin_ns = self.end_ns = packet.time_ns
+        self._up, self._down = _Sums(), _Sums()
+
+    def add(self, packet: Packet, *, from_client: bool) -> None:
+        sums = self._up if from_client else self._down
+        sums.packets += 1
+        sums.frame_bytes += packet.frame_bytes
+        sums.ip_bytes += packet.ip_bytes
+        sums.payload_bytes += packet.payload_bytes
+        self.begin_ns = min(self.begin_ns, packet.time_ns)
+        self.end_ns = max(self.end_ns, packet.time_ns)
+        if self.tcp is not None and packet.tcp is not None:
+            self.tcp.add(packet, packet.tcp, from_client=from_client)
+
+    def flow(self) -> Flow:
+        """The flow up to now."""
+        up, down = (None, None) if self.tcp is None else self.tcp.statistics(self.begin_ns)
+        return Flow(
+            protocol=PROTOCOLS.get(self.protocol, str(self.protocol)),
+            client=address_text(self.client),
+            client_port=self.client_port,
+            server=address_text(self.server),
+            server_port=self.server_port,
+            begin_ns=self.begin_ns,
+            end_ns=self.end_ns,
+            up=self._up.direction(up),
+            down=self._down.direction(down),
+        )
+
+
+class FlowPacket(NamedTuple):
+    """To which flow a packet belongs, and whether its client sent it."""
+
+    flow: OpenFlow
+    from_client: bool
+
+
+_Key = tuple[int, bytes, int, bytes, int]
+
+
+class FlowTable:
+    """The flows of a capture. `add` the packets in the order of the capture."""
+
+    def __init__(self, *, client: bytes | None = None) -> None:
+        """`client` is the address of the client, if it is known."""
+        self.up_events, self.down_events = EventSink(), EventSink()
+        self.fragments_without_first = 0
+        """Later fragments that belong to no flow, because the capture does not have the first one."""
+        self._client = client
+        self._open: dict[_Key, FlowPacket] = {}
+        self._all: list[OpenFlow] = []
+        self._fragmented: dict[tuple[int, bytes, bytes, int | None], FlowPacket] = {}
+
+    def add(self, packet: Packet) -> FlowPacket | None:
+        """Count a packet. None if it is a later fragment of an unknown packet."""
+        if packet.later_fragment:
+            found = self._fragmented.get((packet.protocol, packet.source, packet.destination, packet.ip_id))
+            if found is None:
+                self.fragments_without_first += 1
+                return None
+        else:
+            key = (packet.protocol, packet.source, packet.source_port, packet.destination, packet.destination_port)
+            found = self._open.get(key)
+            if found is None or (packet.tcp and found.flow.tcp and self._is_another(found, packet)):
+                found = self._begin(packet, key)
+            if packet.first_fragment:
+                self._remember(packet, found)
+        found.flow.add(packet, from_client=found.from_client)
+        return found
+
+    def flows(self) -> list[Flow]:
+        """All flows up to now, in the order of their first packets."""
+        return [each.flow() for each in self._all]
+
+    @staticmethod
+    def _is_another(found: FlowPacket, packet: Packet) -> bool:
+        tcp, connection = packet.tcp, found.flow.tcp
+        return tcp is not None and connection is not None and connection.is_followed_by(tcp, from_client=found.from_client)
+
+    def _begin(self, packet: Packet, key: _Key) -> FlowPacket:
+        connection = TcpConnection(self.up_events, self.down_events) if packet.tcp else None
+        found = FlowPacket(OpenFlow(packet, from_client=self._is_client(packet), tcp=connection), self._is_client(packet))
+        protocol, source, source_port, destination, destination_port = key
+        back = (protocol, destination, destination_port, source, source_port)
+        if back != key:
+            self._open[back] = FlowPacket(found.flow, not found.from_client)
+        self._open[key] = found
+        self._all.append(found.flow)
+        return found
+
+    def _is_client(self, packet: Packet) -> bool:
+        """Whether the sender of a flow's first packet is the client."""
+        if self._client is not None and self._client in (packet.source, packet.destination):
+            return packet.source == self._client
+        return packet.tcp is None or packet.tcp.flags & (SYN | ACK) != SYN | ACK
+
+    def _remember(self, packet: Packet, found: FlowPacket) -> None:
+        self._fragmented[packet.protocol, packet.source, packet.destination, packet.ip_id] = found
+        if len(self._fragmented) > MOST_FRAGMENTED:
+            del self._fragmented[next(iter(self._fragmented))]
