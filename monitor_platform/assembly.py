@@ -183,7 +183,7 @@ def _state(
         views=SavedViews(notes) if notes is not None else None,
         others=records.others,
     )
-    opened.callback(state.answers.close)
+    opened.callback(state.close)
     return state
 
 
@@ -217,7 +217,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     """The interfaces for scripts."""
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
-        (TABLE, TableHandler, {"older": older}),
+        (TABLE, TableHandler, {"older": older, "measurements": state.records_of(RecordKind.MEASUREMENT)}),
     ]
     if state.history is not None:
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))

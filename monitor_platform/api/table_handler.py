@@ -11,17 +11,20 @@ from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard import ranking_page, swarm_page
+from monitor_platform.dashboard.network_queries import extent_of, paths_of
+from monitor_platform.dashboard.network_words import as_network_table
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
-from monitor_platform.dashboard.tables import BY_VIEW
+from monitor_platform.dashboard.record_queries import RecordQueries
+from monitor_platform.dashboard.tables import BY_VIEW, Table
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
-RANKING, SWARM = "ranking", "swarm"
-"""The views of the Ranking and the Swarm page, whose own parameters (`p.by`, `p.sort`, …) apply."""
+RANKING, SWARM, NETWORK = "ranking", "swarm", "network"
+"""The views of the pages Ranking, Swarm and Network, whose own parameters (`p.by`, `p.sort`, …) apply."""
 
-VIEWS = (*BY_VIEW, RANKING, SWARM)
+VIEWS = (*BY_VIEW, RANKING, SWARM, NETWORK)
 
 _CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
 _OTHERS = ("view", "from", "to", "table", "zone")
@@ -30,8 +33,9 @@ _OTHERS = ("view", "from", "to", "table", "zone")
 class TableHandler(RequestHandler):
     """GET /api/v1/table?view=timeline&…: `view` and the query part of a page's address."""
 
-    def initialize(self, older: OlderRecords) -> None:
+    def initialize(self, older: OlderRecords, measurements: RecordQueries | None) -> None:
         self._older = older
+        self._measurements = measurements
 
     async def get(self) -> None:
         await answer_with(self, CSV, self._table())
@@ -42,6 +46,8 @@ class TableHandler(RequestHandler):
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(VIEWS)}")
         question = question_of(self.request.query)
         question.check_bounds()
+        if view == NETWORK:
+            return await self._network(question)
         state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
@@ -53,6 +59,16 @@ class TableHandler(RequestHandler):
             table = swarm_page.as_table(question, await swarm_page.swarm_of(state.answers, snapshot, question))
         else:
             table = BY_VIEW[view](await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data())
+        return self._download(view, table)
+
+    async def _network(self, question: Question) -> str:
+        """All paths; this needs no feedback."""
+        known = None if self._measurements is None else await extent_of(self._measurements)
+        if self._measurements is None or known is None:
+            raise Problem(404, "nothing_yet", "no measurement has arrived yet; try again later")
+        return self._download(NETWORK, as_network_table(await paths_of(self._measurements, question, known)))
+
+    def _download(self, view: str, table: Table) -> str:
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')
         return table.csv()
 

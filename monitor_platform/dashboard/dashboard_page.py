@@ -66,6 +66,7 @@ class DashboardPage:
     `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
     `stands_alone`: its content depends neither on records nor on filters. `timed`: it shows times, so it has a time
     zone; `ranged`: and a time range. `zoned`: its numbers depend on the time zone, so it waits until the browser has named it.
+    `reads_back`: it reads what it needs of a time range that is not in memory itself, however long that is.
     `needs`: an entry of `extra` without which the page has nothing to show; it is in the navigation if a message has this entry.
     """
 
@@ -84,6 +85,7 @@ class DashboardPage:
     timed: bool = True
     ranged: bool = True
     zoned: bool = False
+    reads_back: bool = False
     needs: str = ""
 
     @property

@@ -14,12 +14,14 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_wire.kinds import RecordKind
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
+from monitor_platform.dashboard.record_queries import RecordQueries
 from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
@@ -82,6 +84,7 @@ class DashboardState:
         self.annotations = annotations
         self.views = views
         self.others: AllKinds = others or {}
+        self._queries = {kind: RecordQueries(records) for kind, records in self.others.items()}
         self._table = table
         self._feed = feed
         self._period_s = period_s
@@ -108,6 +111,16 @@ class DashboardState:
         """Grows with each change that a user makes, so that all pages show it at once."""
         of_alerts = self.alerting.changes if self.alerting is not None else 0
         return of_alerts + (self.annotations.changes if self.annotations is not None else 0)
+
+    def records_of(self, kind: RecordKind) -> RecordQueries | None:
+        """The records of another kind than feedback; None if there are none of it, not even in future."""
+        return self._queries.get(kind)
+
+    def close(self) -> None:
+        """End the threads of all queries."""
+        self.answers.close()
+        for queries in self._queries.values():
+            queries.close()
 
     @property
     def atlas(self) -> Atlas:

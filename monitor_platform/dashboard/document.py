@@ -127,7 +127,8 @@ class PageDocument:
         """Refresh, or show the error. A failed question is not repeated before the next moment."""
         try:
             question.check_bounds()
-            state = await self._older.state_for(question.span)
+            far = self._page.reads_back and not self._older.may_read(question.span)
+            state = await self._older.state_for(None if far else question.span)
             self._past = state is not self._state
             snapshot = await state.snapshot(state.moment() if self._past else moment)
             self._settled = question.span is not None and self._state.has_all(question.span, moment)

@@ -5,8 +5,8 @@ Reading takes much memory and seconds of time, so logs are read for one question
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,12 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.one_at_a_time import OneAtATime
 from monitor_platform.dashboard.shared_answers import is_too_much, too_much
 from monitor_platform.recorded_logs import RecordedLogs, Versions
 
 MOST_KEPT = 2
 """Time ranges that stay loaded after a question. Each takes as much memory as the platform's own table."""
-
-MOST_WAITING = 8
-"""An hour of a large audience takes seconds to read. Behind more questions than this, a question would wait for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,10 @@ class OlderRecords:
         self._kept: OrderedDict[Span, Loaded] = OrderedDict()
         self._reading = OneAtATime()
 
+    def may_read(self, span: Span | None) -> bool:
+        """Whether a page may have the messages of `span`: it is in memory, or short enough."""
+        return span is None or span.from_ms >= self.begins_ms() or span.to_ms - span.from_ms <= self.minutes * MINUTE_MS
+
     async def state_for(self, span: Span | None) -> DashboardState:
         """The state with a table that holds `span`: the current state, or a state that is read from the logs.
 
@@ -55,7 +57,7 @@ class OlderRecords:
         """
         if span is None or span.from_ms >= self.begins_ms():
             return self._now
-        if span.to_ms - span.from_ms > self.minutes * MINUTE_MS:
+        if not self.may_read(span):
             raise Problem(
                 400,
                 "too_long",
@@ -123,27 +125,6 @@ class OlderRecords:
         spare_ms = max(0, length_ms - (span.to_ms - span.from_ms)) // 2
         begin_ms = max(0, span.from_ms - spare_ms) // MINUTE_MS * MINUTE_MS
         return Span(begin_ms, max(min(begin_ms + length_ms, self.begins_ms()), span.to_ms))
-
-
-class OneAtATime:
-    """Runs one block at a time; Problem (503) instead of a wait behind more than `most` others."""
-
-    def __init__(self, most: int = MOST_WAITING) -> None:
-        self._most = most
-        self._entered = 0
-        self._lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for the blocks that began to wait earlier."""
-        if self._entered > self._most:
-            raise Problem(503, "busy", f"{self._most} queries already wait for logs to be read; try again in a few seconds")
-        self._entered += 1
-        try:
-            async with self._lock:
-                yield
-        finally:
-            self._entered -= 1
 
 
 @contextmanager

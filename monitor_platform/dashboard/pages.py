@@ -5,6 +5,7 @@ from monitor_platform.dashboard.dashboard_page import Card, DashboardPage
 from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
+from monitor_platform.dashboard.network_page import NETWORK_PAGE
 from monitor_platform.dashboard.question import MOST_SERIES
 from monitor_platform.dashboard.ranking_page import RANKING_PAGE
 from monitor_platform.dashboard.session_page import SESSION_PAGE
@@ -36,6 +37,7 @@ PAGES = (
     SESSIONS_PAGE,
     SESSION_PAGE,
     SWARM_PAGE,
+    NETWORK_PAGE,
     HISTORY_PAGE,
     ALERTS_PAGE,
     HEALTH_PAGE,

@@ -16,6 +16,7 @@ import duckdb
 
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_limit import TookTooLong, at_most
 from feedback_wire.problem import Problem
 from serving.memory import is_no_memory
@@ -48,7 +49,7 @@ class Moment:
 class SharedAnswers:
     """The answers of one table or history, shared by all pages and scripts."""
 
-    def __init__(self, table: FeedbackTable | HistoryStore) -> None:
+    def __init__(self, table: FeedbackTable | HistoryStore | RecordTable) -> None:
         self._table = table
         self._pool = started_pool(THREADS, "query")
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()

@@ -7,15 +7,17 @@ import pytest
 
 from monitor_platform.dashboard.tiles import TILE_COUNT
 from tests.harness.logs import BEGIN_MS, write_log
+from tests.harness.measurements import write_measurements
 from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.known_audience import evening
+from tests.monitor_platform.dashboard.known_network import measurement_records
 from tests.monitor_platform.dashboard.known_swarm import swarm_records
 
 pytestmark = pytest.mark.browser
 
 PAGES = (
     *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0"),
-    *("/ranking", "/history", "/alerts", "/health", "/measures", "/swarm"),
+    *("/ranking", "/history", "/alerts", "/health", "/measures", "/swarm", "/network"),
 )
 WIDTHS = (390, 360, 820, 1280, 1920)
 NARROW = 1100
@@ -58,6 +60,7 @@ def monitor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layout")
     write_log(folder / "logs", evening())
     write_log(folder / "logs", swarm_records(begin_ms=BEGIN_MS + 15 * 60_000))
+    write_measurements(folder / "logs", measurement_records())
     (folder / "alerts.toml").write_text(RULES)
     server = start_server(
         *("monitor", "--static", str(folder / "logs"), "--history", str(folder / "history"), "--listen", "127.0.0.1:0"),

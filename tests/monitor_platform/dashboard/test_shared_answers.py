@@ -12,7 +12,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import shared_answers as answers_module
-from monitor_platform.dashboard.older_records import OneAtATime
+from monitor_platform.dashboard.one_at_a_time import OneAtATime
 from monitor_platform.dashboard.shared_answers import MOST_WAITING, REMEMBERED, Moment, SharedAnswers
 
 NOW = Moment(1, 0, 0)
