@@ -12,13 +12,23 @@ TICK_S = 0.01
 
 
 class Player:
-    """`sink` gets the packets in order, when they are due; without one they are discarded, and only measured."""
+    """`sink` gets the packets in order, when they are due; without one they are discarded, and only measured.
 
-    def __init__(self, stream: str, buffer_s: float, sink: Callable[[bytes], None] | None = None) -> None:
+    `on_playing` gets True when playback starts or continues, and False when it stops.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        buffer_s: float,
+        sink: Callable[[bytes], None] | None = None,
+        on_playing: Callable[[bool], None] | None = None,
+    ) -> None:
         self.stream = stream
         self.reception, self.playout = Reception(), Playout(buffer_s=buffer_s)
         self.ts_check = TsCheck()
-        self._sink = sink
+        self._sink, self._on_playing = sink, on_playing
+        self._was_playing = False
         self._source_id: bytes | None = None
 
     @property
@@ -45,6 +55,10 @@ class Player:
             self.ts_check.payload(rtp[RTP_HEADER_BYTES:], now_s)
             if self._sink is not None:
                 self._sink(rtp)
+        if self.playout.playing != self._was_playing:
+            self._was_playing = self.playout.playing
+            if self._on_playing is not None:
+                self._on_playing(self._was_playing)
 
     def toggle(self, node: OverlayNode) -> None:
         """Pause, or play again with a new buffer."""

@@ -57,6 +57,11 @@ class Playout:
     _advanced_s: float = 0.0
 
     @property
+    def playing(self) -> bool:
+        """Whether media is taken out at its time. False before the start, in a stall and in a pause."""
+        return self._offset_s is not None
+
+    @property
     def buffered_s(self) -> float:
         """The media that is there and not yet played."""
         if not self._waiting:

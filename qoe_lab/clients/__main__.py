@@ -10,6 +10,7 @@ from pathlib import Path
 from qoe_lab.clients.browser_player import BrowserPlayer
 from qoe_lab.clients.client_settings import CannotPlayError, ClientSettings
 from qoe_lab.clients.headless_player import HeadlessPlayer
+from qoe_lab.clients.overlay_player import OverlayPlayer
 from qoe_lab.clients.session_recorder import SessionRecorder
 from qoe_lab.player_events import PlayerEvent
 from qoe_lab.training_plan import CLIENTS
@@ -30,6 +31,9 @@ def main() -> int:
             coordinator=arguments.coordinator,
             key=arguments.key,
             period_s=arguments.period,
+            node=arguments.node,
+            node_key=arguments.node_key,
+            node_host=arguments.node_host,
         )
         recorder = SessionRecorder(settings)
     except (OSError, ValueError) as error:
@@ -47,10 +51,15 @@ def main() -> int:
 
 
 async def _play(settings: ClientSettings, recorder: SessionRecorder) -> None:
-    if settings.client == "headless":
-        await HeadlessPlayer(settings, recorder.record).play()
-    else:
-        await BrowserPlayer(settings, recorder.record).play()
+    player: HeadlessPlayer | BrowserPlayer | OverlayPlayer
+    match settings.client:
+        case "headless":
+            player = HeadlessPlayer(settings, recorder.record)
+        case "overlay":
+            player = OverlayPlayer(settings, recorder.record)
+        case _:
+            player = BrowserPlayer(settings, recorder.record)
+    await player.play()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--coordinator", help="URL of the coordinator; without it, nothing is reported")
     parser.add_argument("--key", default=os.environ.get("SWARMSCOPE_KEY"), help="ingest key (environment variable: SWARMSCOPE_KEY)")
     parser.add_argument("--period", type=float, default=5.0, help="seconds between two reports (default: %(default)s)")
+    parser.add_argument("--node", default="", help="name of the player in the overlay (client overlay)")
+    parser.add_argument("--node-key", type=Path, help="file with the key of the node (client overlay)")
+    parser.add_argument("--node-host", default="127.0.0.1", help="own address in the overlay (client overlay)")
     return parser
 
 

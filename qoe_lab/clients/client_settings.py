@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from serving.listening import is_http_url
 
@@ -29,8 +30,15 @@ class ClientSettings:
     period_s: float = 5.0
     """Seconds between two reports: a session of the lab is much shorter than one of a viewer."""
 
+    node: str = ""
+    """The name of the player in the overlay."""
+    node_key: Path | None = None
+    node_host: str = "127.0.0.1"
+
     def __post_init__(self) -> None:
-        if not is_http_url(self.url):
+        if self.client == "overlay":
+            self._check_overlay()
+        elif not is_http_url(self.url):
             raise ValueError(
                 f"--url is {self.url!r}; use the address of a playlist, such as http://10.0.0.1:8000/nature/hls/master.m3u8"
             )
@@ -38,3 +46,10 @@ class ClientSettings:
             raise ValueError(f"--seconds is {self.seconds:g}; use 1 to 86400")
         if not _ID.fullmatch(self.session_id):
             raise ValueError(f"--session-id is {self.session_id!r}; use letters, digits, '.', '-' and '_', at most 128")
+
+    def _check_overlay(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme != "overlay" or not address.port or not address.path.strip("/"):
+            raise ValueError(f"--url is {self.url!r}; for the overlay use overlay://BOOTSTRAPPER:PORT/STREAM")
+        if not self.node or self.node_key is None:
+            raise ValueError("the client overlay needs --node and --node-key: its name in the overlay, and the file with its key")

@@ -77,6 +77,7 @@ class SessionRecorder:
 
     def _report_sample(self, session: Session, event: PlayerEvent) -> None:
         seconds = (event.t_ms - self._sampled_at_ms) / 1000
+        self._received_bytes += event.bytes or 0
         download_kbps = self._received_bytes * 8 / 1000 / seconds if seconds > 0 else None
         self._received_bytes, self._sampled_at_ms = 0, event.t_ms
         session.update(buffer_ms=event.buffer_ms, download_kbps=download_kbps)

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from endhost_sdk import Telemetry
 from overlay.node import OverlayNode
@@ -45,7 +46,8 @@ def play(
     buffer_ms: float = 1000.0,
     rtp: str | None = None,
 ) -> None:
-    """Run a player until a signal stops it. Print what it receives every second, and its counters at the end.
+    """Run a player until a signal stops it. Print what it receives every second, when playback stops or continues, and its
+    counters at the end.
 
     Parameters
     ----------
@@ -67,7 +69,9 @@ def play(
     if file is not None and len(stream) > 1:
         exit_on_usage_error(ValueError("--file chooses a file of one stream; use a single --stream"))
     choices = tuple(StreamChoice(stream=each, file=file) for each in stream)
-    players = {each.name: Player(each.name, buffer_ms / 1000, _sink(rtp, stream)) for each in choices}
+    players = {
+        each.name: Player(each.name, buffer_ms / 1000, _sink(rtp, stream), partial(_print_playing, each.name)) for each in choices
+    }
 
     def arrived(arrival: Arrival) -> None:
         if arrival.stream in players:
@@ -126,6 +130,10 @@ async def _report(running: OverlayNode, players: dict[str, Player], telemetry: T
         for each in reports:
             each.update()
         _print_players(running, players)
+
+
+def _print_playing(stream: str, playing: bool) -> None:
+    print(json.dumps({"stream": stream, "playing": playing, "at_ms": round(time.time() * 1000, 1)}), flush=True)
 
 
 def _print_players(running: OverlayNode, players: dict[str, Player]) -> None:
