@@ -55,7 +55,7 @@ PAGES = sorted(
         *ROOT.glob("examples/**/*.md"),
     ]
 )
-SERVICES = ("coordinator", "feedback-server", "measurement-master", "monitor")
+SERVICES = ("coordinator", "feedback-server", "lab", "measurement-master", "monitor")
 CITING = {".py", ".html", ".js", ".css", ".toml", ".yaml", ".sh"}
 SETTINGS = tuple(settings())
 PACKAGES = [each.parent for each in sorted(ROOT.glob("*/__init__.py")) if each.parent.name != "tests"]

@@ -48,20 +48,16 @@ class RateTrace:
         return tuple(found)
 
 
-def trace_path(name: str) -> Path:
-    """The file of a trace that comes with the lab, or that the path names. ValueError if there is none."""
-    shipped = TRACES / f"{name}.json"
-    if shipped.is_file():
-        return shipped
-    if Path(name).is_file():
-        return Path(name)
-    names = ", ".join(sorted(path.stem for path in TRACES.glob("*.json")))
-    raise ValueError(f"trace {name!r} is neither a file nor one of {names}")
+def trace_names() -> list[str]:
+    """The traces that come with the lab."""
+    return sorted(path.stem for path in TRACES.glob("*.json"))
 
 
 def read_trace(name: str) -> RateTrace:
-    """A trace by its name or path. ValueError if it is none."""
-    path = trace_path(name)
+    """A trace that comes with the lab by its name, or another one by its path. ValueError if it is none."""
+    path = TRACES / f"{name}.json" if name in trace_names() else Path(name)
+    if not path.is_file():
+        raise ValueError(f"trace {name!r} is neither a file nor one of {', '.join(trace_names())}")
     try:
         listed = json.loads(path.read_bytes())
         steps = tuple((float(step["duration_ms"]) / 1000, float(step["bandwidth_kbps"])) for step in listed)

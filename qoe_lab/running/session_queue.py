@@ -27,6 +27,7 @@ class SessionQueue:
         self._settled: set[int] = set()
         self.discarded: Counter[str] = Counter()
         """Discarded attempts by reason."""
+        self._took_ms: list[int] = []
         self._first_waiting = 0
         """No session before this number waits, unless one of them fails."""
         for change in changes:
@@ -36,9 +37,12 @@ class SessionQueue:
         """ValueError if the change belongs to another plan."""
         if not 0 <= change.number < len(self.plan):
             raise ValueError(f"the journal has session {change.number}, and the plan has {len(self.plan)} sessions")
+        before = self._latest.get(change.number)
         self._latest[change.number] = change
         if change.status == SessionStatus.CAPTURED:
             self._settled.add(change.number)
+            if before is not None:
+                self._took_ms.append(change.wall_ms - before.wall_ms)
         elif change.status == SessionStatus.DISCARDED:
             self.discarded[change.reason or "unknown"] += 1
             self._failures[change.number] += change.reason != INTERRUPTED
@@ -75,6 +79,11 @@ class SessionQueue:
     def is_done(self) -> bool:
         """Whether each planned session is captured or given up."""
         return len(self._settled) == len(self.plan)
+
+    def remaining_s(self, parallel: int, usual_s: float) -> float:
+        """Expected time to the end with so many sessions at once. `usual_s` is that of a session before one was captured."""
+        each_s = sum(self._took_ms) / len(self._took_ms) / 1000 if self._took_ms else usual_s
+        return (len(self.plan) - len(self._settled)) * each_s / max(parallel, 1)
 
     def limits(self) -> tuple[LimitProgress, ...]:
         """Planned and captured sessions of each limit, in ascending order."""

@@ -35,6 +35,8 @@ FORMAT = 1
 SETTINGS_FILE = "training.json"
 FAILURE_FILE = "failure.txt"
 LOCK_WITHIN_S = 0.5
+USUALLY_LONGER_S = 7.0
+"""How much longer than it plays a session usually takes."""
 
 
 class NoTrainingError(ValueError):
@@ -155,7 +157,8 @@ class TrainingFolder:
     def progress(self) -> TrainingProgress:
         return self.progress_of(self.queue(), running=self.is_running())
 
-    def progress_of(self, queue: SessionQueue, *, running: bool, remaining_s: float | None = None) -> TrainingProgress:
+    def progress_of(self, queue: SessionQueue, *, running: bool) -> TrainingProgress:
+        at_once = len(queue.running()) if running else 0
         return TrainingProgress(
             training_id=self.training_id,
             settings=self.settings,
@@ -163,11 +166,11 @@ class TrainingFolder:
             created_ms=self.created_ms,
             planned=len(queue.plan),
             captured=queue.captured,
-            running=len(queue.running()) if running else 0,
+            running=at_once,
             given_up=queue.given_up,
             discarded=dict(queue.discarded),
             limits=queue.limits(),
-            remaining_s=remaining_s,
+            remaining_s=queue.remaining_s(at_once, self.settings.seconds + USUALLY_LONGER_S) if running else None,
             dataset=(self.dataset / "sessions.parquet").exists(),
             failure=_text_of(self.path / FAILURE_FILE),
         )

@@ -23,8 +23,6 @@ from qoe_lab.training_plan import PlannedSession, plan_sessions
 CHECK_EACH_S = 0.1
 SESSION_LONGER_S = 180.0
 """A session takes this much longer than it plays, at most. One that hangs is killed."""
-USUALLY_LONGER_S = 5.0
-"""How much longer a session usually takes, for the expected end of a training that has none yet."""
 ENDS_WITHIN_S = 10.0
 MOST_FAILURES_IN_A_ROW = 10
 
@@ -62,7 +60,6 @@ class TrainingRun:
         self._training, self._options, self._changed = training, options, changed
         self._queue = SessionQueue(plan_sessions(training.settings))
         self._running: list[_RunningSession] = []
-        self._took_s: list[float] = []
         self._failures_in_a_row = 0
         self._stopped = False
 
@@ -86,7 +83,7 @@ class TrainingRun:
                     if not self._running and self._queue.next() is None:
                         break
                     time.sleep(CHECK_EACH_S)
-        return self._progress(running=False)
+        return self._training.progress_of(self._queue, running=False)
 
     @contextmanager
     def _interrupting(self, journal: SessionJournal) -> Iterator[None]:
@@ -172,7 +169,6 @@ class TrainingRun:
                 session.process.wait()
             if session.process.poll() is not None:
                 self._running.remove(session)
-                self._took_s.append(time.monotonic() - session.began_s)
                 self._note_end(journal, session, hung=hangs)
 
     def _note_end(self, journal: SessionJournal, session: _RunningSession, *, hung: bool) -> None:
@@ -216,15 +212,7 @@ class TrainingRun:
     def _append(self, journal: SessionJournal, change: StatusChange) -> None:
         journal.append(change)
         self._queue.apply(change)
-        self._changed(change, self._progress(running=True))
-
-    def _progress(self, *, running: bool) -> TrainingProgress:
-        return self._training.progress_of(self._queue, running=running, remaining_s=self._remaining_s() if running else None)
-
-    def _remaining_s(self) -> float:
-        each_s = sum(self._took_s) / len(self._took_s) if self._took_s else self._training.settings.seconds + USUALLY_LONGER_S
-        left = len(self._queue.plan) - self._queue.captured - self._queue.given_up
-        return left * each_s / self._options.parallel
+        self._changed(change, self._training.progress_of(self._queue, running=True))
 
 
 def _wait_or_kill(process: "subprocess.Popen[bytes]") -> None:

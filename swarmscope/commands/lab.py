@@ -56,6 +56,17 @@ SUBCOMMANDS = {
         help="""Cancel a training for good. Its captured sessions remain, and can be exported.""",
         example="swarmscope lab cancel trains",
     ),
+    "serve": Subcommand(
+        function="lab_serving:serve",
+        help="""Serve trainings over HTTP: list, start, pause, resume and cancel them.
+
+            The page *Trainings* of the dashboard uses this server. It needs --token. For a trial on one machine, use --insecure
+            instead.""",
+        example=(
+            "swarmscope lab serve --insecure\n"
+            "SWARMSCOPE_LAB_SERVE_TOKEN=$(cat lab.token) swarmscope lab serve --data /srv/trainings"
+        ),
+    ),
 }
 for name, each in SUBCOMMANDS.items():
     command.command(

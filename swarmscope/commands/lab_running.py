@@ -220,11 +220,13 @@ def _made(contents: Path) -> tuple[str, ...]:
     contents.mkdir(parents=True, exist_ok=True)
     with (contents / "making").open("w") as making:
         fcntl.flock(making, fcntl.LOCK_EX)
-        return tuple(content.content_id for content in make_contents(contents, progress=_tell_made))
+        there = {path.parent.name for path in contents.glob("*/content.json")}
 
+        def show(content_id: str, done: int, total: int) -> None:
+            if content_id not in there:
+                print(f"content {content_id} is encoded ({done} of {total})", flush=True)
 
-def _tell_made(content_id: str, done: int, total: int) -> None:
-    print(f"content {content_id} is ready ({done} of {total})", flush=True)
+        return tuple(content.content_id for content in make_contents(contents, progress=show))
 
 
 @contextmanager

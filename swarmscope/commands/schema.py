@@ -26,6 +26,7 @@ command = App(
 DESCRIPTIONS = {
     "coordinator": "coordinator.http.openapi",
     "feedback-server": "feedback_server.openapi",
+    "lab": "qoe_lab.running.openapi",
     "measurement-master": "measurement.master.openapi",
     "monitor": "monitor_platform.api.openapi",
 }
@@ -37,7 +38,7 @@ def schema(
     *,
     kind: KindName = "feedback",
     record: bool = False,
-    service: Literal["coordinator", "feedback-server", "measurement-master", "monitor"] | None = None,
+    service: Literal["coordinator", "feedback-server", "lab", "measurement-master", "monitor"] | None = None,
 ) -> None:
     """Print the JSON Schema of the feedback message, or what the flag names.
 

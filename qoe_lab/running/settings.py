@@ -1,0 +1,53 @@
+"""The settings of the server of trainings. Without a token, it starts only on a loopback address."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.listening import is_loopback, parse_listen
+from serving.tokens import check_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one server of trainings."""
+
+    listen: str = "127.0.0.1:8050"
+    """Address and port to listen on. Port 0 selects a free port."""
+
+    data: Path = Path("trainings")
+    """Folder with the folders of the trainings. Created if missing."""
+
+    token: str = field(default="", repr=False)
+    """Bearer token that clients send. Required unless --insecure is used."""
+
+    most_running: int = 1
+    """Maximum number of trainings that run at the same time, because they disturb each other. 0: none can be started."""
+
+    parallel: int | None = None
+    """Sessions of a training at the same time. By default one for each processor, and only one with a browser."""
+
+    coordinator: str | None = None
+    """URL of a coordinator that the sessions report to. Without it, each training has its own."""
+
+    ingest_key: Path | None = None
+    """File with the ingest key of --coordinator."""
+
+    insecure: bool = False
+    """Run without a token. Allowed only on a loopback address."""
+
+    def __post_init__(self) -> None:
+        host, _ = parse_listen(self.listen)
+        check_token("--token", self.token)
+        if self.most_running < 0:
+            raise ValueError(f"--most-running is {self.most_running}; it needs a whole number of at least 0")
+        if self.insecure and self.token:
+            raise ValueError("--insecure and --token exclude each other; use only one of them")
+        if self.insecure and not is_loopback(host):
+            raise ValueError(f"--insecure works on loopback only, and {host} can be reached by others: give --token instead")
+        if not self.insecure and not self.token:
+            raise ValueError("give --token, or try it with --insecure")
+
+    def run_flags(self) -> list[str]:
+        """The flags of `swarmscope lab resume` that these settings mean."""
+        given = {"--parallel": self.parallel, "--coordinator": self.coordinator, "--ingest-key": self.ingest_key}
+        return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]

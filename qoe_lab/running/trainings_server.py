@@ -1,0 +1,159 @@
+"""The server of trainings as one process: a few clients, such as the dashboard, and the files of the trainings."""
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from feedback_wire.trainings import TrainingState
+from qoe_lab.running.openapi import openapi
+from qoe_lab.running.settings import Settings
+from qoe_lab.running.started_trainings import StartedTrainings
+from qoe_lab.running.trainings_api import TrainingsApi
+from serving.durable_files import make_folder
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload
+from serving.listening import parse_listen, url_of
+from serving.metrics_text import SharedText, by_reason
+from serving.openapi import served
+from serving.signalled_server import SignalledServer
+
+_PREFIX = "swarmscope_lab_"
+_STOP_S = 3
+_TICKS_A_SECOND = 10
+
+
+def run(settings: Settings, command: Sequence[str]) -> None:
+    """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used. Trainings go on afterwards."""
+    ignore_reload()
+    try:
+        make_folder(settings.data)
+        host, port = parse_listen(settings.listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
+    with listener:
+        TrainingsServer(TrainingsApi(settings=settings, started=StartedTrainings(command))).run([listener])
+
+
+class TrainingsServer(SignalledServer):
+    """uvicorn with a ready line; it lets the kernel forget trainings that have ended."""
+
+    def __init__(self, api: TrainingsApi) -> None:
+        self._api = api
+        super().__init__(
+            uvicorn.Config(
+                trainings_application(api),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_STOP_S,
+            )
+        )
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            announce_ready("lab", url_of(host, port, secure=False))
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            self._api.started.reap()
+        return await super().on_tick(counter)
+
+
+def trainings_application(api: TrainingsApi) -> Starlette:
+    """All routes."""
+    metrics = _metrics(api)
+
+    async def refuse(_request: Request, error: Exception) -> Response:
+        problem = error if isinstance(error, Problem) else _of_starlette(error)
+        api.refused[problem.reason] += 1
+        headers = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(problem.status)
+        return Response(problem.body(), problem.status, headers, media_type=routes.PROBLEM)
+
+    async def show_metrics(_request: Request) -> Response:
+        return Response(metrics.text(fresh=False), media_type="text/plain; version=1.0.0")
+
+    one, trusted = routes.training("{name}"), api.trusted
+    return Starlette(
+        routes=[
+            Route(routes.TRAININGS, trusted(api.trainings), methods=["GET"]),
+            Route(routes.TRAININGS, trusted(api.start), methods=["POST"]),
+            Route(one, trusted(api.show), methods=["GET"]),
+            Route(f"{one}/pause", trusted(api.pause), methods=["POST"]),
+            Route(f"{one}/resume", trusted(api.resume), methods=["POST"]),
+            Route(f"{one}/cancel", trusted(api.cancel), methods=["POST"]),
+            Route(routes.HEALTH, _well),
+            Route(routes.READY, _well),
+            Route(routes.METRICS, trusted(show_metrics)),
+            Route(routes.OPENAPI, _openapi),
+        ],
+        exception_handlers={Problem: refuse, HTTPException: refuse, ClientDisconnect: _sender_left},
+    )
+
+
+class TrainingsCollector(Collector):
+    """All metrics of one server of trainings."""
+
+    def __init__(self, api: TrainingsApi) -> None:
+        self._api = api
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._api.progress()
+        trainings = GaugeMetricFamily(_PREFIX + "trainings", "trainings by their state", labels=["state"])
+        for state in TrainingState:
+            trainings.add_metric([state], sum(each.state is state for each in found))
+        yield trainings
+        yield GaugeMetricFamily(_PREFIX + "trainings_unreadable", "trainings that cannot be read", self._api.unreadable)
+        captured = sum(each.captured for each in found)
+        yield GaugeMetricFamily(_PREFIX + "sessions_captured", "captured sessions of all trainings", captured)
+        yield CounterMetricFamily(_PREFIX + "started", "trainings that this server started or resumed", self._api.started.started)
+        yield by_reason(_PREFIX + "refused", "refused requests, by reason", self._api.refused)
+
+
+def _metrics(api: TrainingsApi) -> SharedText:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(TrainingsCollector(api))
+    return SharedText(partial(generate_latest, registry))
+
+
+async def _well(_request: Request) -> Response:
+    return Response("ready\n", media_type="text/plain")
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(served(openapi), media_type=routes.JSON)
+
+
+async def _sender_left(_request: Request, _error: Exception) -> Response:
+    """The sender disconnected before its request was complete; this answer is not read."""
+    return Response(status_code=400)
+
+
+def _of_starlette(error: Exception) -> Problem:
+    match error:
+        case HTTPException(status_code=405):
+            return Problem(405, "no_such_method", "this route does not have that method")
+        case HTTPException(status_code=status):
+            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
+        case _:
+            raise error
