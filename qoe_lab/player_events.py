@@ -8,8 +8,9 @@ the playlist, not when it began to count. `wall_ms` of the first event joins the
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 EventName = Literal[
     "navigation",  # the first event: wall_ms is set
@@ -54,6 +55,25 @@ def read_events(path: Path) -> Iterator[PlayerEvent]:
             if not line.endswith("\n"):
                 return
             try:
-                yield PlayerEvent(**json.loads(line))
+                event = PlayerEvent(**json.loads(line))
+                _check_types(event)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}:{number} is not a player event: {error}") from error
+            yield event
+
+
+_WHOLE = {"height", "bytes", "decoded_frames", "dropped_frames"}
+
+
+def _check_types(event: PlayerEvent) -> None:
+    """ValueError or TypeError for a value that the events of a client never have: another program, or a fault, wrote it."""
+    if event.event not in get_args(EventName):
+        raise ValueError(f"event is {event.event!r}")
+    for name, value in asdict(event).items():
+        if name in ("event", "detail") or (value is None and name != "t_ms"):
+            continue
+        numeric = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        if not numeric or (name in _WHOLE and value != int(value)):
+            raise ValueError(f"{name} is {value!r}")
+    if not isinstance(event.detail, str | None):
+        raise TypeError(f"detail is {event.detail!r}")

@@ -1,7 +1,8 @@
-"""Reads a CSV file of the label manager, and puts the right names on its columns.
+"""Reads a CSV file of the seed project, the label manager, and puts the right names on its columns.
 
-The values decide whether the names are wrong: a time to live fits into one byte, and the column `ttl_max` of the label manager's
-files holds segment sizes. A file whose `ttl_max` fits into a byte is refused, because right names would become wrong ones.
+Of the 22 statistics of tstat in these files, 12 have another statistic's name; `traffic/seed_columns.py` says which. The values
+decide whether the names of a file are wrong: a time to live fits into one byte, and the column `ttl_max` of these files holds
+segment sizes. A file whose `ttl_max` fits into a byte is refused, because right names would become wrong ones.
 """
 
 import csv
@@ -11,7 +12,14 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from qoe_lab.dataset.seed_columns import RIGHT, WRITTEN
+from qoe_lab.traffic.seed_columns import WRITTEN_AS
+
+BEFORE = ("id", "bw", "duration")
+"""`bw` is the limit; the label manager's unit is 1024 kbit/s."""
+AFTER = ("stallCount", "qualityChanges", "skippedFrames", "fpsChanges", "twitch_backend")
+WRITTEN = (*BEFORE, *WRITTEN_AS, *AFTER)
+"""The header of the label manager's files."""
+RIGHT = (*BEFORE, *WRITTEN_AS.values(), *AFTER)
 
 Row = Mapping[str, float | str]
 LARGEST_TTL = 255

@@ -1,6 +1,6 @@
 """Reads and writes the tables of data sets as Parquet. The same rows give the same bytes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from qoe_lab.dataset.table_columns import TABLES, TYPES, VERSION, VERSION_KEY, TableName
 
+ROWS_PER_GROUP = 20_000
 FOLDER = "dataset"
 """Name of the folder with the data set in the folder of its training."""
 
@@ -22,14 +23,44 @@ def arrow_schema(table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no type
     return pa.schema(fields, metadata={VERSION_KEY: str(VERSION)})
 
 
-def write_table(folder: Path, table: TableName, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table's file. A row may lack columns, which are null then; it may not have others."""
-    schema = arrow_schema(table)
-    unknown = {name for row in rows for name in row} - set(schema.names)
-    if unknown:
-        raise ValueError(f"the table {table} has no column {', '.join(sorted(unknown))}")
-    columns = [pa.array([row.get(field.name) for row in rows], type=field.type) for field in schema]
-    pq.write_table(pa.table(columns, schema=schema), folder / f"{table}.parquet", compression="zstd")
+class TableFile:
+    """Writes one table. The rows may come in any portions: they are divided into groups of ROWS_PER_GROUP."""
+
+    def __init__(self, folder: Path, table: TableName) -> None:
+        self.rows = 0
+        self._schema = arrow_schema(table)
+        self._table = table
+        self._known = set(self._schema.names)
+        self._waiting: list[Mapping[str, Any]] = []
+        self._writer = pq.ParquetWriter(folder / f"{table}.parquet", self._schema, compression="zstd")
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows. A row may lack columns, which are null then; it may not have others."""
+        for row in rows:
+            if unknown := row.keys() - self._known:
+                raise ValueError(f"the table {self._table} has no column {', '.join(sorted(unknown))}")
+            self._waiting.append(row)
+            self.rows += 1
+            if len(self._waiting) == ROWS_PER_GROUP:
+                self._write_group()
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self._waiting or not self.rows:
+            self._write_group()
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        columns = [pa.array([row.get(field.name) for row in self._waiting], type=field.type) for field in self._schema]
+        self._writer.write_table(pa.table(columns, schema=self._schema))
+        self._waiting = []
+
+
+def write_table(folder: Path, table: TableName, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table's file from all of its rows."""
+    file = TableFile(folder, table)
+    file.add(rows)
+    file.close()
 
 
 def read_table(paths: Sequence[Path], table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no types

@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from qoe_lab.traffic.flow_columns import FLOW_COLUMNS
+from qoe_lab.traffic.slot_features import SLOT_FEATURES
+from qoe_lab.traffic.traffic_column import TrafficColumn
+
 VERSION = 1
 VERSION_KEY = b"swarmscope.dataset_version"
 
@@ -62,15 +66,10 @@ TRAININGS = (
     _number("delay_ms", "delay of each direction of the shaped link", "ms"),
     _number("loss", "share of packets that the shaped link drops in each direction, 0 to 1"),
     _number("queue_ms", "how long a packet may wait in the queue of the shaped link", "ms"),
-    _text("trace", "file name of the network trace that the rate follows"),
+    _text("trace", "network trace that the rate follows; null for a fixed rate"),
     _integer("seed", "seed of the plan"),
     _text("congestion_control", "TCP congestion control of the sessions"),
-    _text("queue_discipline", "queue discipline of the shaped link"),
-    _text("version", "version of Swarmscope"),
-    _text("revision", "git revision of Swarmscope"),
-    _text("host", "name of the machine"),
-    _text("kernel", "kernel of the machine"),
-    _text("environment", "everything else that training.json records of the environment, as JSON"),
+    _text("environment", "machine, versions and tools, as training.json has them, as JSON"),
 )
 
 _PLANNED = (
@@ -81,7 +80,8 @@ _PLANNED = (
     _integer("attempt", "attempt at this place of the plan, from 1"),
     _integer("status", "-1 not captured, 0 under capturing, 1 captured, 2 discarded"),
     Column(name="valid", type="yes or no", meaning="whether capture and labels can be used"),
-    _text("invalid_reason", "why the session is not valid"),
+    _text("invalid_reason", "why the session is not valid, as one word"),
+    _text("invalid_detail", "the same for people"),
     _SPLIT,
     _integer("begin_ms", "begin, Unix time", "ms"),
     _integer("end_ms", "end, Unix time", "ms"),
@@ -93,6 +93,8 @@ _PLANNED = (
     _number("loss", "as in the table of trainings"),
     _number("queue_ms", "as in the table of trainings", "ms"),
     _text("congestion_control", "as in the table of trainings"),
+    _text("trace", "as in the table of trainings"),
+    _number("trace_begin_s", "where in the trace the session begins", "s"),
     _text("client_address", "keyed hash of the client's address"),
     _text("server_address", "keyed hash of the server's address"),
 )
@@ -100,23 +102,29 @@ _PLANNED = (
 _CAPTURED = (
     _number("goodput_mbps", "rate that the probe of the shaped link measured before the session", "Mbit/s"),
     _integer("frames", "captured frames"),
-    _integer("dropped_frames_kernel", "frames that the kernel dropped while capturing"),
+    _integer("kernel_drops", "frames that the kernel dropped while capturing"),
+    _integer("queue_dropped_to_client", "packets that the queue of the shaped link dropped, to the client"),
+    _integer("queue_dropped_from_client", "packets that the queue of the shaped link dropped, from the client"),
     _text("pcap_sha256", "SHA-256 of the capture, hexadecimal"),
 )
 
 _LABELS = (
-    _number("startup_ms", "from the navigation start to the first picture", "ms"),
+    Column(name="started", type="yes or no", meaning="whether a picture was shown before the session ended"),
+    _number("watched_ms", "from the navigation start to the end", "ms"),
+    _number("startup_ms", "from the navigation start to the first picture; null if there was none", "ms"),
     _number("played_ms", "time after the first picture in which playback was not stalled", "ms"),
     _integer("stall_count", "stalls after the first picture"),
     _number("stall_ms", "sum of the stalls", "ms"),
-    _number("stall_ratio", "stalled time as a share of played and stalled time, 0 to 1"),
+    _number("stall_ratio", "stalled time as a share of the time since the first picture, 0 to 1"),
     _number("longest_stall_ms", "longest stall", "ms"),
     _integer("switches", "changes of the representation after the first one"),
-    _number("mean_kbps", "mean declared rate of the representations, weighted by time", "kbit/s"),
-    _number("mean_height", "mean height of the picture, weighted by time", "pixels"),
+    _number("mean_kbps", "mean declared rate of the representations, weighted by played time", "kbit/s"),
+    _number("mean_height", "mean height of the picture, weighted by played time", "pixels"),
     _integer("decoded_frames", "frames of the video that were decoded"),
     _integer("dropped_frames", "frames of the video that were dropped"),
-    _number("mos", "MOS by the platform's model `mos`, over the whole session"),
+    _number("mos", "score of the whole session by the platform's model `mos`, 1 to 5"),
+    _number("mos_stalling", "the same by the model `mos_stalling`"),
+    _number("startup_score", "the same by the model `startup_score`"),
 )
 
 _WITNESS = (
@@ -147,12 +155,25 @@ EVENTS = (
     _text("cmcd", "the request's CMCD"),
 )
 
+
+def _of_traffic(column: TrafficColumn) -> Column:
+    """A column that `traffic/` defines. Features of slots are numbers, because some are means."""
+    return Column(name=column.name, type=_type_of_traffic(column), unit=column.unit.replace("0/1", ""), meaning=column.meaning)
+
+
+def _type_of_traffic(column: TrafficColumn) -> ColumnType:
+    if column.name in ("protocol", "client", "server"):
+        return "text"
+    if column.unit == "0/1":
+        return "yes or no"
+    return "number" if column.unit in ("ms", "kbit/s", "s") else "integer"
+
+
 SLOT_LABELS = (
     _text("state", "startup, play or stall: what filled most of the slot"),
     _number("stalled_ms", "stalled time in the slot", "ms"),
-    _integer("height", "height of the picture at the end of the slot", "pixels"),
-    _number("kbps", "declared rate of the representation at the end of the slot", "kbit/s"),
-    _number("buffer_ms", "buffered time at the end of the slot", "ms"),
+    _integer("height", "height of the picture at the end of the slot; null before the first picture", "pixels"),
+    _number("buffer_ms", "buffered time at the last sample in the slot", "ms"),
 )
 
 SLOTS = (
@@ -162,55 +183,19 @@ SLOTS = (
     _integer("slot", "number of the slot, from 0 at the navigation start; a slot is one second"),
     _number("begin_ms", "begin of the slot, Unix time", "ms"),
     *SLOT_LABELS,
+    *(replace(_of_traffic(column), type="number") for column in SLOT_FEATURES),
 )
 
-TCP_STATISTICS = (
-    _integer("packets", "packets"),
-    _integer("data_pkts", "segments with payload"),
-    _integer("data_bytes", "payload, with retransmissions", "bytes"),
-    _integer("rexmit_pkts", "retransmitted segments"),
-    _integer("rexmit_bytes", "retransmitted payload", "bytes"),
-    _number("rtt_avg", "mean time from a segment to the acknowledgement of it", "ms"),
-    _number("rtt_min", "shortest of these times", "ms"),
-    _number("rtt_max", "longest of these times", "ms"),
-    _number("stdev_rtt", "standard deviation of these times", "ms"),
-    _integer("rtt_count", "number of these times"),
-    _integer("ttl_min", "smallest time to live of the packets"),
-    _integer("ttl_max", "largest time to live of the packets"),
-    _integer("max_seg_size", "largest payload of a segment", "bytes"),
-    _integer("min_seg_size", "smallest payload of a segment with payload", "bytes"),
-    _integer("win_max", "largest announced receive window, scaled", "bytes"),
-    _integer("win_min", "smallest announced receive window, scaled", "bytes"),
-    _integer("rtx_RTO", "retransmissions after a timeout"),
-    _integer("rtx_FR", "fast retransmissions, after three duplicate acknowledgements"),
-    _integer("reordering", "segments that arrived in another order"),
-    _integer("net_dup", "segments that the network duplicated"),
-    _integer("flow_control", "segments that probed a closed receive window"),
-    _integer("unnece_rtx_RTO", "retransmissions after a timeout that were not necessary"),
-    _integer("unnece_rtx_FR", "fast retransmissions that were not necessary"),
-)
-"""The statistics of one direction of a TCP flow, with tstat's names. These are the 22 features of the label manager and the one
-that its list of names lost (`ttl_min`)."""
-
-DIRECTIONS = {"c2s": "from the client to the server", "s2c": "from the server to the client"}
-
-
-def _of_direction(prefix: str, column: Column) -> Column:
-    return replace(column, name=f"{prefix}_{column.name}", meaning=f"{column.meaning}, {DIRECTIONS[prefix]}")
-
+_FLOW_COLUMNS = {column.name: column for column in map(_of_traffic, FLOW_COLUMNS)} | {
+    "client": _text("client", "keyed hash of the address of the side that began the flow"),
+    "server": _text("server", "keyed hash of the address of the other side"),
+}
 
 FLOWS = (
     _SESSION_ID,
     _TRAINING_ID,
-    _integer("flow", "number of the flow in its session, from 0 in order of the first packet"),
-    _text("protocol", "tcp, udp or quic"),
-    _text("client_address", "keyed hash of the address that began the flow"),
-    _integer("client_port", "port of the side that began the flow"),
-    _text("server_address", "keyed hash of the other address"),
-    _integer("server_port", "port of the other side"),
-    _number("begin_ms", "first packet, Unix time", "ms"),
-    _number("duration_ms", "from the first to the last packet", "ms"),
-    *(_of_direction(prefix, column) for prefix in DIRECTIONS for column in TCP_STATISTICS),
+    _integer("flow", "number of the flow in its session, from 0 in the order of the first packets"),
+    *_FLOW_COLUMNS.values(),
 )
 
 TABLES: dict[TableName, tuple[Column, ...]] = {

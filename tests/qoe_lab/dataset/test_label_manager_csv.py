@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qoe_lab.dataset.label_manager_csv import read_label_manager, write_right_names
-from qoe_lab.dataset.seed_columns import RIGHT, RIGHT_NAMES, WRITTEN
+from qoe_lab.dataset.label_manager_csv import RIGHT, WRITTEN, read_label_manager, write_right_names
+from qoe_lab.traffic.seed_columns import WRITTEN_AS
 
 TSTAT = (
     *("packets", "data_pkts", "data_bytes", "rexmit_pkts", "rexmit_bytes", "rtt_avg", "rtt_min", "rtt_max", "stdev_rtt"),
@@ -49,20 +49,20 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_names_that_the_label_manager_writes_are_those_that_the_importer_knows() -> None:
-    assert tuple(as_the_label_manager_writes(TRUE)) == tuple(RIGHT_NAMES)
+    assert tuple(as_the_label_manager_writes(TRUE)) == tuple(WRITTEN_AS)
 
 
 def test_twelve_of_the_22_statistics_get_another_name_and_ttl_min_is_lost() -> None:
-    assert len(RIGHT_NAMES) == 22
-    assert sum(written != right for written, right in RIGHT_NAMES.items()) == 12
-    assert set(TSTAT) - set(RIGHT_NAMES.values()) == {"ttl_min"}
+    assert len(WRITTEN_AS) == 22
+    assert sum(written != right for written, right in WRITTEN_AS.items()) == 12
+    assert set(TSTAT) - set(WRITTEN_AS.values()) == {"ttl_min"}
 
 
 def test_every_value_is_under_the_name_of_its_statistic(file: Path) -> None:
     rows = read_label_manager(file).rows
     assert len(rows) == 2
     for row in rows:
-        assert {name: row[name] for name in RIGHT_NAMES.values()} == {name: TRUE[name] for name in RIGHT_NAMES.values()}
+        assert {name: row[name] for name in WRITTEN_AS.values()} == {name: TRUE[name] for name in WRITTEN_AS.values()}
         assert (row["bw"], row["duration"], row["stallCount"], row["qualityChanges"]) == (1.25, 60, 0, 2)
 
 
@@ -83,7 +83,7 @@ def test_repeated_ids_are_counted(file: Path) -> None:
 
 def test_a_file_whose_names_are_right_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sessions.csv"
-    path.write_text(csv_of({name: TRUE[name] for name in RIGHT_NAMES}))
+    path.write_text(csv_of({name: TRUE[name] for name in WRITTEN_AS}))
     with pytest.raises(ValueError, match="each ttl_max is a possible time to live"):
         read_label_manager(path)
 

