@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 
 import duckdb
@@ -37,6 +38,10 @@ class AddedRecords:
 
     def __add__(self, other: "AddedRecords") -> "AddedRecords":
         return AddedRecords(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+
+
+class TooManyRecords(Exception):  # noqa: N818 - the name states the error
+    """The logs of a time range have more records than may be loaded; `args` has that limit."""
 
 
 class RecordTable:
@@ -178,10 +183,13 @@ class RecordTable:
         return int(count)
 
 
-def open_records(paths: Sequence[Path], kind: RecordKind, span: Span | None = None) -> tuple[RecordTable, AddedRecords]:
+def open_records(
+    paths: Sequence[Path], kind: RecordKind, span: Span | None = None, *, most: float = inf
+) -> tuple[RecordTable, AddedRecords]:
     """The records of `kind` in the logs among and below `paths`, received in `span` (None: all), and how many there were.
 
-    FileNotFoundError for a path that does not exist, ValueError for a file that is no log of this kind. Damage does not raise.
+    FileNotFoundError for a path that does not exist, ValueError for a file that is no log of this kind,
+    TooManyRecords if there are more than `most`. Damage does not raise.
     """
     # A server may write a last batch into a log when the next log has begun, but not for longer than a minute.
     begins = None if span is None else Begins.between(span.from_ms - MINUTE_MS, span.to_ms)
@@ -191,8 +199,10 @@ def open_records(paths: Sequence[Path], kind: RecordKind, span: Span | None = No
         for path in found.logs:
             with open_if_readable(path) as log:
                 added += AddedRecords(unread=(log,)) if isinstance(log, UnreadLog) else table.add([log])
-        if span is not None:
-            table.keep(span)
+            if span is not None:
+                table.keep(span)
+            if table.rows > most:
+                raise TooManyRecords(most)
     except BaseException:
         table.close()
         raise

@@ -45,6 +45,8 @@ from monitor_platform.alerts.silences import Silences
 from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
 from monitor_platform.api.annotation_handlers import ANNOTATION, AnnotationHandler, AnnotationsHandler
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
+from monitor_platform.api.record_handlers import ROUTES as RECORD_ROUTES
+from monitor_platform.api.record_handlers import RecordsHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
@@ -218,6 +220,10 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
         (TABLE, TableHandler, {"older": older, "measurements": state.records_of(RecordKind.MEASUREMENT)}),
+        *(
+            (route.path, RecordsHandler, {"route": route, "queries": state.records_of(kind)})
+            for kind, route in RECORD_ROUTES.items()
+        ),
     ]
     if state.history is not None:
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))

@@ -10,10 +10,14 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import RecordTable, open_records
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.kinds import RecordKind
+from monitor_platform.recorded_logs import Versions, versions_of
 from monitor_platform.retrieval.feed import Feed
 
 KEPT_MINUTES = 24 * 60
 """Records of other kinds are few, and a page shows a day of them, so they stay in memory for longer than feedback."""
+
+MOST_OF_LOGS = 500_000
+"""Records that one query may read from the logs: some seconds, and some hundred megabytes."""
 
 OTHER_KINDS: tuple[RecordKind, ...] = tuple(kind for kind in RecordKind if kind is not RecordKind.FEEDBACK)
 
@@ -43,9 +47,19 @@ class KindRecords:
         return max(time.time_ns() // 1_000_000 - KEPT_MINUTES * MINUTE_MS, dropped_ms, self.feed.begins_ms)
 
     def recorded(self, span: Span) -> RecordTable:
-        """A table of the records of `span`, read from the logs; the caller closes it. Blocks until they are read."""
-        table, _ = open_records([path for path in self.paths if path.exists()], self.kind, span)
+        """A table of the records of `span`, read from the logs; the caller closes it. Blocks until they are read.
+
+        TooManyRecords if there are more than `MOST_OF_LOGS`.
+        """
+        table, _ = open_records(self._existing(), self.kind, span, most=MOST_OF_LOGS)
         return table
+
+    def versions(self, span: Span) -> Versions:
+        """The logs that can have records of `span`. The result changes when such a log arrives, grows or is replaced."""
+        return versions_of(self._existing(), span, self.kind)
+
+    def _existing(self) -> list[Path]:
+        return [path for path in self.paths if path.exists()]  # the mirror has no folder for a kind without logs
 
 
 AllKinds = Mapping[RecordKind, KindRecords]

@@ -1,6 +1,6 @@
 """The logs on disk: the files of static mode, or the mirror. Each call reads them again, and blocks until it is done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
+from feedback_wire.kinds import RecordKind
 
 _SUMMED = 2
 """A summary loads few columns, so it may load more messages: they take less than half the memory."""
@@ -44,8 +45,7 @@ class RecordedLogs:
 
     def versions(self, span: Span) -> Versions:
         """The logs that can have records of `span`. The result changes when such a log arrives, grows or is replaced."""
-        found = find_logs(self.paths, Begins.between(span.from_ms - _MARGIN_MS, span.to_ms))
-        return frozenset(map(_version, logs_for(found.logs, span)))
+        return versions_of(self.paths, span)
 
     def table(self, span: Span | None) -> FeedbackTable:
         """All records of `span` (None: of all logs), and the records that show which peers are present when it begins."""
@@ -82,6 +82,12 @@ class RecordedLogs:
             return found | {UNREAD_LOGS: len(table.unread)}
         finally:
             table.close()
+
+
+def versions_of(paths: Iterable[Path], span: Span, kind: RecordKind = RecordKind.FEEDBACK) -> Versions:
+    """The logs of `kind` in `paths` that can have records of `span`."""
+    found = find_logs(paths, Begins.between(span.from_ms - _MARGIN_MS, span.to_ms), kind=kind)
+    return frozenset(map(_version, logs_for(found.logs, span)))
 
 
 def _version(path: Path) -> tuple[Path, int, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_groups import RecordGroup, distributions, groups_of
 from feedback_analysis.record_table import RecordTable
 from feedback_wire.inference import INFERENCE_FIELDS
@@ -37,14 +38,21 @@ class InferenceGroup(RecordGroup):
 
 
 def summarize_inferences(
-    table: RecordTable, by: Sequence[str] = (), where: Mapping[str, str] | None = None
+    table: RecordTable,
+    by: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    *,
+    span: Span | None = None,
+    top: int | None = None,
 ) -> list[InferenceGroup]:
     """A summary of each group of `by`, the largest first, of the inferences that match `where`.
+
+    `span`: only those received in it (None: all). `top`: only so many groups.
 
     A session without a known `session_id` counts as that of its flow, or of its address. ValueError if a name is no dimension.
     """
     with table.reading() as db:
-        groups = groups_of(db, table.kind, by, where or {}, inference_dimension)
+        groups = groups_of(db, table.kind, by, where or {}, inference_dimension, span=span, top=top)
         return [_group(db, found, count) for found, count in groups]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_groups import RecordGroup, distributions, groups_of
 from feedback_analysis.record_table import RecordTable
 
@@ -35,14 +36,21 @@ class MeasurementGroup(RecordGroup):
 
 
 def summarize_measurements(
-    table: RecordTable, by: Sequence[str] = (), where: Mapping[str, str] | None = None
+    table: RecordTable,
+    by: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    *,
+    span: Span | None = None,
+    top: int | None = None,
 ) -> list[MeasurementGroup]:
     """A summary of each group of `by`, the largest first, of the operations that match `where`.
+
+    `span`: only those received in it (None: all). `top`: only so many groups.
 
     ValueError if a name is no dimension (see `measurement_dimension`).
     """
     with table.reading() as db:
-        groups = groups_of(db, table.kind, by, where or {}, measurement_dimension)
+        groups = groups_of(db, table.kind, by, where or {}, measurement_dimension, span=span, top=top)
         return [_group(db, found, count) for found, count in groups]
 
 

@@ -13,6 +13,7 @@ from feedback_analysis.measures.summary_fields import COUNTED, DISTRIBUTIONS
 from feedback_wire import routes
 from monitor_platform.api.alert_openapi import alert_paths
 from monitor_platform.api.note_openapi import annotation_paths, view_paths
+from monitor_platform.api.record_openapi import record_paths
 from monitor_platform.api.schemas import NUMBER, list_of, object_of
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
@@ -21,6 +22,10 @@ HISTORY = "/api/v1/history/"
 _SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": NUMBER}
 _NUMBERS = (*COUNTED, "contribution_ratio", *VIEWING, "online_s_per_view", "online_s_per_peer")
 _TIME: Schema = TEXT | {"description": "ISO 8601 (UTC without a time zone), or Unix milliseconds"}
+_TIMES = (
+    parameter("query", "from", "beginning of the time range (included)", _TIME),
+    parameter("query", "to", "end of the time range (excluded)", _TIME),
+)
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
 
@@ -37,6 +42,7 @@ def openapi(public_path: str = "") -> Schema:
         f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name; the history, "
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
         {routes.SUMMARY: {"get": ask}}
+        | record_paths(_TIMES)
         | _history()
         | alert_paths()
         | annotation_paths()
@@ -81,8 +87,7 @@ def _figures() -> dict[str, tuple[str, Schema]]:
 
 def _chosen(dimensions: tuple[str, ...]) -> tuple[Schema, ...]:
     return (
-        parameter("query", "from", "beginning of the time range (included)", _TIME),
-        parameter("query", "to", "end of the time range (excluded)", _TIME),
+        *_TIMES,
         *(parameter("query", f"where.{name}", "only records with this value", TEXT) for name in dimensions),
     )
 

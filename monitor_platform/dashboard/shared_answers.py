@@ -49,9 +49,9 @@ class Moment:
 class SharedAnswers:
     """The answers of one table or history, shared by all pages and scripts."""
 
-    def __init__(self, table: FeedbackTable | HistoryStore | RecordTable) -> None:
+    def __init__(self, table: FeedbackTable | HistoryStore | RecordTable, *, threads: int = THREADS) -> None:
         self._table = table
-        self._pool = started_pool(THREADS, "query")
+        self._pool = started_pool(threads, "query")
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
         self.refused = 0
         self.stopped = 0

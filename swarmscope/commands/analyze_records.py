@@ -29,8 +29,6 @@ NOUNS = {RecordKind.MEASUREMENT: "operations", RecordKind.INFERENCE: "inferences
 USUAL = {RecordKind.MEASUREMENT: ("technique", "destination"), RecordKind.INFERENCE: ("model", "source")}
 """The groups without --by."""
 
-STATISTICS = ("n", "mean", "min", "p50", "p95", "max")
-
 
 def analyze_records(
     kind: RecordKind,
@@ -86,19 +84,17 @@ def _print_damages(added: "AddedRecords", files: "Unpacked", kind: RecordKind) -
 
 def _print_csv(groups: "Sequence[Group]", by: Sequence[str]) -> None:
     """One row for each value of each group; a group without values has one row without a value."""
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow([*by, *groups[0].counts, "value", *STATISTICS])
-    for group in groups:
-        begin = [*group.by.values(), *group.counts.values()]
-        for name, value in group.values.items():
-            out.writerow([*begin, name, *(getattr(value, statistic) for statistic in STATISTICS)])
-        if not group.values:
-            out.writerow([*begin, *[""] * (1 + len(STATISTICS))])
+    from feedback_analysis.record_groups import table_of
+
+    names, rows = table_of(groups, by)
+    csv.writer(sys.stdout, lineterminator="\n").writerows([names, *rows])
 
 
 def _print_tables(groups: "Sequence[Group]", by: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from feedback_analysis.record_groups import STATISTICS
 
     console = Console()
     for group in groups:
