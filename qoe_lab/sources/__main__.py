@@ -1,13 +1,16 @@
-"""`python -m qoe_lab.sources`: make the contents, and serve them."""
+"""`python -m qoe_lab.sources`: make the contents, and serve them; list channels of Twitch."""
 
 import argparse
 import asyncio
+import json
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from qoe_lab.sources.content_server import ContentServerSettings, serve
 from qoe_lab.sources.encoding import make_contents
+from qoe_lab.sources.twitch import Twitch, TwitchError, read_credentials
 from serving.lifecycle import on_stop
 from serving.listening import parse_listen, url_of
 
@@ -18,9 +21,11 @@ def main() -> int:
     try:
         if arguments.command == "make":
             make_contents(arguments.folder, progress=_progress)
-        else:
+        elif arguments.command == "serve":
             asyncio.run(_serve(arguments))
-    except (OSError, ValueError) as error:
+        else:
+            asyncio.run(_list_channels(arguments))
+    except (OSError, ValueError, TwitchError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
@@ -45,6 +50,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
         await task
 
 
+async def _list_channels(arguments: argparse.Namespace) -> None:
+    async with Twitch(read_credentials(arguments.credentials)) as twitch:
+        for channel in await twitch.live_channels(arguments.count, language=arguments.language):
+            sys.stdout.write(json.dumps({**asdict(channel), "url": channel.url}) + "\n")
+
+
 def _ready(host: str, port: int) -> None:
     """Print the line for which the lab waits."""
     sys.stdout.write(f"content server ready on {url_of(host, port, secure=False)}\n")
@@ -62,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     serve_command.add_argument("--seconds", type=float, default=120, help="how long each content plays (default: %(default)s)")
     serve_command.add_argument("--request-log", type=Path, help="file to which each request is appended (JSON lines)")
     serve_command.add_argument("--tcp-info-log", type=Path, help="file for the state of each connection, every 100 ms (JSON lines)")
+    twitch = commands.add_parser("twitch", help="list channels of Twitch that are live; needs a client id and its secret")
+    twitch.add_argument("--credentials", type=Path, help="file with client_id=… and client_secret=…; default: the environment")
+    twitch.add_argument("--count", type=int, default=20, help="number of channels, 1 to 100 (default: %(default)s)")
+    twitch.add_argument("--language", help="only channels in this language, such as en")
     return parser
 
 

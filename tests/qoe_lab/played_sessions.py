@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from netlab import Lab, Topology, read_topology
+from qoe_lab.labels.server_witness import Agreement, agreement, server_witness
+from qoe_lab.labels.session_labels import SessionLabels
 from qoe_lab.player_events import PlayerEvent, read_events
-from qoe_lab.sources.ladder import ContentRecipe, Rung
+from qoe_lab.sources.ladder import SEGMENT_S, ContentRecipe, Rung
 from tests.harness.processes import END_WITHIN_S
 
 RUNGS = (
@@ -75,6 +77,14 @@ def played(
     process = start(client_command(client, url, folder, *arguments, seconds=seconds), stderr=subprocess.PIPE)
     _, said = process.communicate(timeout=END_OF_CLIENT_S + seconds)
     return process.returncode, said.decode(), list(read_events(folder / "player.jsonl"))
+
+
+def compared(labels: SessionLabels, server: RunningServer) -> Agreement:
+    """How far the player and the log of the server differ, printed."""
+    witness = server_witness(server.requests(), wall_ms=labels.wall_ms, until_ms=labels.watched_ms, segment_ms=SEGMENT_S * 1000)
+    found = agreement(labels, witness)
+    print(f"startup differs by {found.startup_ms:.0f} ms, stalls by {[round(each) for each in found.stall_ms]} ms")
+    return found
 
 
 def shaped_link(**shape: object) -> Topology:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from netlab import Lab
 from qoe_lab.clients.browser_player import ASSETS
 from qoe_lab.clients.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
 from qoe_lab.labels.session_labels import session_labels
 from qoe_lab.player_events import PlayerEvent, read_events
 from tests.harness.waiting import eventually
-from tests.qoe_lab.played_sessions import MANIFEST, MASTER, client_command, content_server, played
+from tests.netlab.labs import needs, needs_namespaces
+from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, compared, content_server, played, shaped_link
 
 LIBRARIES = [("hls.js", MASTER), ("dash.js", MANIFEST)]
 AS_PUBLISHED = {
@@ -64,6 +67,28 @@ def assert_the_first_frame_is_that_of_the_player(events: list[PlayerEvent]) -> N
     assert playing is not None
     print(f"first frame at {first:.1f} ms, playing event at {playing[1]} ms")
     assert abs(float(playing[1]) - first) <= 50
+
+
+@pytest.mark.browser
+@needs_namespaces
+@needs("tbf")
+@pytest.mark.parametrize(("library", "playlist"), [LIBRARIES[0], pytest.param(*LIBRARIES[1], marks=pytest.mark.soak)])
+def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, contents: Path, tmp_path: Path):
+    with (
+        Lab(shaped_link(rate_kbps=90, delay_ms=10, queue_ms=300)) as lab,
+        content_server(contents, tmp_path, host=lab.address("server"), start=at(lab, "server")) as server,
+    ):
+        code, _, events = played(library, server.url + playlist, tmp_path, seconds=15, start=at(lab, "client"))
+    labels = session_labels(events)
+    difference = compared(labels, server)
+    assert (code, labels.invalid_reason) == (0, None)
+    assert labels.stall_count
+    assert difference.startup_ms is not None
+    assert -50 <= difference.startup_ms <= 500  # the browser decodes the first picture, on a busy machine
+    assert difference.stall_ms
+    assert statistics.median(map(abs, difference.stall_ms)) <= 200  # about 100 on an idle machine
+    # Chromium stops with a picture left, and may not need the time that the server allows: such stalls are short.
+    assert difference.only_player + difference.only_server <= 1
 
 
 @pytest.mark.browser

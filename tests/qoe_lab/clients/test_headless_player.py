@@ -14,7 +14,7 @@ from qoe_lab.player_events import read_events
 from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces
-from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, content_server, played, shaped_link
+from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, compared, content_server, played, shaped_link
 
 
 @pytest.mark.parametrize("playlist", [MASTER, MANIFEST])
@@ -35,7 +35,7 @@ def test_without_a_limit_it_starts_at_once_and_climbs_to_the_highest_rung(playli
 
 @needs_namespaces
 @needs("tbf")
-def test_on_a_link_below_the_lowest_rung_it_stalls(contents: Path, tmp_path: Path):
+def test_on_a_link_below_the_lowest_rung_it_stalls_as_the_server_saw(contents: Path, tmp_path: Path):
     with (
         Lab(shaped_link(rate_kbps=80, delay_ms=10, queue_ms=300)) as lab,
         content_server(contents, tmp_path, host=lab.address("server"), start=at(lab, "server")) as server,
@@ -47,6 +47,11 @@ def test_on_a_link_below_the_lowest_rung_it_stalls(contents: Path, tmp_path: Pat
     assert labels.startup_ms > 1000
     assert labels.stall_count
     assert {shown.height for shown in labels.shown} == {72}
+    difference = compared(labels, server)
+    assert difference.startup_ms is not None
+    assert abs(difference.startup_ms) <= 50
+    assert (difference.only_player, difference.only_server) == (0, 0)
+    assert all(abs(each) <= 100 for each in difference.stall_ms)
     samples = [event for event in events if event.event == "sample"]
     assert 45 <= len(samples) <= 14 * 4
 
