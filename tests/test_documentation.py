@@ -415,6 +415,14 @@ def test_every_metric_of_the_feedback_server_is_on_the_metrics_page_and_no_other
     assert documented_metrics("Feedback server") == exposed
 
 
+def test_every_metric_of_the_server_of_trainings_is_on_the_metrics_page_and_no_other_is(tmp_path):
+    flags = ("--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "trainings"))
+    server = start_server("lab", "serve", *flags, log=tmp_path / "log")
+    exposed = exposed_metrics(scrape(server.url))
+    assert server.stop() == 0
+    assert documented_metrics("Server of trainings") == exposed
+
+
 def test_every_metric_of_the_monitoring_platform_is_on_the_metrics_page_and_no_other_is(tmp_path):
     """A live platform that follows a feedback server with one message of this moment has all of them but the webhooks'."""
     write_log(tmp_path / "logs", [record(received_ms=BEGIN_MS)])

@@ -124,7 +124,7 @@ def _following(lab: Lab, cell: PlannedCell) -> AbstractContextManager[RateFollow
 
 def _check_recording(lab: Lab, folder: SessionFolder, playback: _Playback) -> None:
     """After the session: is what it recorded whole?"""
-    _check_events(folder)
+    check_events(folder)
     capture, follower = playback.capture, playback.follower
     if follower is not None and follower.failure is not None:
         raise SessionFailedError(InvalidReason.TRACE_FAILED, follower.failure)
@@ -138,7 +138,8 @@ def _check_recording(lab: Lab, folder: SessionFolder, playback: _Playback) -> No
         raise SessionFailedError(InvalidReason.DELAYER_OVERFLOW, f"this machine was too slow to delay {late} packets")
 
 
-def _check_events(folder: SessionFolder) -> None:
+def check_events(folder: SessionFolder) -> None:
+    """SessionFailedError if the client's events are not whole, or the client had to wait for the processor."""
     try:
         events = list(read_events(folder.events))
     except (OSError, ValueError) as error:

@@ -26,6 +26,9 @@ class Settings:
     parallel: int | None = None
     """Sessions of a training at the same time. By default one for each processor, and only one with a browser."""
 
+    contents: Path | None = None
+    """Folder with encoded contents, which is used as it is. Without it, contents are made in --data."""
+
     coordinator: str | None = None
     """URL of a coordinator that the sessions report to. Without it, each training has its own."""
 
@@ -49,5 +52,10 @@ class Settings:
 
     def run_flags(self) -> list[str]:
         """The flags of `swarmscope lab resume` that these settings mean."""
-        given = {"--parallel": self.parallel, "--coordinator": self.coordinator, "--ingest-key": self.ingest_key}
+        given = {
+            "--parallel": self.parallel,
+            "--contents": self.contents,
+            "--coordinator": self.coordinator,
+            "--ingest-key": self.ingest_key,
+        }
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]

@@ -56,6 +56,11 @@ SUBCOMMANDS = {
         help="""Cancel a training for good. Its captured sessions remain, and can be exported.""",
         example="swarmscope lab cancel trains",
     ),
+    "export": Subcommand(
+        function="lab_exporting:export",
+        help="""Export the data set of a training again, from what its sessions recorded.""",
+        example="swarmscope lab export trains",
+    ),
     "serve": Subcommand(
         function="lab_serving:serve",
         help="""Serve trainings over HTTP: list, start, pause, resume and cancel them.

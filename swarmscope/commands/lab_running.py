@@ -22,9 +22,11 @@ from qoe_lab.running.session_journal import StatusChange
 from qoe_lab.running.training_folder import TrainingExistsError, TrainingFolder, create_training
 from qoe_lab.running.training_run import RunOptions, TrainingFailedError, TrainingRun
 from qoe_lab.sources.encoding import make_contents
+from qoe_lab.sources.ladder import read_contents
 from qoe_lab.training_plan import TrainingSettings, plan_sessions
 from serving.listening import is_http_url
 from swarmscope.commands import exit_on, exit_on_usage_error
+from swarmscope.commands.lab_exporting import export_training
 from swarmscope.commands.lab_pipeline import Pipeline, own_pipeline, pipeline_at
 from swarmscope.commands.lab_screen import TrainingScreen
 from swarmscope.commands.lab_trainings import DATA, named_training
@@ -40,8 +42,8 @@ class Running:
     data: Path = DATA
     """Folder with the folders of the trainings. Each training gets a folder with its name."""
     contents: Path | None = None
-    """Folder of the encoded contents, which several trainings can share. By default `contents` in the folder of --data. The command
-    makes the contents that are missing."""
+    """Folder with encoded contents, which is used as it is. Without it, the command makes contents in `contents` in the folder of
+    --data, unless they are there."""
     parallel: int | None = None
     """Sessions at the same time. By default one for each processor, and only one with a browser."""
     coordinator: str | None = None
@@ -161,6 +163,8 @@ def _check(running: Running) -> None:
         raise ValueError(f"--coordinator is {running.coordinator!r}; it needs a URL, such as https://coordinator.example")
     if running.ingest_key is not None and running.coordinator is None:
         raise ValueError("--ingest-key is the key of --coordinator: give its URL too")
+    if running.contents is not None:
+        read_contents(running.contents)
     why = why_no_sessions(kernel_offer())
     if why is not None:
         raise ValueError(why)
@@ -172,6 +176,8 @@ def _run_and_export(training: TrainingFolder, running: Running) -> None:
             training.withdraw_pause()
             training.note_failure(None)
             progress = _run(training, running)
+            if progress.captured:
+                export_training(training)
     except BlockingIOError as error:
         exit_on_usage_error(error)
     except (TrainingFailedError, ComponentEnded, OSError, ValueError) as error:
@@ -181,8 +187,7 @@ def _run_and_export(training: TrainingFolder, running: Running) -> None:
 
 
 def _run(training: TrainingFolder, running: Running) -> TrainingProgress:
-    contents = running.contents or running.data / "contents"
-    content_ids = _made(contents)
+    contents, content_ids = _contents(running)
     with _pipeline(training, running) as pipeline, TrainingScreen(plan_sessions(training.settings)) as screen:
         options = RunOptions(
             parallel=_parallel(training.settings, running.parallel),
@@ -215,18 +220,21 @@ def _pipeline(training: TrainingFolder, running: Running) -> AbstractContextMana
     return pipeline_at(running.coordinator, key, training.pipeline.absolute())
 
 
-def _made(contents: Path) -> tuple[str, ...]:
-    """The ids of the contents, which are made if they are missing. Two trainings that start together make them once."""
+def _contents(running: Running) -> tuple[Path, tuple[str, ...]]:
+    """The folder of the contents and their ids. ValueError if a given folder has none."""
+    if running.contents is not None:
+        return running.contents, tuple(sorted(read_contents(running.contents)))
+    contents = running.data / "contents"
     contents.mkdir(parents=True, exist_ok=True)
     with (contents / "making").open("w") as making:
-        fcntl.flock(making, fcntl.LOCK_EX)
+        fcntl.flock(making, fcntl.LOCK_EX)  # two trainings that start together make them once
         there = {path.parent.name for path in contents.glob("*/content.json")}
 
         def show(content_id: str, done: int, total: int) -> None:
             if content_id not in there:
                 print(f"content {content_id} is encoded ({done} of {total})", flush=True)
 
-        return tuple(content.content_id for content in make_contents(contents, progress=show))
+        return contents, tuple(content.content_id for content in make_contents(contents, progress=show))
 
 
 @contextmanager

@@ -70,6 +70,8 @@ def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Serve
             return recording(serve("monitor", *listen, "--static", str(tmp_path / "recorded"), "--history", str(tmp_path / "kept")))
         if service == "measurement-master":
             return serve("measurement-master", *listen, "--insecure", "--data", str(tmp_path / "measurement"))
+        if service == "lab":  # no generated request may start sessions
+            return serve("lab", "serve", *listen, "--insecure", "--most-running", "0", "--data", str(tmp_path / "trainings"))
         storage = serve("feedback-server", *listen, "--insecure", "--data", str(tmp_path / "fs"))
         if service == "feedback-server":
             return storage

@@ -1,0 +1,150 @@
+"""Trainings with real sessions: they survive a kill, pause, discard what must not become data, and leave nothing on the machine."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.trainings import SessionStatus, TrainingState
+from netlab import read_capture
+from qoe_lab.player_events import read_events
+from qoe_lab.running.session_files import sha256_of
+from qoe_lab.running.training_folder import open_training_folder
+from tests.harness.processes import run_swarmscope
+from tests.harness.waiting import eventually
+from tests.qoe_lab.running.labs import descendants, json_of, kill, needs_sessions, start_lab, statuses, with_status
+
+pytestmark = needs_sessions
+ENDS_WITHIN_S = 240
+SYN, ACK = 0x02, 0x10
+
+
+def flags(contents: Path, folder: Path) -> list[object]:
+    return ["--contents", contents, "--data", folder, "--parallel", 2]
+
+
+def test_a_training_that_is_killed_is_resumed_without_a_repeated_id_and_every_session_is_whole(
+    contents: Path, tmp_path: Path
+) -> None:
+    training, log = tmp_path / "t", tmp_path / "run.log"
+    plan = ["--name", "t", "--sessions", 4, "--limits", "0.5,1", "--seconds", 5, "--delay-ms", 5]
+    running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
+    # Two run at a time, so one is under capturing when another is captured.
+    eventually(lambda: with_status(training, 1) and len(with_status(training, 0)) > len(with_status(training, 1)), within_s=120)
+    kill(running)
+    eventually(lambda: not descendants(log), "the sessions, their labs and the pipeline end with the training")
+    assert open_training_folder(training).progress().state is TrainingState.PAUSED
+    kept = {
+        line["session_id"]: sha256_of(training / "sessions" / line["session_id"] / "capture.pcap")
+        for line in with_status(training, 1)
+    }
+
+    resumed = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path), timeout_s=ENDS_WITHIN_S)
+    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
+
+    lines = statuses(training)
+    begun = [line["session_id"] for line in lines if line["status"] == 0]
+    assert len(set(begun)) == len(begun)
+    assert any(line.get("reason") == "interrupted" for line in lines)
+    captured = with_status(training, 1)
+    assert sorted(line["number"] for line in captured) == [0, 1, 2, 3]
+    assert {line["session_id"] for line in captured} >= set(kept)
+    for line in captured:
+        check_session(training / "sessions" / line["session_id"], line["session_id"], kept)
+    limits = Counter(json_of(training / "sessions" / line["session_id"] / "session.json")["limit_mbps"] for line in captured)
+    assert limits == {0.5: 2, 1.0: 2}
+    check_messages(training, {line["session_id"] for line in captured})
+
+
+def check_session(folder: Path, session_id: str, kept: dict[str, str]) -> None:
+    """The parts of a captured session fit together, and a session that was kept has not changed."""
+    cell, result, shaping = (json_of(folder / f"{name}.json") for name in ("session", "result", "shaping"))
+    assert (result["valid"], result["invalid_reason"], result["kernel_drops"]) == (True, None, 0)
+    assert result["pcap_sha256"] == sha256_of(folder / "capture.pcap") == kept.get(session_id, result["pcap_sha256"])
+    assert 0.90 <= shaping["share"] <= 0.98
+    assert shaping["read_back"]["congestion_control"] == "cubic"
+    first = next(read_capture(folder / "capture.pcap"))
+    assert first.header[26:30] == bytes(map(int, cell["client_address"].split(".")))
+    assert first.header[47] & (SYN | ACK) == SYN  # the capture begins before the client's first packet
+    events = list(read_events(folder / "player.jsonl"))
+    assert (events[0].event, events[-1].event) == ("navigation", "end")
+    navigation_ms = events[0].wall_ms
+    assert navigation_ms is not None
+    assert cell["begin_ms"] <= navigation_ms <= first.time_ns / 1e6 + 1000
+    assert (folder / "server.jsonl").stat().st_size > 0
+    assert (folder / "tcp_info.jsonl").stat().st_size > 0
+
+
+def check_messages(training: Path, sessions: set[str]) -> None:
+    """The sessions reported as end hosts do, through the coordinator to the feedback server of the training."""
+    printed = run_swarmscope("logs", "cat", training / "pipeline" / "fs1").stdout
+    messages = [json.loads(line) for line in printed.splitlines()]
+    training_id = json_of(training / "training.json")["training_id"]
+    reported = {message["session_id"] for message in messages if message["extra"]["training_id"] == training_id}
+    assert reported >= sessions
+
+
+def test_a_training_pauses_on_request_and_its_sessions_are_played_again(contents: Path, tmp_path: Path) -> None:
+    training, log = tmp_path / "t", tmp_path / "run.log"
+    plan = ["--name", "t", "--sessions", 2, "--limits", "0.5,1", "--seconds", 60]
+    running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
+    eventually(lambda: len(with_status(training, 0)) == 2, within_s=120)
+    second = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path))
+    assert second.returncode == 2
+    assert "another process runs the training" in second.stderr
+    assert run_swarmscope("lab", "pause", training).returncode == 0
+    assert running.wait(60) == 1
+    assert "swarmscope lab resume" in log.read_text()
+    assert [line["reason"] for line in with_status(training, 2)] == ["interrupted"] * 2
+    progress = open_training_folder(training).progress()
+    assert (progress.state, progress.captured, progress.given_up) == (TrainingState.PAUSED, 0, 0)
+    assert run_swarmscope("lab", "cancel", training).returncode == 0
+    refused = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path))
+    assert refused.returncode == 2
+    assert "is cancelled" in refused.stderr
+    eventually(lambda: not descendants(log), "nothing of the training runs")
+
+
+def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(contents: Path, tmp_path: Path) -> None:
+    """The client cannot play contents whose segments are missing."""
+    broken = tmp_path / "broken"
+    (broken / "ball").mkdir(parents=True)
+    (broken / "ball" / "content.json").write_bytes((contents / "ball" / "content.json").read_bytes())
+    plan = ["--name", "t", "--sessions", 1, "--limits", "1", "--seconds", 5]
+    ended = run_swarmscope("lab", "run", *plan, *flags(broken, tmp_path), timeout_s=ENDS_WITHIN_S)
+    assert ended.returncode == 1, ended.stderr
+    training = tmp_path / "t"
+    assert [line["attempt"] for line in with_status(training, 2)] == [1, 2, 3]
+    assert {line["reason"] for line in with_status(training, 2)} == {"client_failed"}
+    progress = open_training_folder(training).progress()
+    assert (progress.state, progress.given_up) == (TrainingState.FINISHED, 1)
+    shown = run_swarmscope("lab", "show", training).stdout
+    assert "client_failed 3; 1 sessions given up" in shown
+
+
+def test_ctrl_c_pauses_a_training_and_its_own_pipeline_ends(contents: Path, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    plan = ["--name", "t", "--sessions", 1, "--limits", "1", "--seconds", 60]
+    running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
+    eventually(lambda: with_status(tmp_path / "t", 0), within_s=120)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 1
+    assert "Traceback" not in log.read_text()
+    eventually(lambda: not descendants(log), "nothing of the training runs")
+    assert [line["status"] for line in statuses(tmp_path / "t")] == [SessionStatus.UNDER_CAPTURING, SessionStatus.DISCARDED]
+
+
+@pytest.mark.soak
+def test_sixty_sessions_of_twenty_seconds_are_captured_unattended(tmp_path: Path) -> None:
+    plan = ["--name", "t", "--sessions", 60, "--limits", "0.25,0.5,1,2", "--seconds", 20, "--data", tmp_path]
+    ended = run_swarmscope("lab", "run", *plan, timeout_s=3600)
+    assert ended.returncode == 0, ended.stderr
+    progress = open_training_folder(tmp_path / "t").progress()
+    print(progress)
+    assert progress.captured == 60
+    assert sum(progress.discarded.values()) <= 0.05 * (60 + sum(progress.discarded.values()))
+    for line in with_status(tmp_path / "t", 1):
+        result = json_of(tmp_path / "t" / "sessions" / line["session_id"] / "result.json")
+        assert result["kernel_drops"] <= 0.001 * result["frames"]
