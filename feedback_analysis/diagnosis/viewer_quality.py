@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from measurement.diagnosis.observed_paths import ObservedPath
-from measurement.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
+from feedback_analysis.diagnosis.observed_paths import ObservedPath
+from feedback_analysis.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
 
 POOR_MOS = 3.0
 POOR_REBUFFERING = 0.02
@@ -78,7 +78,7 @@ def without_cause(
 
 
 def _blames(verdict: Verdict, path: ObservedPath) -> bool:
-    ids = {each.outcome.operation_id for each in path.now}
+    ids = {each.operation_id for each in path.now}
     return any(each.shows_problem and ids & set(each.operation_ids) for each in verdict.evidence)
 
 
