@@ -19,6 +19,7 @@ class ViewerQuality:
 
     isp: str
     area: str
+    """Empty: all areas together."""
     minute_ms: int
     """Its start, Unix time."""
     mos: float | None = None
@@ -51,7 +52,8 @@ def _evidence(isp: str, area: str, minutes: Iterable[ViewerQuality]) -> Evidence
     numbers = {"minutes": float(len({each.minute_ms for each in minutes}))}
     numbers |= {"lowest_mos": min(mos)} if mos else {}
     numbers |= {"highest_rebuffering_ratio": max(rebuffering)} if rebuffering else {}
-    return Evidence(text=f"viewers of {isp} in {area} have poor quality", numbers=numbers)
+    place = f"{isp} in {area}" if area else isp
+    return Evidence(text=f"viewers of {place} have poor quality", numbers=numbers)
 
 
 def with_viewers(verdict: Verdict, paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]) -> Verdict:

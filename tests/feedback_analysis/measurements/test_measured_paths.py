@@ -7,7 +7,7 @@ import pytest
 from feedback_analysis.diagnosis import diagnose
 from feedback_analysis.measurements.latency_bands import latency_bands, loss_steps
 from feedback_analysis.measurements.measured_operations import operations_of
-from feedback_analysis.measurements.measured_paths import measured_paths
+from feedback_analysis.measurements.measured_paths import host_of, measured_paths
 from feedback_analysis.measurements.path_history import extent_of_measurements, path_history
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import open_records
@@ -126,6 +126,20 @@ HOSTILE = [
     {"values": {"rtt_median_ms": 1e308, "packets_sent": -5, "packets_answered": 1e18, "reached": None}},
     {"values": {"bottleneck_ttl": 1.5, "bottleneck_kbps": -1}, "hops": [{"ttl": 1, "address": "r"}]},
 ]
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("hk.example:80", "hk.example"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        (":80", ":80"),
+        ("[", ""),
+    ],
+)
+def test_the_ports_of_a_host_are_one_destination(written, host):
+    assert host_of(written) == host
 
 
 def test_operations_have_what_their_records_have(table):
