@@ -33,7 +33,6 @@ class TcpSide:
         self._first_ack_ns: int | None = None
         self._ttl_min, self._ttl_max = 256, -1
         self._largest_payload, self._smallest_payload = 0, 1 << 32
-        self._syn_window: int | None = None
         self._window_min, self._window_max = 1 << 16, -1
 
     def count(self, packet: Packet, tcp: TcpHeader) -> TcpOptions:
@@ -53,7 +52,7 @@ class TcpSide:
             if self._first_ack_ns is None and not flags & SYN:
                 self._first_ack_ns = packet.time_ns
         options = NO_OPTIONS if not tcp.options or _only_timestamps(tcp.options) else read_options(tcp.options)
-        self._sacks += options.sack
+        self._sacks += options.sack_block is not None
         if flags & (SYN | FIN | RST):
             self._count_flags(tcp, options)
         elif tcp.window != self.window or tcp.window == 0:
@@ -129,7 +128,6 @@ class TcpSide:
             self._different_syn |= self.syn_number not in (None, tcp.seq)
             if self.syn_number != tcp.seq:  # the side began again: what was sent before has no meaning
                 self.syn_number, self.syn, self.sent = tcp.seq, options, None
-            self._syn_window = tcp.window
         elif not tcp.flags & RST:
             self._count_window(tcp.window)
 
@@ -141,14 +139,11 @@ class TcpSide:
             self._events.zero_window()
 
     def _windows(self, *, scaled: bool | None) -> tuple[int | None, int | None]:
-        """The smallest and the largest announced window in bytes. That of SYN is never scaled."""
-        seen = [] if self._syn_window is None else [self._syn_window]
-        if self._window_max >= 0:
-            if scaled is None:
-                return None, None
-            shift = (self.syn.window_scale or 0) if scaled and self.syn else 0
-            seen += [self._window_min << shift, self._window_max << shift]
-        return (min(seen), max(seen)) if seen else (None, None)
+        """The smallest and the largest announced window in bytes."""
+        if scaled is None or self._window_max < 0:
+            return None, None
+        shift = (self.syn.window_scale or 0) if scaled and self.syn else 0
+        return self._window_min << shift, self._window_max << shift
 
 
 def _only_timestamps(options: bytes) -> bool:
