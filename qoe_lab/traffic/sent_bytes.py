@@ -47,8 +47,12 @@ class SentBytes:
         self.in_flight_min: int | None = None
         self.initial_in_flight: int | None = None
         """None if the capture began after the handshake."""
-        self._space = SequenceSpace(first_number)
         self._there, self._back, self._events = there, back, events
+        self.begin_at(first_number)
+
+    def begin_at(self, first_number: int) -> None:
+        """Follow other sequence numbers from now on. The counts go on."""
+        self._space = SequenceSpace(first_number)
         self._acknowledged: int | None = None
         self._duplicates = 0
         self._arrived_end = first_number

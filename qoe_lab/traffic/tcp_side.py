@@ -43,7 +43,7 @@ class TcpSide:
             self._ttl_min = packet.ttl
         if packet.ttl > self._ttl_max:
             self._ttl_max = packet.ttl
-        if payload:
+        if payload and not flags & RST:  # a reset may have a text that explains it (RFC 9293, 3.5.3)
             self._count_payload(payload, packet.time_ns)
         if flags & ACK:
             self._acks += 1
@@ -91,8 +91,8 @@ class TcpSide:
             stdev_rtt_ms=_ms(trips.deviation_ns),
             rtt_count=trips.count,
             handshake_rtt_ms=_ms(trips.handshake_ns),
-            ttl_min=self._ttl_min,
-            ttl_max=self._ttl_max,
+            ttl_min=self._ttl_min if self._packets else None,
+            ttl_max=self._ttl_max if self._packets else None,
             window_scale_sent=None if syn is None else syn.window_scale is not None,
             timestamps_sent=None if syn is None else syn.timestamps,
             window_scale=syn.window_scale if syn else None,
@@ -126,8 +126,10 @@ class TcpSide:
         if tcp.flags & SYN:
             self._syns += 1
             self._different_syn |= self.syn_number not in (None, tcp.seq)
-            if self.syn_number != tcp.seq:  # the side began again: what was sent before has no meaning
-                self.syn_number, self.syn, self.sent = tcp.seq, options, None
+            if self.syn_number != tcp.seq:
+                self.syn_number, self.syn = tcp.seq, options
+                if self.sent is not None:
+                    self.sent.begin_at(tcp.seq)
         elif not tcp.flags & RST:
             self._count_window(tcp.window)
 

@@ -34,8 +34,8 @@ class TcpStatistics:
     stdev_rtt_ms: float | None
     rtt_count: int
     handshake_rtt_ms: float | None
-    ttl_min: int
-    ttl_max: int
+    ttl_min: int | None
+    ttl_max: int | None
     window_scale_sent: bool | None
     timestamps_sent: bool | None
     window_scale: int | None
