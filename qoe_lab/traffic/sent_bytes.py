@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from qoe_lab.traffic.retransmission_kind import RetransmissionKind, SegmentEvidence, retransmission_kind
-from qoe_lab.traffic.round_trips import RoundTrips, shortest_ns, timeout_ns
+from qoe_lab.traffic.rtt_samples import RoundTrips, shortest_ns, timeout_ns
 from qoe_lab.traffic.sequence_space import Seen, SequenceSpace
 from qoe_lab.traffic.side_events import EventSink
 
