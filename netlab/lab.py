@@ -163,28 +163,32 @@ class Lab:
         return AppliedQueue(kind=kind, rate_kbps=rate_kbps, limit=limit)
 
     def use_congestion_control(self, node: str, name: str) -> None:
-        """New TCP connections between a node and its neighbours send with this congestion control. OSError if the kernel lacks it.
+        """New TCP connections of a node send with this congestion control. OSError if the kernel lacks it.
 
         It is set in the routes: `tcp_congestion_control` of a namespace refuses those that the machine does not allow everybody.
         """
         with self._routes(node) as routes:
-            for port in self.plan.ports_of(node):
-                index = routes.link_lookup(ifname=port.interface)[0]
-                address, network = str(port.address.ip), str(port.address.network)
+            for route in self._routes_of(node, routes):
                 try:
-                    routes.route(
-                        "replace",
-                        dst=network,
-                        oif=index,
-                        prefsrc=address,
-                        scope=SCOPE_LINK,
-                        proto=PROTO_KERNEL,
-                        metrics={"cc_algo": name},
-                    )
+                    routes.route("replace", **route, metrics={"cc_algo": name})
                 except NetlinkError as error:
                     raise OSError(
                         error.code, f"this kernel has no congestion control {name!r}: {os.strerror(error.code)}"
                     ) from error
+
+    def _routes_of(self, node: str, routes: IPRoute) -> Iterator[dict[str, Any]]:
+        """The routes of a node as they were added: by the kernel with the addresses, and by the plan."""
+        for port in self.plan.ports_of(node):
+            yield {
+                "dst": str(port.address.network),
+                "oif": routes.link_lookup(ifname=port.interface)[0],
+                "prefsrc": str(port.address.ip),
+                "scope": SCOPE_LINK,
+                "proto": PROTO_KERNEL,
+            }
+        for route in self.plan.routes:
+            if route.node == node:
+                yield {"dst": str(route.network), "gateway": str(route.gateway)}
 
     def reshape(self, link: str, *, direction: Direction = "both", **changes: float | None) -> None:
         """Change what a running link does, such as `loss=0.2`. TopologyError for a value out of range.

@@ -58,6 +58,8 @@ class PlannedCell:
     loss: float
     queue_ms: float
     congestion_control: str
+    rung: str | None = None
+    """The rung that the overlay streams; other clients choose among all rungs."""
     trace: str | None = None
     trace_begin_s: float | None = None
     """Where in the trace the session begins."""

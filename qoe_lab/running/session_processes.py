@@ -1,4 +1,4 @@
-"""The processes of a session: the server of the contents at one end of the link, the client at the other."""
+"""The processes of a session: the server of the contents at one end of the network, the client at the other."""
 
 import os
 import select
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from netlab import Lab
@@ -24,9 +25,17 @@ PATHS = {"hls": "{content}/hls/master.m3u8", "dash": "{content}/dash/manifest.mp
 LAST_CHARACTERS = 500
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playable:
+    """What the client plays: its URL, and flags that only this source needs."""
+
+    url: str
+    flags: tuple[str, ...] = ()
+
+
 @contextmanager
-def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) -> Iterator[str]:
-    """The URL of what the session plays. The server runs meanwhile, and writes its logs."""
+def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) -> Iterator[Playable]:
+    """What the session plays. The server of HLS and DASH runs meanwhile, and writes its logs."""
     command = [
         sys.executable,
         "-m",
@@ -45,12 +54,12 @@ def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) 
     output = folder.path / "server.log"
     with output.open("wb") as log:
         process = lab.start(SERVER, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-    line = _first_line(process, SERVER_READY_S)
+    line = first_line(process, SERVER_READY_S)
     if " ready on " not in line:
-        raise SessionFailedError(InvalidReason.SERVER_FAILED, f"the content server did not start: {_end_of(output)}")
-    yield f"{line.split()[-1]}/{PATHS[cell.source].format(content=cell.content_id)}"
+        raise SessionFailedError(InvalidReason.SERVER_FAILED, f"the content server did not start: {end_of(output)}")
+    yield Playable(url=f"{line.split()[-1]}/{PATHS[cell.source].format(content=cell.content_id)}")
     if process.poll() is not None:
-        detail = f"the content server ended with exit code {process.returncode}: {_end_of(output)}"
+        detail = f"the content server ended with exit code {process.returncode}: {end_of(output)}"
         raise SessionFailedError(InvalidReason.SERVER_FAILED, detail)
     process.terminate()
     try:
@@ -59,7 +68,7 @@ def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) 
         raise SessionFailedError(InvalidReason.SERVER_FAILED, "the content server did not end after SIGTERM") from None
 
 
-def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, url: str, *, reports: bool) -> None:
+def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, playable: Playable, *, reports: bool) -> None:
     """Play until the client ends. SessionFailedError if it fails or does not end."""
     command = [
         sys.executable,
@@ -67,7 +76,7 @@ def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, url: str, *, 
         "qoe_lab.clients",
         cell.client,
         "--url",
-        url,
+        playable.url,
         "--seconds",
         f"{cell.seconds:g}",
         "--events",
@@ -78,6 +87,7 @@ def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, url: str, *, 
         cell.training_id,
         "--content-id",
         cell.content_id,
+        *playable.flags,
         *(("--coordinator", f"http://127.0.0.1:{DOOR_PORT}") if reports else ()),
     ]
     output = folder.path / "client.log"
@@ -86,15 +96,15 @@ def run_client(lab: Lab, cell: PlannedCell, folder: SessionFolder, url: str, *, 
     try:
         code = process.wait(cell.seconds + CLIENT_LONGER_S)
     except subprocess.TimeoutExpired:
-        detail = f"the client did not end within {cell.seconds + CLIENT_LONGER_S:g} s: {_end_of(output)}"
+        detail = f"the client did not end within {cell.seconds + CLIENT_LONGER_S:g} s: {end_of(output)}"
         raise SessionFailedError(InvalidReason.CLIENT_HUNG, detail) from None
     if code != 0:
-        detail = f"the client ended with exit code {code}: {_end_of(output)}"
+        detail = f"the client ended with exit code {code}: {end_of(output)}"
         raise SessionFailedError(InvalidReason.CLIENT_FAILED, detail)
 
 
-def _first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
-    """Empty if none comes in time."""
+def first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
+    """The first line that a process prints; empty if none comes in time."""
     if process.stdout is None:
         raise ValueError("the process was started without a pipe")
     deadline_s = time.monotonic() + within_s
@@ -104,6 +114,6 @@ def _first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
     return ""
 
 
-def _end_of(output: Path) -> str:
+def end_of(output: Path) -> str:
     """The end of what a process has printed."""
     return output.read_text(encoding="utf-8", errors="replace")[-LAST_CHARACTERS:].strip() or "it printed nothing"

@@ -1,4 +1,7 @@
-"""The network of one session: a server and a client, joined by a link with the same shape in both directions.
+"""The network of one session. Its access link, to the client, has the planned shape in both directions; no other link is slow.
+
+    server ══ client                              HLS and DASH
+    server ── relay-a, relay-b ── home ══ client  the overlay: two ways to the client, so that it has a backup parent
 
 What was asked for is read back from the kernel: a session whose link is not as planned must not become data.
 """
@@ -9,7 +12,8 @@ from typing import Any
 
 from netlab import Lab, Link, Shape, Topology
 
-SERVER, CLIENT, LINK = "server", "client", "access"
+SERVER, CLIENT, HOME, LINK = "server", "client", "home", "access"
+RELAYS = ("relay-a", "relay-b")
 RATE_TOLERANCE = 0.001
 """tbf keeps whole bytes per second."""
 
@@ -23,11 +27,21 @@ class LinkShape:
     queue_ms: float
     congestion_control: str
 
-    def topology(self) -> Topology:
-        """Without the loss, which begins after the probe: TCP is slower than the limit when packets are lost."""
-        shape = Shape(rate_kbps=self.rate_kbps, delay_ms=self.delay_ms, queue_ms=self.queue_ms)
-        link = Link(name=LINK, ends=(SERVER, CLIENT), forth=shape, back=shape)
-        return Topology(nodes={SERVER: False, CLIENT: False}, links=(link,))
+
+def session_topology(shape: LinkShape, source: str) -> Topology:
+    """The nodes and links that a source needs."""
+    if source != "overlay":
+        return Topology(nodes={SERVER: False, CLIENT: False}, links=(_access(shape, SERVER),))
+    nodes = {SERVER: True, **dict.fromkeys(RELAYS, True), HOME: True, CLIENT: False}
+    to_relays = [Link(name=f"{SERVER}-{relay}", ends=(SERVER, relay)) for relay in RELAYS]
+    from_relays = [Link(name=f"{relay}-{HOME}", ends=(relay, HOME)) for relay in RELAYS]
+    return Topology(nodes=nodes, links=(*to_relays, *from_relays, _access(shape, HOME)))
+
+
+def _access(shape: LinkShape, gateway: str) -> Link:
+    # Without the loss, which begins after the probe: TCP is slower than the limit when packets are lost.
+    both = Shape(rate_kbps=shape.rate_kbps, delay_ms=shape.delay_ms, queue_ms=shape.queue_ms)
+    return Link(name=LINK, ends=(gateway, CLIENT), forth=both, back=both)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +68,11 @@ class ReadBack:
         return None
 
 
-def prepare(lab: Lab, shape: LinkShape) -> ReadBack:
-    """Set the congestion control of both nodes, and read everything back. OSError if the kernel lacks the congestion control."""
-    for node in (SERVER, CLIENT):
+def prepare(lab: Lab, shape: LinkShape, gateway: str = SERVER) -> ReadBack:
+    """Set the congestion control of all nodes, and read everything back. OSError if the kernel lacks the congestion control."""
+    for node in lab.topology.nodes:
         lab.use_congestion_control(node, shape.congestion_control)
-    to_client, from_client = lab.queue(SERVER, LINK), lab.queue(CLIENT, LINK)
+    to_client, from_client = lab.queue(gateway, LINK), lab.queue(CLIENT, LINK)
     return ReadBack(
         queue_discipline=to_client.kind,
         rate_kbps_to_client=to_client.rate_kbps,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ class RunOptions:
     contents: Path
     content_ids: tuple[str, ...]
     """The contents. Each block plays one, so that all limits of a block have the same content."""
+    rungs: Mapping[str, str] = field(default_factory=dict)
+    """For each content, the rung that the overlay streams. Empty for other sources."""
     coordinator_socket: Path | None = None
     ingest_key: str | None = field(default=None, repr=False)
 
@@ -121,6 +123,7 @@ class TrainingRun:
 
     def _cell(self, planned: PlannedSession, session_id: str, attempt: int) -> PlannedCell:
         settings, contents = self._training.settings, self._options.content_ids
+        content_id = contents[planned.block % len(contents)]
         return PlannedCell(
             session_id=session_id,
             training_id=self._training.training_id,
@@ -128,7 +131,7 @@ class TrainingRun:
             block=planned.block,
             attempt=attempt,
             limit_mbps=planned.limit_mbps,
-            content_id=contents[planned.block % len(contents)],
+            content_id=content_id,
             source=settings.source,
             client=settings.client,
             seconds=settings.seconds,
@@ -136,6 +139,7 @@ class TrainingRun:
             loss=settings.loss,
             queue_ms=settings.queue_ms,
             congestion_control=settings.congestion_control,
+            rung=self._options.rungs.get(content_id),
             trace=settings.trace,
             # Each block plays another stretch, and all limits of a block the same one.
             trace_begin_s=planned.block * settings.seconds if settings.trace is not None else None,

@@ -19,6 +19,7 @@ from qoe_lab.running.environment import environment
 from qoe_lab.running.kernel_offer import kernel_offer, why_no_sessions
 from qoe_lab.running.rate_trace import read_trace
 from qoe_lab.running.session_journal import StatusChange
+from qoe_lab.running.session_swarm import rung_near
 from qoe_lab.running.training_folder import TrainingExistsError, TrainingFolder, create_training
 from qoe_lab.running.training_run import RunOptions, TrainingFailedError, TrainingRun
 from qoe_lab.sources.encoding import make_contents
@@ -37,7 +38,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """How a training is run."""
+    """How a training is run, which does not change its data."""
 
     data: Path = DATA
     """Folder with the folders of the trainings. Each training gets a folder with its name."""
@@ -193,6 +194,7 @@ def _run(training: TrainingFolder, running: Running) -> TrainingProgress:
             parallel=_parallel(training.settings, running.parallel),
             contents=contents,
             content_ids=content_ids,
+            rungs=_rungs(training.settings, contents),
             coordinator_socket=pipeline.socket,
             ingest_key=pipeline.ingest_key or None,
         )
@@ -235,6 +237,12 @@ def _contents(running: Running) -> tuple[Path, tuple[str, ...]]:
                 print(f"content {content_id} is encoded ({done} of {total})", flush=True)
 
         return contents, tuple(content.content_id for content in make_contents(contents, progress=show))
+
+
+def _rungs(settings: TrainingSettings, contents: Path) -> dict[str, str]:
+    if settings.source != "overlay":
+        return {}
+    return {content_id: rung_near(content, settings.limits_mbps) for content_id, content in read_contents(contents).items()}
 
 
 @contextmanager

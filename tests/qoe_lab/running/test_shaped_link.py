@@ -13,12 +13,13 @@ from qoe_lab.running.goodput_probe import Goodput, measure_goodput
 from qoe_lab.running.rate_follower import RateFollower
 from qoe_lab.running.rate_trace import RateStep
 from qoe_lab.running.session_files import InvalidReason, SessionFailedError, SessionFolder
-from qoe_lab.running.session_run import LONGEST_SAMPLE_GAP_MS, MOST_PROBES, check_events
-from qoe_lab.running.shaped_link import CLIENT, LINK, SERVER, LinkShape, ReadBack, prepare
+from qoe_lab.running.session_run import MOST_PROBES, check_events
+from qoe_lab.running.shaped_link import CLIENT, LINK, SERVER, LinkShape, ReadBack, prepare, session_topology
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces, open_descriptors
 
 SHAPE = LinkShape(rate_kbps=1000, delay_ms=10, queue_ms=100, congestion_control="cubic")
+LONGEST_GAP_MS = 1500.0
 GOOD = ReadBack(
     queue_discipline="tbf",
     rate_kbps_to_client=1000,
@@ -33,7 +34,7 @@ GOOD = ReadBack(
 @pytest.mark.parametrize("limit_mbps", [0.25, 1, 2, 5])
 def test_tcp_gets_90_to_98_percent_of_a_limit(limit_mbps: float) -> None:
     shape = replace(SHAPE, rate_kbps=limit_mbps * 1000)
-    with Lab(shape.topology()) as lab:
+    with Lab(session_topology(shape, "hls")) as lab:
         assert prepare(lab, shape).difference(shape) is None
         for _ in range(MOST_PROBES):  # a busy machine may disturb one
             measured = measure_goodput(lab, shape)
@@ -47,7 +48,7 @@ def test_tcp_gets_90_to_98_percent_of_a_limit(limit_mbps: float) -> None:
 @pytest.mark.parametrize("name", ["cubic", "reno"])
 def test_the_congestion_control_is_that_of_the_training_in_both_directions(name: str) -> None:
     before = open_descriptors()
-    with Lab(SHAPE.topology()) as lab:
+    with Lab(session_topology(SHAPE, "hls")) as lab:
         assert prepare(lab, replace(SHAPE, congestion_control=name)).congestion_control == name
         with lab.socket(SERVER, kind=socket.SOCK_STREAM) as listening, lab.socket(CLIENT, kind=socket.SOCK_STREAM) as client:
             listening.bind((lab.address(SERVER), 0))
@@ -59,7 +60,7 @@ def test_the_congestion_control_is_that_of_the_training_in_both_directions(name:
 
 @needs_namespaces
 def test_a_congestion_control_that_the_kernel_lacks_is_an_error() -> None:
-    with Lab(SHAPE.topology()) as lab, pytest.raises(OSError, match="no congestion control 'vegetable'"):
+    with Lab(session_topology(SHAPE, "hls")) as lab, pytest.raises(OSError, match="no congestion control 'vegetable'"):
         prepare(lab, replace(SHAPE, congestion_control="vegetable"))
 
 
@@ -67,7 +68,7 @@ def test_a_congestion_control_that_the_kernel_lacks_is_an_error() -> None:
 @needs("tbf")
 def test_the_rate_follows_a_trace_in_both_directions() -> None:
     steps = [RateStep(at_s=0, kbps=500), RateStep(at_s=0.2, kbps=64)]
-    with Lab(SHAPE.topology()) as lab:
+    with Lab(session_topology(SHAPE, "hls")) as lab:
         with RateFollower(lab, steps) as follower:
             eventually(lambda: len(follower.applied) == 2)
         assert [lab.queue(node, LINK).rate_kbps for node in (SERVER, CLIENT)] == [64, 64]
@@ -108,8 +109,8 @@ def samples(*times_ms: float) -> list[PlayerEvent]:
         ([], InvalidReason.EVENTS_INCOMPLETE),
         (events()[:-1], InvalidReason.EVENTS_INCOMPLETE),
         (events()[1:], InvalidReason.EVENTS_INCOMPLETE),
-        (events(*samples(250, 250 + LONGEST_SAMPLE_GAP_MS + 1)), InvalidReason.MACHINE_BUSY),
-        (events(*samples(250, 250 + LONGEST_SAMPLE_GAP_MS)), None),
+        (events(*samples(250, 250 + LONGEST_GAP_MS + 1)), InvalidReason.MACHINE_BUSY),
+        (events(*samples(250, 250 + LONGEST_GAP_MS)), None),
     ],
 )
 def test_events_that_are_not_whole_or_of_a_starved_client_make_a_session_invalid(
@@ -118,10 +119,10 @@ def test_events_that_are_not_whole_or_of_a_starved_client_make_a_session_invalid
     folder = SessionFolder(tmp_path)
     folder.events.write_text("".join(event.line() for event in recorded))
     if reason is None:
-        check_events(folder)
+        check_events(folder, LONGEST_GAP_MS)
         return
     with pytest.raises(SessionFailedError) as failed:
-        check_events(folder)
+        check_events(folder, LONGEST_GAP_MS)
     assert failed.value.reason is reason
 
 
@@ -129,4 +130,4 @@ def test_a_file_with_a_line_that_is_no_event_makes_a_session_invalid(tmp_path: P
     folder = SessionFolder(tmp_path)
     folder.events.write_text(json.dumps({"event": "end"}) + "\n")
     with pytest.raises(SessionFailedError, match="is not a player event"):
-        check_events(folder)
+        check_events(folder, LONGEST_GAP_MS)

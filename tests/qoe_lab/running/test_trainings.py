@@ -1,6 +1,7 @@
 """Trainings with real sessions: they survive a kill, pause, discard what must not become data, and leave nothing on the machine."""
 
 import json
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -86,18 +87,25 @@ def check_messages(training: Path, sessions: set[str]) -> None:
     assert reported >= sessions
 
 
-def test_a_training_pauses_on_request_and_its_sessions_are_played_again(contents: Path, tmp_path: Path) -> None:
+def test_a_killed_session_is_tried_again_and_a_training_pauses_on_request(contents: Path, tmp_path: Path) -> None:
     training, log = tmp_path / "t", tmp_path / "run.log"
     plan = ["--name", "t", "--sessions", 2, "--limits", "0.5,1", "--seconds", 60]
     running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
     eventually(lambda: len(with_status(training, 0)) == 2, within_s=120)
+    first, other = (line["session_id"] for line in with_status(training, 0))
+    (session,) = (pid for pid in descendants(log) if is_process_of(pid, first, "qoe_lab.running"))
+    os.kill(session, signal.SIGKILL)
+    eventually(lambda: with_status(training, 2), within_s=60)
+    eventually(lambda: not [pid for pid in descendants(log) if is_process_of(pid, first)], "the lab of the killed session ends")
+    assert [pid for pid in descendants(log) if is_process_of(pid, other)]
+    eventually(lambda: len(with_status(training, 0)) == 3, within_s=60)
     second = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path))
     assert second.returncode == 2
     assert "another process runs the training" in second.stderr
     assert run_swarmscope("lab", "pause", training).returncode == 0
     assert running.wait(60) == 1
     assert "swarmscope lab resume" in log.read_text()
-    assert [line["reason"] for line in with_status(training, 2)] == ["interrupted"] * 2
+    assert [line["reason"] for line in with_status(training, 2)] == ["session_crashed", "interrupted", "interrupted"]
     progress = open_training_folder(training).progress()
     assert (progress.state, progress.captured, progress.given_up) == (TrainingState.PAUSED, 0, 0)
     assert run_swarmscope("lab", "cancel", training).returncode == 0
@@ -105,6 +113,15 @@ def test_a_training_pauses_on_request_and_its_sessions_are_played_again(contents
     assert refused.returncode == 2
     assert "is cancelled" in refused.stderr
     eventually(lambda: not descendants(log), "nothing of the training runs")
+
+
+def is_process_of(pid: int, session_id: str, module: str = "") -> bool:
+    """Whether the command line of a process has the folder of a session, and the module."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return session_id.encode() in command and (not module or module.encode() in command.split(b"\0"))
 
 
 def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(contents: Path, tmp_path: Path) -> None:
@@ -134,6 +151,20 @@ def test_ctrl_c_pauses_a_training_and_its_own_pipeline_ends(contents: Path, tmp_
     assert "Traceback" not in log.read_text()
     eventually(lambda: not descendants(log), "nothing of the training runs")
     assert [line["status"] for line in statuses(tmp_path / "t")] == [SessionStatus.UNDER_CAPTURING, SessionStatus.DISCARDED]
+
+
+@pytest.mark.soak
+def test_the_overlay_is_played_through_two_relays(tmp_path: Path) -> None:
+    plan = ["--name", "t", "--sessions", 2, "--limits", "0.5,3", "--seconds", 15, "--source", "overlay", "--data", tmp_path]
+    log = tmp_path / "run.log"
+    assert start_lab("run", *plan, "--parallel", 1, log=log).wait(600) == 0, log.read_text()
+    for line in with_status(tmp_path / "t", 1):
+        folder = tmp_path / "t" / "sessions" / line["session_id"]
+        cell, result = json_of(folder / "session.json"), json_of(folder / "result.json")
+        assert any(event.event == "first_frame" for event in read_events(folder / "player.jsonl"))
+        assert (result["queue_dropped_to_client"] > 0) == (cell["limit_mbps"] == 0.5)
+        assert not list((folder / "overlay").glob("*.key"))
+    eventually(lambda: not descendants(log), "nothing of the training runs")
 
 
 @pytest.mark.soak

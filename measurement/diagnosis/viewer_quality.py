@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from feedback_analysis.diagnosis.observed_paths import ObservedPath
-from feedback_analysis.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
+from measurement.diagnosis.observed_paths import ObservedPath
+from measurement.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
 
 POOR_MOS = 3.0
 POOR_REBUFFERING = 0.02
@@ -19,7 +19,6 @@ class ViewerQuality:
 
     isp: str
     area: str
-    """Empty: all areas together."""
     minute_ms: int
     """Its start, Unix time."""
     mos: float | None = None
@@ -52,8 +51,7 @@ def _evidence(isp: str, area: str, minutes: Iterable[ViewerQuality]) -> Evidence
     numbers = {"minutes": float(len({each.minute_ms for each in minutes}))}
     numbers |= {"lowest_mos": min(mos)} if mos else {}
     numbers |= {"highest_rebuffering_ratio": max(rebuffering)} if rebuffering else {}
-    place = f"{isp} in {area}" if area else isp
-    return Evidence(text=f"viewers of {place} have poor quality", numbers=numbers)
+    return Evidence(text=f"viewers of {isp} in {area} have poor quality", numbers=numbers)
 
 
 def with_viewers(verdict: Verdict, paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]) -> Verdict:
@@ -80,7 +78,7 @@ def without_cause(
 
 
 def _blames(verdict: Verdict, path: ObservedPath) -> bool:
-    ids = {each.operation_id for each in path.now}
+    ids = {each.outcome.operation_id for each in path.now}
     return any(each.shows_problem and ids & set(each.operation_ids) for each in verdict.evidence)
 
 
