@@ -6,7 +6,7 @@ Everything opened here is closed by `opened`, in reverse order. In static mode b
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -113,7 +113,7 @@ def assemble(
     records = _records(settings, locator, models, tls, mirror, opened)
     history = _history(settings, locator, mos_of(models), opened)
     notes = _notes(settings)
-    alerts = _alert_service(settings, rules, records.table, notes) if rules is not None else None
+    alerts = _alert_service(settings, rules, records, notes) if rules is not None else None
     state = _state(settings, records, alerts, history, notes, opened)
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
@@ -137,7 +137,7 @@ def assemble(
         tasks.append(records.feed.run())
     tasks += (other.feed.run() for other in records.others.values() if other.feed is not None)
     if alerts is not None:
-        tasks += _alerts(settings, alerts, records.feed, tls, settings.behind_proxy.rstrip("/") or url)
+        tasks += _alerts(settings, alerts, records, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
 
 
@@ -207,12 +207,13 @@ def _notes(settings: Settings) -> Path | None:
     return folder / NOTES if folder is not None else None
 
 
-def _alert_service(settings: Settings, rules: Rules, table: FeedbackTable, notes: Path | None) -> AlertService:
+def _alert_service(settings: Settings, rules: Rules, records: _Records, notes: Path | None) -> AlertService:
     """Users of a live platform can silence alerts and change rules."""
+    table, measurements = records.table, records.others[RecordKind.MEASUREMENT].table
     if not settings.live or settings.alerts is None or notes is None:
-        return AlertService(rules, table)
+        return AlertService(rules, table, measurements=measurements)
     file = RulesFile(settings.alerts)
-    return AlertService(file.rules, table, silences=Silences(notes), file=file)
+    return AlertService(file.rules, table, measurements=measurements, silences=Silences(notes), file=file)
 
 
 def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[UrlPattern]:
@@ -237,17 +238,17 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     return interfaces
 
 
-def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[BackgroundTask]:
+def _alerts(settings: Settings, alerts: AlertService, records: _Records, tls: Tls, dashboard_url: str) -> list[BackgroundTask]:
     """The task that evaluates the rules. Rules over recorded files are evaluated here, once."""
-    if feed is None:
+    if records.feed is None:
         alerts.evaluate_recorded()
         return []
-    complete = partial(_is_complete, feed)
+    complete = partial(_is_complete, [records.feed, *(each.feed for each in records.others.values() if each.feed is not None)])
     return [alerts.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls)]
 
 
-def _is_complete(feed: Feed) -> bool:
-    return not feed.status().reading_back
+def _is_complete(feeds: Sequence[Feed]) -> bool:
+    return not any(feed.status().reading_back for feed in feeds)
 
 
 def _logs(settings: Settings, locator: Locator, models: Models) -> RecordedLogs:

@@ -14,12 +14,12 @@ import duckdb
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
 from monitor_platform.alerts.alert_text import as_json, link
-from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
+from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert, last_record_ms
 from monitor_platform.alerts.dry_run import DryRun, dry_run
 from monitor_platform.alerts.held_back import HeldBack
 from monitor_platform.alerts.rules import SEVERITIES, Rule, Rules
@@ -42,9 +42,16 @@ class AlertService(Collector):
     are None."""
 
     def __init__(
-        self, rules: Rules, table: FeedbackTable, *, silences: Silences | None = None, file: RulesFile | None = None
+        self,
+        rules: Rules,
+        table: FeedbackTable,
+        *,
+        measurements: RecordTable | None = None,
+        silences: Silences | None = None,
+        file: RulesFile | None = None,
     ) -> None:
-        self.watch = AlertWatch(rules.rules, self._on_change)
+        self.watch = AlertWatch(rules.rules, self._on_change, measurements=measurements)
+        self._measurements = measurements
         self.silences = silences
         self.file = file
         self._changed = 0
@@ -69,9 +76,9 @@ class AlertService(Collector):
 
     def evaluate_recorded(self) -> None:
         """Evaluate all minutes of the table now."""
-        whole = extent(self._table)
-        if whole is not None:
-            self.watch.evaluate(self._table, whole.to_ms + MINUTE_MS)
+        last_ms = last_record_ms(self._table, self._measurements)
+        if last_ms is not None:
+            self.watch.evaluate(self._table, last_ms + MINUTE_MS)
 
     async def run(self, *, complete: Callable[[], bool], dashboard_url: str, poll_s: float, tls: Tls) -> None:
         """Evaluate each minute and notify the webhooks, until cancelled; not before the table is `complete`.
@@ -128,7 +135,8 @@ class AlertService(Collector):
 
     async def dry_run(self, rule: Rule) -> DryRun:
         """What a rule would have found in the last hour."""
-        return await self._in_worker(dry_run, self._table, rule, time.time_ns() // 1_000_000 - self._late_ms)
+        until_ms = time.time_ns() // 1_000_000 - self._late_ms
+        return await self._in_worker(dry_run, self._table, rule, until_ms, self._measurements)
 
     async def _in_worker(self, work: Callable[..., Result], *arguments: object) -> Result:
         if self._worker is None:

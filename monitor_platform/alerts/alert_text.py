@@ -8,32 +8,35 @@ from feedback_analysis.measures.registry import named, shown_in
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.rules import PEERS, Rule
+from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, Rule
 
 
 def title(alert: Alert) -> str:
     """One line: the measure, the slice and the limit."""
-    where = ", ".join(f"{name} {value}" for name, value in alert.slice.items()) or "all end hosts"
+    everything = "all agents" if alert.rule.measures_network else "all end hosts"
+    where = ", ".join(f"{name} {value}" for name, value in {**_fixed(alert.rule), **alert.slice}.items()) or everything
     side = "above" if alert.rule.worse_is_higher else "below"
     return f"{alert.rule.name}: {measure_title(alert.rule)} of {where} is {side} {shown(alert.rule, alert.limit)}"
 
 
 def sentence(alert: Alert, evidence: Evidence) -> str:
     """One line: the worst minute, when the alert began or ended, and the most affected slice."""
-    parts = [f"worst minute {shown(alert.rule, alert.worst)}, {alert.sessions:,} sessions, since {clock(alert.began_ms)}"]
+    counted = "operations" if alert.rule.measures_network else "sessions"
+    parts = [f"worst minute {shown(alert.rule, alert.worst)}, {alert.sessions:,} {counted}, since {clock(alert.began_ms)}"]
     if alert.ended_ms is not None:
         return f"ended {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert.rule, alert.worst)}"
     if evidence.slices:
         worst = evidence.slices[0]
         mean = shown(alert.rule, worst.mean or 0)
         parts.append(f"most affected: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {mean})")
-    return "; ".join(parts)
+    return "; ".join([*parts, *evidence.paths])
 
 
 def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
     """The JSON of webhooks and of the command. Times are Unix milliseconds; `until` is null while the alert is open."""
     return {
         "rule": alert.rule.name,
+        "kind": alert.rule.kind,
         "severity": alert.rule.severity,
         "measure": alert.rule.measure,
         "slice": {**alert.rule.where, **alert.slice},
@@ -42,7 +45,7 @@ def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
         "value": alert.value,
         "worst": alert.worst,
         "limit": alert.limit,
-        "sessions": alert.sessions,
+        "operations" if alert.rule.measures_network else "sessions": alert.sessions,
         "explained_by": [
             {"by": {each.dimension: each.name}, "peers": each.peers, "mean": each.mean, "rest": each.rest, "impact": each.impact}
             for each in evidence.slices
@@ -50,6 +53,7 @@ def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
         "worst_sessions": [
             {"session_id": each.session_id, "peer_id": each.peer_id, "value": each.value} for each in evidence.sessions
         ],
+        "changed_paths": list(evidence.paths),
         "title": title(alert),
         "text": sentence(alert, evidence),
     }
@@ -57,6 +61,8 @@ def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
 
 def link(alert: Alert, dashboard_url: str) -> str:
     """Address of the overview with the alert's slice and measure."""
+    if alert.rule.measures_network:
+        return f"{dashboard_url}/network"
     asked = {**alert.rule.where, **alert.slice}
     if alert.rule.measure != PEERS:
         asked["measure"] = alert.rule.measure
@@ -69,12 +75,28 @@ def minutes(alert: Alert) -> int:
 
 
 def measure_title(rule: Rule) -> str:
+    if rule.measures_network:
+        return _MEASUREMENT_TITLES.get(rule.measure, rule.measure)
     measure = named(rule.measure)
     return measure.title if measure else "number of peers"
 
 
+_MEASUREMENT_TITLES = {
+    OPERATIONS: "number of operations",
+    FAILED_RATIO: "share of failed operations",
+    PATH_CHANGES: "number of changed paths",
+}
+
+
+def _fixed(rule: Rule) -> dict[str, str]:
+    """The filters of a rule about measurements: without the technique, the name of a value says little."""
+    return dict(rule.where) if rule.measures_network else {}
+
+
 def shown(rule: Rule, value: float) -> str:
     """A value with the digits and unit of the rule's measure."""
+    if rule.measures_network:
+        return f"{value:.1%}" if rule.measure.endswith("_ratio") else f"{value:,.6g}"
     measure = named(rule.measure)
     if measure is None:
         return f"{value:,.0f}"

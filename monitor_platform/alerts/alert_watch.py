@@ -18,10 +18,12 @@ import duckdb
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert, Detector, Reading
-from monitor_platform.alerts.evidence import Evidence, evidence
-from monitor_platform.alerts.observations import observations
+from monitor_platform.alerts.evidence import Evidence, evidence, evidence_of_paths
+from monitor_platform.alerts.measurement_observations import measurement_observations
+from monitor_platform.alerts.observations import Observation, observations
 from monitor_platform.alerts.rules import Rule
 
 log = logging.getLogger(__name__)
@@ -61,9 +63,20 @@ class RuleState:
 
 
 class AlertWatch:
-    """Evaluates all rules. Every begin and end of an alert is stored, and passed to `on_change`."""
+    """Evaluates all rules. Every begin and end of an alert is stored, and passed to `on_change`.
 
-    def __init__(self, rules: tuple[Rule, ...], on_change: Callable[[ExplainedAlert], None]) -> None:
+    `measurements`: the table of rules about measurements. Without it, these rules find nothing.
+    """
+
+    def __init__(
+        self,
+        rules: tuple[Rule, ...],
+        on_change: Callable[[ExplainedAlert], None],
+        *,
+        measurements: RecordTable | None = None,
+    ) -> None:
+        self._measurements = measurements
+        self._began_ms: int | None = None
         self._detectors = [Detector(rule) for rule in rules]
         self._on_change = on_change
         self._evaluated_ms: int | None = None
@@ -79,11 +92,11 @@ class AlertWatch:
 
     def evaluate(self, table: FeedbackTable, until_ms: int) -> None:
         """Evaluate the records in `table` of each minute up to `until_ms` that has not been evaluated."""
-        whole = extent(table)
-        if whole is None:
+        begin_ms = self._evaluated_ms or self._first_ms(table)
+        if begin_ms is None:
             return
-        for span in _spans(self._evaluated_ms or whole.from_ms, until_ms):
-            found = [(detector, observations(table, rule=detector.rule, span=span)) for detector in self._detectors]
+        for span in _spans(begin_ms, until_ms):
+            found = [(detector, self._observe(table, detector.rule, span)) for detector in self._detectors]
             for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS):
                 for detector, seen in found:
                     for alert in detector.observe(end_ms, seen[end_ms]):
@@ -109,15 +122,27 @@ class AlertWatch:
 
     def _caught_up(self, table: FeedbackTable, rule: Rule) -> Detector:
         """A detector of a new rule, after all minutes that the other rules have been evaluated for."""
-        detector, whole = Detector(rule), extent(table)
-        if whole is None or self._evaluated_ms is None:
+        detector, first_ms = Detector(rule), self._first_ms(table)
+        if first_ms is None or self._evaluated_ms is None:
             return detector
-        for span in _spans(whole.from_ms, self._evaluated_ms):
-            for end_ms, seen in observations(table, rule=rule, span=span).items():
+        for span in _spans(first_ms, self._evaluated_ms):
+            for end_ms, seen in self._observe(table, rule, span).items():
                 detector.observe(end_ms, seen)
         for alert in detector.open:
             self._change(table, alert, self._evaluated_ms)
         return detector
+
+    def _first_ms(self, table: FeedbackTable) -> int | None:
+        """The time of the first record, Unix ms; without any record, the time from which agents are expected to report."""
+        whole = extent(table)
+        first = [] if whole is None else [whole.from_ms]
+        if self._measurements is not None and any(detector.rule.measures_network for detector in self._detectors):
+            first += first_received_ms(self._measurements)
+            first += [self._began_ms] if self._began_ms is not None else []
+        return min(first, default=None)
+
+    def _observe(self, table: FeedbackTable, rule: Rule, span: Span) -> dict[int, list[Observation]]:
+        return observations_of(table, self._measurements, rule=rule, span=span)
 
     def _publish(self) -> None:
         self.alerts = self._current()
@@ -126,6 +151,7 @@ class AlertWatch:
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Evaluate each minute `late_ms` after its end, until cancelled."""
+        self._began_ms = time.time_ns() // 1_000_000 - late_ms
         while True:
             until_ms = time.time_ns() // 1_000_000 - late_ms
             try:
@@ -155,11 +181,45 @@ class AlertWatch:
             ended_ms=max((at for at in ended if at is not None), default=None),
         )
 
+    def _evidence(self, table: FeedbackTable, alert: Alert, end_ms: int) -> Evidence:
+        if not alert.rule.measures_network:
+            return evidence(table, alert=alert, until_ms=end_ms)
+        return Evidence() if self._measurements is None else evidence_of_paths(self._measurements, alert=alert, until_ms=end_ms)
+
     def _change(self, table: FeedbackTable, alert: Alert, end_ms: int) -> None:
-        explained = ExplainedAlert(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))
+        explained = ExplainedAlert(alert=alert, evidence=self._evidence(table, alert, end_ms))
         self.raised += alert.ended_ms is None
         self._changes.append(explained)
         self._on_change(explained)
+
+
+def observations_of(
+    table: FeedbackTable, measurements: RecordTable | None, *, rule: Rule, span: Span
+) -> dict[int, list[Observation]]:
+    """The observations of each minute of `span`, from the table that the rule is about."""
+    if not rule.measures_network:
+        return observations(table, rule=rule, span=span)
+    if measurements is None:
+        return {end_ms: [] for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS)}
+    return measurement_observations(measurements, rule=rule, span=span)
+
+
+def first_received_ms(measurements: RecordTable) -> list[int]:
+    """The time of receipt of the first operation, if there is one."""
+    with measurements.reading() as db:
+        [(first,)] = db.execute("SELECT min(received_ms) FROM measurement").fetchall()
+    return [] if first is None else [int(first)]
+
+
+def last_record_ms(table: FeedbackTable, measurements: RecordTable | None) -> int | None:
+    """The time of the last record of both tables, Unix ms; None without records."""
+    whole = extent(table)
+    last = [] if whole is None else [whole.to_ms]
+    if measurements is not None:
+        with measurements.reading() as db:
+            [(received_ms,)] = db.execute("SELECT max(received_ms) FROM measurement").fetchall()
+        last += [] if received_ms is None else [int(received_ms)]
+    return max(last, default=None)
 
 
 def _spans(from_ms: int, until_ms: int) -> Iterator[Span]:

@@ -34,6 +34,7 @@ class Alert:
     worst: float
     limit: float
     sessions: int
+    """The sessions of the slice in the minute that raised the alert, or its operations."""
 
     @property
     def raised_ms(self) -> int:
@@ -121,11 +122,11 @@ class Detector:
         return reading.limit is not None, excess if self.rule.worse_is_higher else -excess
 
     def _silence(self, names: tuple[str, ...]) -> Observation:
-        """The observation of a minute without records: zero peers, and no value of other measures."""
-        return Observation(names=names, value=0.0 if self.rule.counts_peers else None, sessions=0)
+        """The observation of a minute without records: zero peers or operations, and no value of other measures."""
+        return Observation(names=names, value=0.0 if self.rule.counts_reports else None, sessions=0)
 
     def _update(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:
-        if names not in self._slices and not self._enough(seen):
+        if names not in self._slices and not self._enough(seen) and not self.rule.expects(names):
             return None
         each = self._slices.setdefault(names, _Slice())
         if self._enough(seen):
@@ -191,15 +192,15 @@ class Detector:
             each.baseline.popleft()
 
     def _enough(self, seen: Observation) -> bool:
-        return seen.sessions >= self.rule.least_sessions
+        return seen.sessions >= self.rule.least
 
     def _counts(self, seen: Observation) -> bool:
-        """Whether the value of a slice that is known counts. The slice of a rule for `peers` may be empty."""
-        return self.rule.counts_peers or self._enough(seen)
+        """Whether the value of a slice that is known counts. The slice of a rule for `peers` or `operations` may be empty."""
+        return self.rule.counts_reports or self._enough(seen)
 
     def _drop_old_slices(self, end_ms: int) -> None:
         """Remove slices without recent records, because channels end and memory must not grow."""
         keep_ms = MINUTE_MS * (self.rule.baseline_minutes + self.rule.for_minutes)
         for names, each in list(self._slices.items()):
-            if each.alert is None and end_ms - each.seen_ms > keep_ms:
+            if each.alert is None and end_ms - each.seen_ms > keep_ms and not self.rule.expects(names):
                 del self._slices[names]

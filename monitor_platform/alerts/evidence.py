@@ -8,11 +8,15 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.measurement_observations import LOOK_BACK_MS, ChangedPath, changed_paths
+from monitor_platform.alerts.rules import PATH_CHANGES
 
 MOST_SLICES = 3
 MOST_SESSIONS = 10
+MOST_PATHS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +30,11 @@ class WorstSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Slices and sessions, the worst first; empty if the rule counts peers."""
+    """Slices and sessions, the worst first; empty if the rule counts peers. `paths`: texts about paths that have changed."""
 
     slices: tuple[Slice, ...] = ()
     sessions: tuple[WorstSession, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
@@ -43,6 +48,21 @@ def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
     found = slices(table, measure=rule.measure, span=span, where=where, dimensions=others)
     guilty = [each for each in found if each.impact > 0 and not each.thin][:MOST_SLICES]
     return Evidence(slices=tuple(guilty), sessions=_worst(table, rule.measure, span, where))
+
+
+def evidence_of_paths(measurements: RecordTable, *, alert: Alert, until_ms: int) -> Evidence:
+    """The paths that have changed, of an alert about them; no evidence of other alerts about measurements."""
+    if alert.rule.measure != PATH_CHANGES:
+        return Evidence()
+    begin_ms = alert.began_ms - alert.rule.window_minutes * MINUTE_MS
+    found = changed_paths(measurements, rule=alert.rule, span=Span(begin_ms - LOOK_BACK_MS, until_ms))
+    changed = sorted({_path_text(each) for each in found if each.names == alert.names and each.change.confirmed_ms >= begin_ms})
+    return Evidence(paths=tuple(changed[:MOST_PATHS]))
+
+
+def _path_text(changed: ChangedPath) -> str:
+    before, after = (" ".join(router or "?" for router in route.routers) for route in (changed.change.before, changed.change.after))
+    return f"{changed.agent} to {changed.target}: before {before or 'direct'}; now {after or 'direct'}"
 
 
 def _worst(table: FeedbackTable, name: str, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:

@@ -27,6 +27,7 @@ class Observation:
     names: tuple[str, ...]
     value: float | None
     sessions: int
+    """Of a rule about measurements: operations."""
 
 
 def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, list[Observation]]:

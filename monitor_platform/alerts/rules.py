@@ -5,6 +5,7 @@ The whole file is checked when it is read, so a mistake is reported immediately,
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,12 +13,32 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from feedback_analysis.measurements.measurement_summary import measurement_dimension
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS, check_dimensions
 from feedback_analysis.messages.slices import THIN_SESSIONS
 
 PEERS = "peers"
 """The number of peers. Only rules have it as a measure: a shrinking audience shows a problem better than a mean does."""
+
+OPERATIONS = "operations"
+"""The number of operations. A rule for it finds agents that report nothing."""
+FAILED_RATIO = "failed_ratio"
+"""The share of operations that ended neither as `ok` nor as `partial`."""
+PATH_CHANGES = "path_changes"
+"""The number of paths that have changed, as TRACEROUTE shows them."""
+
+_VALUE = re.compile("[a-z][a-z0-9_]{0,63}")
+_MORE_IS_BETTER = ("_kbps", "_rpm", "mos", OPERATIONS, "packets_answered", "packets_returned")
+"""The ends of the names of measured values of which lower values are worse."""
+
+RuleKind = Literal["feedback", "measurement"]
+KINDS: tuple[RuleKind, ...] = ("feedback", "measurement")
+_OWN_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "feedback": ("least_sessions",),
+    "measurement": ("least_operations", "window_minutes", "expected"),
+}
+"""The fields that only rules of one kind have."""
 
 Severity = Literal["info", "warning", "critical"]
 BodyShape = Literal["json", "discord", "slack"]
@@ -47,15 +68,41 @@ class Rule:
     for_minutes: int = 2
     least_sessions: int = THIN_SESSIONS
     severity: Severity = "warning"
+    kind: RuleKind = "feedback"
+    least_operations: int = 1
+    window_minutes: int = 5
+    expected: tuple[str, ...] = ()
+    diagnose: bool = False
+
+    @property
+    def measures_network(self) -> bool:
+        """Whether the rule is about measurements, not about feedback."""
+        return self.kind == "measurement"
 
     @property
     def counts_peers(self) -> bool:
-        return self.measure == PEERS
+        return self.measure == PEERS and not self.measures_network
+
+    @property
+    def counts_reports(self) -> bool:
+        """Whether the measure is 0, and not unknown, in a slice that reports nothing."""
+        return self.counts_peers or (self.measures_network and self.measure == OPERATIONS)
+
+    @property
+    def least(self) -> int:
+        """The number of sessions, or of operations, that a slice needs."""
+        return self.least_operations if self.measures_network else self.least_sessions
+
+    def expects(self, names: tuple[str, ...]) -> bool:
+        """Whether the slice exists although it has never reported anything."""
+        return len(names) == 1 and names[0] in self.expected
 
     @property
     def worse_is_higher(self) -> bool:
         """Whether values above the limit are bad, not values below it."""
-        return self.above is not None or (self.below is None and self.measure in LOWER_IS_BETTER)
+        if self.above is not None or self.below is not None:
+            return self.above is not None
+        return not self.measure.endswith(_MORE_IS_BETTER) if self.measures_network else self.measure in LOWER_IS_BETTER
 
     def watched(self) -> Measure:
         """The measure, unless the rule counts peers."""
@@ -123,29 +170,64 @@ def rule_of(entry: Mapping[str, Any]) -> Rule:
             Rule, {"where": {}, "severity": "warning"} | dict(entry) | {"by": (by,) if isinstance(by, str) else tuple(by)}
         )
         _check(rule)
+        _check_own_fields(rule)
     except (ValueError, TypeError) as error:
         raise ValueError(f"rule {name!r}: {error}") from error
     return rule
 
 
 def _check(rule: Rule) -> None:
-    if not rule.counts_peers:
-        rule.watched()
-    check_dimensions(rule.where)
-    if strange := [name for name in rule.by if name not in DIMENSIONS and not name.startswith("extra.")]:
-        raise ValueError(f"by names {strange[0]!r}; choose from {', '.join(DIMENSIONS)}, extra.NAME")
+    if rule.kind not in KINDS:
+        raise ValueError(f"kind is {rule.kind!r}; choose from {', '.join(KINDS)}")
+    if rule.measures_network:
+        _check_measurement(rule)
+    else:
+        _check_feedback(rule)
     limits = [rule.below, rule.above, rule.deviates]
     if sum(limit is not None for limit in limits) != 1:
         raise ValueError("give one of below, above and deviates, such as below = 3.0")
     if rule.deviates is not None and rule.deviates <= 0:
         raise ValueError(f"deviates is {rule.deviates:g}; it needs a number above 0, such as 4")
-    for name in ("for_minutes", "baseline_minutes"):
+    for name in ("for_minutes", "baseline_minutes", "window_minutes"):
         if not 1 <= getattr(rule, name) <= LONGEST_MINUTES:
             raise ValueError(f"{name} is {getattr(rule, name)}; it needs whole minutes from 1 to {LONGEST_MINUTES}")
-    if rule.least_sessions < 1:
-        raise ValueError(f"least_sessions is {rule.least_sessions}; it needs a whole number of 1 or more")
+    for name in ("least_sessions", "least_operations"):
+        if getattr(rule, name) < 1:
+            raise ValueError(f"{name} is {getattr(rule, name)}; it needs a whole number of 1 or more")
     if rule.severity not in SEVERITIES:
         raise ValueError(f"severity is {rule.severity!r}; choose from {', '.join(SEVERITIES)}")
+
+
+def _check_feedback(rule: Rule) -> None:
+    if not rule.counts_peers:
+        rule.watched()
+    check_dimensions(rule.where)
+    if strange := [name for name in rule.by if name not in DIMENSIONS and not name.startswith("extra.")]:
+        raise ValueError(f"by names {strange[0]!r}; choose from {', '.join(DIMENSIONS)}, extra.NAME")
+
+
+def _check_measurement(rule: Rule) -> None:
+    for name in (*rule.by, *rule.where):
+        measurement_dimension(name)
+    if _VALUE.fullmatch(rule.measure) is None:
+        own = ", ".join((OPERATIONS, FAILED_RATIO, PATH_CHANGES))
+        raise ValueError(f"measure is {rule.measure!r}; it needs {own}, or a measured value such as rtt_median_ms")
+    if rule.expected and (rule.measure != OPERATIONS or len(rule.by) != 1):
+        raise ValueError(f'expected needs measure = "{OPERATIONS}" and one dimension in by, such as by = "agent"')
+
+
+def _check_own_fields(rule: Rule) -> None:
+    """A field of the other kind of rules may be there with its default: the interface for scripts lists all fields."""
+    defaults = {field.name: field.default for field in fields(Rule)}
+    others = (name for kind, names in _OWN_FIELDS.items() if kind != rule.kind for name in names)
+    if strange := [name for name in others if getattr(rule, name) != defaults[name]]:
+        raise ValueError(
+            f'{strange[0]} is no field of a rule about {rule.kind}; give kind = "{_kind_with(strange[0])}", or leave it out'
+        )
+
+
+def _kind_with(field_name: str) -> str:
+    return next(kind for kind, names in _OWN_FIELDS.items() if field_name in names)
 
 
 def _webhook(entry: Mapping[str, Any]) -> Webhook:
@@ -187,11 +269,17 @@ def _only(entry: Mapping[str, Any], known: "list[str] | tuple[str, ...]", what: 
 def _typed(kind: type[Entry], entry: Mapping[str, Any]) -> Entry:
     """An entry with checked types."""
     wanted: dict[str, tuple[type, ...]] = {
-        **dict.fromkeys(("name", "measure", "severity"), (str,)),
+        **dict.fromkeys(("name", "measure", "severity", "kind"), (str,)),
         **dict.fromkeys(("below", "above", "deviates"), (int, float)),
-        **dict.fromkeys(("baseline_minutes", "for_minutes", "least_sessions"), (int,)),
+        **dict.fromkeys(("baseline_minutes", "for_minutes", "least_sessions", "least_operations", "window_minutes"), (int,)),
         "where": (dict,),
     }
+    if not isinstance(entry.get("diagnose", False), bool):
+        raise TypeError(f"diagnose is {entry['diagnose']!r}; it needs true or false")
+    expected = entry.get("expected", [])
+    if not isinstance(expected, list | tuple) or any(not isinstance(each, str) for each in expected):
+        raise TypeError('expected takes texts: expected = ["hk-1", "hk-2"]')
+    entry = dict(entry) | ({"expected": tuple(expected)} if expected else {})
     for name, value in entry.items():
         if name in wanted and (not isinstance(value, wanted[name]) or isinstance(value, bool)):
             raise ValueError(

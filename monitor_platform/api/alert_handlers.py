@@ -157,6 +157,7 @@ def _rule(state: RuleState) -> dict[str, Any]:
     return {
         "name": rule.name,
         "severity": rule.severity,
+        "kind": rule.kind,
         "measure": rule.measure,
         "by": rule.by,
         "where": rule.where,

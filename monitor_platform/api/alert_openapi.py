@@ -1,7 +1,7 @@
 """The OpenAPI description of the interfaces of alerts. Without rules (--alerts), all of them answer 404."""
 
 from feedback_wire import routes
-from monitor_platform.alerts.rules import SEVERITIES, SHAPES
+from monitor_platform.alerts.rules import KINDS, SEVERITIES, SHAPES
 from monitor_platform.alerts.silences import LONGEST_MINUTES, MOST_COMMENT_CHARACTERS
 from monitor_platform.api.schemas import NUMBER, TIME, list_of, object_of
 from serving.openapi import COUNT, TEXT, Schema, content, operation, parameter
@@ -80,6 +80,7 @@ def _change(about: str, schema: Schema, *more: int, body: Schema | None = None, 
 _RULE = object_of(
     name=TEXT,
     severity={"enum": [*SEVERITIES]},
+    kind={"enum": [*KINDS]},
     measure=TEXT,
     by=list_of(TEXT),
     where={"type": "object", "additionalProperties": TEXT},
@@ -95,7 +96,20 @@ _RULE = object_of(
 _ALERT: Schema = {
     "type": "object",
     "description": "as a webhook of the shape json gets it (docs/alerts.md), with its silence and its acknowledgement",
-    "required": ["rule", "severity", "measure", "slice", "from", "until", "value", "worst", "limit", "silence", "acknowledgement"],
+    "required": [
+        "rule",
+        "kind",
+        "severity",
+        "measure",
+        "slice",
+        "from",
+        "until",
+        "value",
+        "worst",
+        "limit",
+        "silence",
+        "acknowledgement",
+    ],
     "properties": {
         "silence": {"type": ["object", "null"], "properties": _SILENCE},
         "acknowledgement": {"type": ["object", "null"], "properties": _ACKNOWLEDGEMENT},
@@ -136,17 +150,21 @@ _NEW_ACKNOWLEDGEMENT: Schema = {
     "additionalProperties": False,
     "properties": {"rule": TEXT, "slice": _VALUES, "from": TIME, "comment": _COMMENT},
 }
+_WHOLE = ("baseline_minutes", "for_minutes", "least_sessions", "least_operations", "window_minutes")
 _RULE_ENTRY: Schema = {
     "type": "object",
     "description": "the keys of a rule in docs/alerts.md",
     "properties": {
         "name": TEXT,
+        "kind": {"enum": [*KINDS]},
         "measure": TEXT,
         "by": list_of(TEXT),
         "where": {"type": "object", "additionalProperties": TEXT},
         **dict.fromkeys(("below", "above", "deviates"), NUMBER),
-        **{key: {"type": ["integer", "null"], "minimum": 1} for key in ("baseline_minutes", "for_minutes", "least_sessions")},
+        **{key: {"type": ["integer", "null"], "minimum": 1} for key in _WHOLE},
         "severity": {"enum": [*SEVERITIES]},
+        "expected": list_of(TEXT),
+        "diagnose": {"type": ["boolean", "null"]},
     },
 }
 _RULES_STATE = object_of(

@@ -83,6 +83,8 @@ def minutes_of(alert: Alert, end_ms: int | None = None) -> dict[str, str]:
 
 def address(path: str, alert: Alert, more: Mapping[str, str]) -> str:
     """The address of a page with the alert's slice and measure."""
+    if alert.rule.measures_network:
+        return "network"
     measure = alert.rule.measure if alert.rule.measure not in {PEERS, DEFAULT_MEASURE} else ""
     asked = {**alert.rule.where, **alert.slice, "measure": measure, **more}
     query = urlencode({name: value for name, value in asked.items() if value})

@@ -87,7 +87,7 @@ def _rule_row(state: RuleState) -> Row:
         "what": _rule_in_words(rule),
         "value": shown(rule, reading.value) if reading is not None else "–",
         "of": _slice_text(slice_of) if slice_of else "",
-        "n": format_count(reading.sessions, "session") if reading is not None else "",
+        "n": format_count(reading.sessions, "operation" if rule.measures_network else "session") if reading is not None else "",
         "slices": reading.slices if reading is not None and rule.by else 0,
         "limit": shown(rule, reading.limit) if reading is not None and reading.limit is not None else _fixed_limit(rule),
         "at": reading.at_ms if reading is not None else None,

@@ -6,13 +6,16 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measurements.measured_paths import DELAYS
+from feedback_analysis.measurements.measurement_summary import DIMENSIONS as MEASUREMENT_DIMENSIONS
 from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.selection import DIMENSIONS
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_text import clock, minutes, shown, title
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.rules import PEERS, SEVERITIES
+from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, SEVERITIES, RuleKind
 from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.alert_marks import address, minutes_of
 from monitor_platform.dashboard.alert_responses import response, rule_rows, silence_rows, webhook_rows
@@ -21,8 +24,13 @@ from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.number_format import format_count
 
-RULE_MEASURES = (*(each.name for each in MEASURES.values() if "histogram" in each.views), PEERS)
-"""The measures that the form of a rule offers."""
+RULE_MEASURES: Mapping[RuleKind, Sequence[str]] = {
+    "feedback": (*(each.name for each in MEASURES.values() if "histogram" in each.views), PEERS),
+    "measurement": (*sorted({*DELAYS.values(), "loss_ratio"}), FAILED_RATIO, OPERATIONS, PATH_CHANGES),
+}
+"""The measures that the form of a rule offers, by the kind of the rule."""
+
+RULE_DIMENSIONS: Mapping[RuleKind, Sequence[str]] = {"feedback": DIMENSIONS, "measurement": MEASUREMENT_DIMENSIONS}
 
 MOST_ALERTS = 200
 """A longer list is not readable. Rules that find more alerts need other limits."""
@@ -104,7 +112,7 @@ def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
         "severity": alert.rule.severity,
         "lasts": alert.ended_ms is None,
         "title": title(alert),
-        "text": f"worst minute {shown(alert.rule, alert.worst)}; {format_count(alert.sessions, 'session')} when it began",
+        "text": f"worst minute {shown(alert.rule, alert.worst)}; {format_count(alert.sessions, _counted(alert))} when it began",
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),
@@ -112,7 +120,13 @@ def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
         "sessions_href": address("sessions", alert, when),
         "slices": _slices(alert, evidence, when),
         "sessions": _sessions(alert, evidence, when),
+        "paths": list(evidence.paths),
+        "network": alert.rule.measures_network,
     }
+
+
+def _counted(alert: Alert) -> str:
+    return "operation" if alert.rule.measures_network else "session"
 
 
 def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequence[dict[str, str]]:

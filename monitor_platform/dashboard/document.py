@@ -24,10 +24,10 @@ from jinja2 import Environment, FileSystemLoader
 from tornado.web import StaticFileHandler
 
 from feedback_analysis.geo.maps import CREDIT_HTML
-from feedback_analysis.measures.selection import DIMENSIONS, MEAN, Span
+from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
-from monitor_platform.dashboard.alerts_page import RULE_MEASURES, open_alerts
+from monitor_platform.dashboard.alerts_page import RULE_DIMENSIONS, RULE_MEASURES, open_alerts
 from monitor_platform.dashboard.controls import choices, first_texts
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -253,7 +253,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         saving=state.views is not None and page.timed,
         silencing=state.silences is not None,
         rule_measures=RULE_MEASURES,
-        rule_dimensions=DIMENSIONS,
+        rule_dimensions=RULE_DIMENSIONS,
         credit=CREDIT_HTML,
         asset=asset,
         # Without Bokeh's widgets, tables and MathJax: three megabytes that no page uses.

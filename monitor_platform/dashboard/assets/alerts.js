@@ -44,7 +44,7 @@
   }
 
   function alert_box(alert) {
-    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence } = alert;
+    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence, network, paths } = alert;
     const item = make("li", { className: lasts && !silence ? "alert lasts" : "alert" });
     item.dataset.severity = severity;
     const head = make("h3", {});
@@ -52,12 +52,13 @@
     const when = make("p", { className: "when" });
     when.append("since ", minute(from));
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
-    when.append(" · ", make("a", { href, textContent: "this slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
+    when.append(" · ", make("a", { href, textContent: network ? "what agents measured" : "this slice in all views" }));
+    if (!network) when.append(" · ", make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
     const why = make("div", { className: "why" });
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";
     why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
-    item.append(head, when, make("p", { textContent: text }), ...response(alert), why);
+    item.append(head, when, make("p", { textContent: text }), ...paths.map((each) => make("p", { textContent: each })), ...response(alert), why);
     return item;
   }
 

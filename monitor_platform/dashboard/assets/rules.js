@@ -13,22 +13,42 @@ globalThis.swarmscope_rules = (() => {
   // ---- the rule in the form ----
 
   function entry() {
-    const { name, measure, severity, limit, value, for_minutes, least_sessions, baseline_minutes, by, where } = Object.fromEntries(new FormData($("rule-form")));
+    const { name, kind, measure, severity, limit, value, for_minutes, least_sessions, baseline_minutes, by, where, ...own } = Object.fromEntries(new FormData($("rule-form")));
     const filters = where.split("\n").filter((line) => line.trim()).map((line) => line.split(/=(.*)/s).slice(0, 2).map((text) => (text ?? "").trim()));
     return {
-      name, measure, by: by.split(",").map((text) => text.trim()).filter(Boolean), where: Object.fromEntries(filters), [limit]: +value, severity,
-      for_minutes: +for_minutes, least_sessions: +least_sessions, baseline_minutes: limit === "deviates" ? +baseline_minutes : null,
+      name, measure, by: listed(by), where: Object.fromEntries(filters), [limit]: +value, severity,
+      for_minutes: +for_minutes, baseline_minutes: limit === "deviates" ? +baseline_minutes : null, diagnose: own.diagnose ? true : null,
+      ...(kind === "measurement" ? { kind, ...of_measurements(own) } : { least_sessions: +least_sessions }),
     };
+  }
+
+  function of_measurements({ least_operations, window_minutes, expected }) {
+    return { least_operations: +least_operations, window_minutes: +window_minutes, expected: listed(expected) };
+  }
+
+  function listed(text) {
+    return text.split(",").map((each) => each.trim()).filter(Boolean);
   }
 
   function fill(rule) {
     const form = $("rule-form").elements;
-    for (const name of ["name", "measure", "severity", "for_minutes", "least_sessions", "baseline_minutes"]) form[name].value = rule[name];
+    for (const name of ["name", "measure", "kind", "severity", "for_minutes", "least_sessions", "baseline_minutes", "least_operations", "window_minutes"]) form[name].value = rule[name];
     form.by.value = rule.by.join(", ");
+    form.expected.value = rule.expected.join(", ");
+    form.diagnose.checked = rule.diagnose;
     form.where.value = Object.entries(rule.where).map((pair) => pair.join("=")).join("\n");
     form.limit.value = LIMITS.find((name) => rule[name] !== null) ?? "below";
     form.value.value = rule[form.limit.value] ?? "";
     show_limit();
+    show_kind();
+  }
+
+  // Each kind of rules has fields of its own.
+  function show_kind() {
+    const kind = $("rule-form").elements.kind.value;
+    for (const label of $("rule-form").querySelectorAll("[data-kind]")) label.hidden = label.dataset.kind !== kind;
+    $("rule-form").elements.measure.setAttribute("list", `rule-measures-${kind}`);
+    $("rule-form").elements.by.setAttribute("list", `rule-dimensions-${kind}`);
   }
 
   function show_limit() {
@@ -62,7 +82,7 @@ globalThis.swarmscope_rules = (() => {
     $("rules-file").textContent = `Rules are in ${file}`;
   }
 
-  const NEW = { name: "", measure: "mos", severity: "warning", by: [], where: {}, below: null, above: null, deviates: null, for_minutes: 2, least_sessions: 25, baseline_minutes: 60 };
+  const NEW = { name: "", measure: "mos", severity: "warning", by: [], where: {}, below: null, above: null, deviates: null, for_minutes: 2, least_sessions: 25, baseline_minutes: 60, kind: "feedback", least_operations: 1, window_minutes: 5, expected: [], diagnose: false };
 
   async function open(name) {
     replaces = name;
@@ -126,6 +146,7 @@ globalThis.swarmscope_rules = (() => {
   addEventListener("DOMContentLoaded", () => {
     $("rule-new").addEventListener("click", () => open(null));
     $("rule-form").elements.limit.addEventListener("change", show_limit);
+    $("rule-form").elements.kind.addEventListener("change", show_kind);
     $("rule-form").addEventListener("submit", (event) => event.preventDefault());
     $("rule-try").addEventListener("click", dry_run);
     $("rule-save").addEventListener("click", () => is_complete() && save(entry()));
