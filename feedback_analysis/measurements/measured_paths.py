@@ -144,7 +144,7 @@ def _path(
     low, middle, high = delays or (None, None, None)
     return MeasuredPath(
         agent=agent,
-        destination=destination,
+        destination=host_of(destination),
         address=target,
         tags=tags_of(tags),
         agent_address=agent_address or "",
@@ -163,6 +163,14 @@ def _path(
         bottlenecks={address: count for address, (count, _) in bottlenecks.items()},
         bottleneck_kbps=min(known, default=None),
     )
+
+
+def host_of(destination: str) -> str:
+    """The host of HOST, HOST:PORT, [IPV6]:PORT or IPV6: all ports of a host have one path."""
+    if destination.startswith("["):
+        return destination[1:].partition("]")[0]
+    host, _, port = destination.rpartition(":")
+    return host if host and ":" not in host and port.isdigit() else destination
 
 
 def tags_of(text: str | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.timeline import Timeline
 from feedback_wire.kinds import RecordKind
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.network_diagnosis import blamed_parts, verdicts_in_words
 from monitor_platform.dashboard.network_queries import (
     NetworkData,
     PathDetails,
@@ -83,8 +84,8 @@ class NetworkPart:
         found = path_map(data.paths, most_nodes=MOST_NODES)
         chosen = data.details.path.id if data.details is not None else ""
         explicit = frozenset({chosen}) if question.own.get("path") == chosen else frozenset()
-        blamed: dict[tuple[str, str], str] = {}
-        self._map.show(ShownMap(found=found, colouring=colouring, blamed=blamed, blamed_nodes={}, chosen=explicit))
+        blamed, blamed_nodes = blamed_parts(found, data.diagnosis.diagnosis)
+        self._map.show(ShownMap(found=found, colouring=colouring, blamed=blamed, blamed_nodes=blamed_nodes, chosen=explicit))
         lines = _agent_colours(data.bands)
         self._latency.show(data.span, _latency_panels(data.bands, lines))
         self._viewers.show(data.span, [_viewer_panel(data.isps)])
@@ -93,6 +94,7 @@ class NetworkPart:
             "empty": not data.paths,
             "from": data.span.from_ms,
             "to": data.span.to_ms,
+            "diagnosis": verdicts_in_words(data.diagnosis),
             "numbers": figures_in_words(data),
             "colour": colouring.name,
             "colours": [[each.name, each.title] for each in COLOURINGS.values()],

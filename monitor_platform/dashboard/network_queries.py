@@ -19,6 +19,7 @@ from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from monitor_platform.dashboard.dashboard_page import PageContext
+from monitor_platform.dashboard.network_diagnosis import DiagnosedTime, diagnosed
 from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.record_queries import RecordQueries
 from monitor_platform.dashboard.snapshot import step_s
@@ -55,6 +56,7 @@ class NetworkData:
     isps: Mapping[str, Timeline]
     """The MOS of the viewers of each ISP that an agent has as its tag."""
     details: PathDetails | None
+    diagnosis: DiagnosedTime
 
 
 async def network_data(records: RecordQueries, context: PageContext, known: Span) -> NetworkData:
@@ -65,8 +67,11 @@ async def network_data(records: RecordQueries, context: PageContext, known: Span
     paths, bands = await asyncio.gather(
         paths_of(records, question, known), records.ask(latency_bands, span=span, step_s=step, where=_agents(question))
     )
-    isps, details = await asyncio.gather(_isps(context, paths, span), _details(records, context, paths, span))
-    return NetworkData(span=span, paths=paths, bands=bands, isps=isps, details=details)
+    chosen = isps_of(paths)
+    isps, details, diagnosis = await asyncio.gather(
+        _isps(context, chosen, span), _details(records, context, paths, span), diagnosed(records, context, span, chosen)
+    )
+    return NetworkData(span=span, paths=paths, bands=bands, isps=isps, details=details, diagnosis=diagnosis)
 
 
 async def paths_of(records: RecordQueries, question: Question, known: Span) -> list[MeasuredPath]:
@@ -137,12 +142,15 @@ async def _nothing() -> None:
     return None
 
 
-async def _isps(context: PageContext, paths: Sequence[MeasuredPath], span: Span) -> dict[str, Timeline]:
-    """The ISPs with the most paths first."""
+def isps_of(paths: Sequence[MeasuredPath]) -> list[str]:
+    """The ISPs of agents, those with the most paths first."""
     names = [path.tags["isp"] for path in paths if path.tags.get("isp")]
-    chosen = sorted(sorted(set(names)), key=lambda name: -names.count(name))[:MOST_ISPS]
-    found = await asyncio.gather(*(_viewed(context, span, {"isp": name}) for name in chosen))
-    return {name: series for name, series in zip(chosen, found, strict=True) if series is not None}
+    return sorted(sorted(set(names)), key=lambda name: -names.count(name))[:MOST_ISPS]
+
+
+async def _isps(context: PageContext, names: Sequence[str], span: Span) -> dict[str, Timeline]:
+    found = await asyncio.gather(*(_viewed(context, span, {"isp": name}) for name in names))
+    return {name: series for name, series in zip(names, found, strict=True) if series is not None}
 
 
 async def _viewed(context: PageContext, span: Span, viewers: Mapping[str, str]) -> Timeline | None:

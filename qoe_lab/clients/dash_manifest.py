@@ -13,7 +13,8 @@ from qoe_lab.clients.presentation import BrokenPlaylistError, Representation, Se
 _NS = {"m": "urn:mpeg:dash:schema:mpd:2011"}
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _IDENTIFIER = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time)(?:%0(\d)d)?\$|\$\$")
-MOST_SEGMENTS = 100_000
+MOST_SEGMENTS = 20_000
+"""11 hours of 2 seconds: a manifest with more is cut there."""
 
 
 class DashPresentation:
@@ -29,18 +30,20 @@ class DashPresentation:
         video = next((each for each in sets if _is_video(each)), None)
         if video is None or period is None:
             raise BrokenPlaylistError(f"{url} has no video")
-        base = _base(_base(url, root), period)
+        self._base = _base(_base(_base(url, root), period), video)
+        self._video, self._total_s = video, total_s
+        elements = video.findall("m:Representation", _NS)
+        found = [_representation(url, each) for each in elements]
+        self._elements = {representation.name: each for representation, each in zip(found, elements, strict=True)}
         self._lists: dict[str, SegmentList] = {}
-        found = []
-        for each in video.findall("m:Representation", _NS):
-            representation = _representation(url, each)
-            self._lists[representation.name] = _segment_list(_base(_base(base, video), each), video, each, total_s)
-            found.append(representation)
         if not found:
             raise BrokenPlaylistError(f"{url} has no representations")
         self.representations = tuple(sorted(found, key=lambda each: each.bps))
 
     async def segments(self, representation: Representation) -> SegmentList:
+        if representation.name not in self._lists:
+            element = self._elements[representation.name]
+            self._lists[representation.name] = _segment_list(_base(self._base, element), self._video, element, self._total_s)
         return self._lists[representation.name]
 
 

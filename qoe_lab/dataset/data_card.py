@@ -6,9 +6,8 @@ from statistics import fmean, median
 from typing import Any
 
 from qoe_lab.dataset.splits import SPLITS
-from qoe_lab.dataset.table_columns import VERSION
+from qoe_lab.dataset.table_columns import VERSION, TableRow
 
-Row = Mapping[str, Any]
 UNKNOWN = "–"
 
 CANNOT_SAY = """\
@@ -26,7 +25,7 @@ CANNOT_SAY = """\
 
 
 def data_card(
-    training: Row, settings: Mapping[str, Any], sessions: Sequence[Row], slot_states: Mapping[tuple[str, str], int]
+    training: TableRow, settings: Mapping[str, Any], sessions: Sequence[TableRow], slot_states: Mapping[tuple[str, str], int]
 ) -> str:
     """The card. `slot_states` counts slots by split and state."""
     valid = [session for session in sessions if session["valid"]]
@@ -49,7 +48,7 @@ The captures hold packet headers only, no content. Addresses in the tables are h
 outside `dataset/`. The captures in `sessions/` have the real addresses: publish `dataset/` only, without `address-key`."""
 
 
-def _sessions(training: Row, sessions: Sequence[Row]) -> str:
+def _sessions(training: TableRow, sessions: Sequence[TableRow]) -> str:
     reasons = Counter(session["invalid_reason"] for session in sessions if not session["valid"])
     never = sum(session.get("started") is False for session in sessions)
     rows = [
@@ -63,14 +62,14 @@ def _sessions(training: Row, sessions: Sequence[Row]) -> str:
     return _table(("sessions", "number"), rows)
 
 
-def _balance(sessions: Sequence[Row]) -> str:
+def _balance(sessions: Sequence[TableRow]) -> str:
     head = ("limit, Mbit/s", "valid", "not valid", "started", "with stalls", "startup, s", "stall ratio", "height", "MOS")
     groups = _grouped(sessions, lambda session: session.get("limit_mbps"))
     rows = [(_shown(limit), *_of_limit(each)) for limit, each in groups]
     return _table(head, rows) + "\n\nStartup is the median; stall ratio, height and MOS are means of the sessions that started."
 
 
-def _of_limit(sessions: Sequence[Row]) -> tuple[str, ...]:
+def _of_limit(sessions: Sequence[TableRow]) -> tuple[str, ...]:
     valid = [session for session in sessions if session["valid"]]
     started = [session for session in valid if session["started"]]
     return (
@@ -83,7 +82,7 @@ def _of_limit(sessions: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _splits(valid: Sequence[Row], slot_states: Mapping[tuple[str, str], int]) -> str:
+def _splits(valid: Sequence[TableRow], slot_states: Mapping[tuple[str, str], int]) -> str:
     head = ("split", "sessions", "contents", "slots: startup", "play", "stall")
     rows = []
     for split in SPLITS:
@@ -96,7 +95,7 @@ def _splits(valid: Sequence[Row], slot_states: Mapping[tuple[str, str], int]) ->
     return _table(head, rows) + (warning if empty and valid else "")
 
 
-def _contents(valid: Sequence[Row]) -> str:
+def _contents(valid: Sequence[TableRow]) -> str:
     groups = _grouped(valid, lambda session: session.get("content_id"))
     rows = [(_shown(content), _shown(each[0]["split"]), str(len(each))) for content, each in groups]
     return _table(("content", "split", "valid sessions"), rows)
@@ -108,18 +107,18 @@ def _described(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield f"`{name}`", text.replace("|", "\\|").replace("\n", " ")
 
 
-def _grouped(sessions: Iterable[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list[Row]]]:
-    groups: dict[Any, list[Row]] = {}
+def _grouped(sessions: Iterable[TableRow], key: Callable[[TableRow], Any]) -> list[tuple[Any, list[TableRow]]]:
+    groups: dict[Any, list[TableRow]] = {}
     for session in sessions:
         groups.setdefault(key(session), []).append(session)
     return sorted(groups.items(), key=lambda group: (group[0] is None, group[0]))
 
 
-def _known(sessions: Iterable[Row], name: str) -> list[float]:
+def _known(sessions: Iterable[TableRow], name: str) -> list[float]:
     return [session[name] for session in sessions if session[name] is not None]
 
 
-def _mean(sessions: Sequence[Row], name: str) -> str:
+def _mean(sessions: Sequence[TableRow], name: str) -> str:
     known = _known(sessions, name)
     return _shown(fmean(known) if known else None)
 

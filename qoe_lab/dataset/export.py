@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from qoe_lab.dataset.address_hash import address_key
 from qoe_lab.dataset.data_card import data_card
@@ -19,10 +18,9 @@ from qoe_lab.dataset.parquet_tables import FOLDER, TableFile, write_table
 from qoe_lab.dataset.recorded_training import RecordedTraining, recorded_training
 from qoe_lab.dataset.seed_csv import seed_rows, write_seed_csv
 from qoe_lab.dataset.session_tables import SessionReader
-from qoe_lab.dataset.table_columns import TableName
+from qoe_lab.dataset.table_columns import TableName, TableRow
 from qoe_lab.dataset.training_row import training_row
 
-Row = Mapping[str, Any]
 CARD, CSV = "card.md", "sessions.csv"
 _OF_SESSION: tuple[TableName, ...] = ("slots", "flows", "events")
 Progress = Callable[[int, int], None]
@@ -57,8 +55,8 @@ def export(training_folder: Path, *, progress: Progress = lambda done, of: None)
 
 def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progress: Progress) -> ExportCounts:
     recorded = list(training.sessions())
-    sessions: list[Row] = []
-    flows: list[Row] = []
+    sessions: list[TableRow] = []
+    flows: list[TableRow] = []
     slot_states: Counter[tuple[str, str]] = Counter()
     with ExitStack() as stack:
         tables = [stack.enter_context(closing(TableFile(draft, name))) for name in _OF_SESSION]

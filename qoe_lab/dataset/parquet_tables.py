@@ -1,13 +1,13 @@
 """Reads and writes the tables of data sets as Parquet. The same rows give the same bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qoe_lab.dataset.table_columns import TABLES, TYPES, VERSION, VERSION_KEY, TableName
+from qoe_lab.dataset.table_columns import TABLES, TYPES, VERSION, VERSION_KEY, TableName, TableRow
 
 ROWS_PER_GROUP = 20_000
 FOLDER = "dataset"
@@ -31,10 +31,10 @@ class TableFile:
         self._schema = arrow_schema(table)
         self._table = table
         self._known = set(self._schema.names)
-        self._waiting: list[Mapping[str, Any]] = []
+        self._waiting: list[TableRow] = []
         self._writer = pq.ParquetWriter(folder / f"{table}.parquet", self._schema, compression="zstd")
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, rows: Iterable[TableRow]) -> None:
         """Add rows. A row may lack columns, which are null then; it may not have others."""
         for row in rows:
             if unknown := row.keys() - self._known:
@@ -56,7 +56,7 @@ class TableFile:
         self._waiting = []
 
 
-def write_table(folder: Path, table: TableName, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(folder: Path, table: TableName, rows: Iterable[TableRow]) -> None:
     """Write a table's file from all of its rows."""
     file = TableFile(folder, table)
     file.add(rows)

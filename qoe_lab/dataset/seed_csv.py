@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qoe_lab.dataset.table_columns import TableRow
 from qoe_lab.traffic.seed_columns import SEED_COLUMNS, SeedColumn
-
-Row = Mapping[str, Any]
 
 LABELS = {"stallCount": "stall_count", "qualityChanges": "switches", "skippedFrames": "dropped_frames"}
 """The seed's name → the column of the table of sessions."""
@@ -30,9 +29,9 @@ HEADER = (
 )
 
 
-def seed_rows(sessions: Iterable[Row], flows: Iterable[Row], seconds: float | None) -> Iterable[dict[str, Any]]:
+def seed_rows(sessions: Iterable[TableRow], flows: Iterable[TableRow], seconds: float | None) -> Iterable[dict[str, Any]]:
     """The rows of the file, from those of the tables. `bw` is in 10^6 bit/s; `seconds` is the planned length of a session."""
-    of_session: dict[str, list[Row]] = {}
+    of_session: dict[str, list[TableRow]] = {}
     for flow in flows:
         of_session.setdefault(flow["session_id"], []).append(flow)
     for number, session in enumerate(sessions, start=1):
@@ -44,7 +43,7 @@ def seed_rows(sessions: Iterable[Row], flows: Iterable[Row], seconds: float | No
         yield row | {name: session.get(name) for name in FURTHER}
 
 
-def _combined(flows: Sequence[Row], prefix: str, column: SeedColumn) -> float | None:
+def _combined(flows: Sequence[TableRow], prefix: str, column: SeedColumn) -> float | None:
     """The value of one direction over all TCP connections that begin in the capture; None where none has it."""
     begun = [flow for flow in flows if flow["up_syn_count"]]
     values = [float(value) for flow in begun if (value := flow[prefix + column.statistic]) is not None]
@@ -52,14 +51,15 @@ def _combined(flows: Sequence[Row], prefix: str, column: SeedColumn) -> float | 
 
 
 def write_seed_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the file. Numbers have no more digits than they need."""
+    """Write the file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
-        writer.writerows([_cell(row.get(name)) for name in HEADER] for row in rows)
+        writer.writerows([csv_cell(row.get(name)) for name in HEADER] for row in rows)
 
 
-def _cell(value: object) -> object:
+def csv_cell(value: object) -> object:
+    """What stands for a value: nothing for None, 1 and 0 for yes and no, and no more digits of a number than it needs."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from qoe_lab.dataset.address_hash import hashed
 from qoe_lab.dataset.json_values import JsonValues
 from qoe_lab.dataset.recorded_training import RecordedSession, RecordedTraining
 from qoe_lab.dataset.splits import split_of
+from qoe_lab.dataset.table_columns import TableRow
 from qoe_lab.labels.scores import SessionScores
 from qoe_lab.labels.session_labels import SessionLabels
 from qoe_lab.player_events import PlayerEvent
-
-Row = dict[str, Any]
 
 _TEXTS = ("source", "client", "content_id", "congestion_control", "trace")
 _INTEGERS = ("number", "block", "attempt", "begin_ms", "end_ms")
@@ -22,31 +20,31 @@ _OF_RESULT = ("frames", "kernel_drops", "queue_dropped_to_client", "queue_droppe
 NOT_CAPTURED = -1
 
 
-def identity_row(training: RecordedTraining, session: RecordedSession) -> Row:
+def identity_row(training: RecordedTraining, session: RecordedSession) -> TableRow:
     """What is known of any session, also without its files: the journal's number, attempt and status."""
-    row: Row = {"session_id": session.session_id, "training_id": training.training_id, "status": NOT_CAPTURED, "valid": False}
+    row: TableRow = {"session_id": session.session_id, "training_id": training.training_id, "status": NOT_CAPTURED, "valid": False}
     if session.journal is not None:
         row |= {name: session.journal.integer(name) for name in ("number", "attempt", "status")}
     return row
 
 
-def planned_row(cell: JsonValues, key: bytes) -> Row:
+def planned_row(cell: JsonValues, key: bytes) -> TableRow:
     """What `session.json` says."""
-    row: Row = {name: cell.text(name) for name in _TEXTS}
+    row: TableRow = {name: cell.text(name) for name in _TEXTS}
     row |= {name: cell.integer(name) for name in _INTEGERS}
     row |= {name: cell.number(name) for name in _NUMBERS}
     row |= {name: hashed(cell.text(name), key) for name in ("client_address", "server_address")}
     return row | {"split": split_of(row["content_id"], row["block"])}
 
 
-def captured_row(result: JsonValues, shaping: JsonValues | None) -> Row:
+def captured_row(result: JsonValues, shaping: JsonValues | None) -> TableRow:
     """What `result.json` and `shaping.json` say."""
-    row: Row = {name: result.integer(name) for name in ("status", *_OF_RESULT)}
+    row: TableRow = {name: result.integer(name) for name in ("status", *_OF_RESULT)}
     row |= {"pcap_sha256": result.text("pcap_sha256")}
     return row | {"goodput_mbps": None if shaping is None else shaping.number("goodput_mbps")}
 
 
-def labels_row(labels: SessionLabels, scores: SessionScores) -> Row:
+def labels_row(labels: SessionLabels, scores: SessionScores) -> TableRow:
     """The labels of a session, and its scores."""
     started = labels.startup_ms is not None
     return {
@@ -67,9 +65,9 @@ def labels_row(labels: SessionLabels, scores: SessionScores) -> Row:
     }
 
 
-def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) -> Row:
+def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) -> TableRow:
     """What the server saw. Null where it kept no log."""
-    row: Row = {}
+    row: TableRow = {}
     if requests:
         row = {"server_requests": len(requests), "server_bytes": sum(each.integer("bytes") or 0 for each in requests)}
     retransmissions: dict[int | None, int] = {}
@@ -87,7 +85,7 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
     return row
 
 
-def event_rows(row: Row, events: Sequence[PlayerEvent], requests: Sequence[JsonValues], wall_ms: float) -> Iterator[Row]:
+def event_rows(row: TableRow, events: Sequence[PlayerEvent], requests: Sequence[JsonValues], wall_ms: float) -> Iterator[TableRow]:
     """What the player and the server wrote, in the order of time; of the same time, the player's events first."""
     ids = {name: row[name] for name in ("session_id", "training_id")}
     both = [{**ids, "witness": "player", **_of_player(event)} for event in events]
@@ -95,13 +93,13 @@ def event_rows(row: Row, events: Sequence[PlayerEvent], requests: Sequence[JsonV
     yield from sorted(both, key=lambda each: each["t_ms"])
 
 
-def _of_player(event: PlayerEvent) -> Row:
+def _of_player(event: PlayerEvent) -> TableRow:
     values = asdict(event)
     del values["wall_ms"]
     return values
 
 
-def _of_server(request: JsonValues, wall_ms: float) -> Row:
+def _of_server(request: JsonValues, wall_ms: float) -> TableRow:
     cmcd = request.object("cmcd").all
     return {
         "t_ms": (request.number("wall_ms") or wall_ms) - wall_ms,

@@ -10,7 +10,6 @@ from qoe_lab.dataset.invalid_session import ExportReason, InvalidSessionError, o
 from qoe_lab.dataset.json_values import DamagedFileError, JsonValues, read_objects
 from qoe_lab.dataset.recorded_training import RecordedSession, RecordedTraining
 from qoe_lab.dataset.session_rows import (
-    Row,
     captured_row,
     event_rows,
     identity_row,
@@ -18,6 +17,7 @@ from qoe_lab.dataset.session_rows import (
     planned_row,
     witness_row,
 )
+from qoe_lab.dataset.table_columns import TableRow
 from qoe_lab.labels.scores import Scorer
 from qoe_lab.labels.session_labels import SessionLabels, session_labels
 from qoe_lab.labels.slot_labels import SlotLabel, slot_labels
@@ -35,10 +35,10 @@ NEVER_STARTED = "no_first_frame"
 class SessionTables:
     """The rows of one session."""
 
-    session: Row
-    slots: Sequence[Row] = ()
-    flows: Sequence[Row] = ()
-    events: Sequence[Row] = ()
+    session: TableRow
+    slots: Sequence[TableRow] = ()
+    flows: Sequence[TableRow] = ()
+    events: Sequence[TableRow] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class SessionReader:
     """Reads the sessions of one training, one after the other."""
 
     training: RecordedTraining
-    key: bytes
+    key: bytes = field(repr=False)
     """Of the hashes of addresses."""
     scorer: Scorer = field(default_factory=Scorer)
 
@@ -63,7 +63,7 @@ class SessionReader:
         except InvalidSessionError as error:
             return _invalid(row, error)
 
-    def _valid(self, session: RecordedSession, row: Row) -> SessionTables:
+    def _valid(self, session: RecordedSession, row: TableRow) -> SessionTables:
         events = _events(session)
         labels = session_labels(events)
         if labels.invalid_reason not in (None, NEVER_STARTED):
@@ -76,8 +76,8 @@ class SessionReader:
         return SessionTables(session=row, slots=slots, flows=flows, events=witnessed)
 
     def _traffic(
-        self, session: RecordedSession, row: Row, labels: SessionLabels, seconds: Sequence[SlotLabel]
-    ) -> tuple[list[Row], list[Row]]:
+        self, session: RecordedSession, row: TableRow, labels: SessionLabels, seconds: Sequence[SlotLabel]
+    ) -> tuple[list[TableRow], list[TableRow]]:
         _check_capture(session, row["pcap_sha256"])
         counter = SlotCounter(client=_client_address(session), begin_ns=round(labels.wall_ms * 1e6))
         slots = {slot.number: slot for slot in _slots(counter, session)}
@@ -148,7 +148,7 @@ def _slots(counter: SlotCounter, session: RecordedSession) -> Iterator[TrafficSl
         raise DamagedFileError(session.capture, reader.damage)
 
 
-def _slot_row(label: SlotLabel, slot: TrafficSlot) -> Row:
+def _slot_row(label: SlotLabel, slot: TrafficSlot) -> TableRow:
     return {
         "slot": label.slot,
         "begin_ms": slot.begin_ns / 1e6,
@@ -160,5 +160,5 @@ def _slot_row(label: SlotLabel, slot: TrafficSlot) -> Row:
     }
 
 
-def _invalid(row: Row, error: InvalidSessionError) -> SessionTables:
+def _invalid(row: TableRow, error: InvalidSessionError) -> SessionTables:
     return SessionTables(session=row | {"valid": False, "invalid_reason": str(error.reason), "invalid_detail": error.detail})

@@ -15,6 +15,7 @@ from qoe_lab.traffic.traffic_column import TrafficColumn
 VERSION = 1
 VERSION_KEY = b"swarmscope.dataset_version"
 
+TableRow = dict[str, Any]
 TableName = Literal["trainings", "sessions", "slots", "flows", "events"]
 ColumnType = Literal["text", "integer", "number", "yes or no", "list of numbers"]
 TYPES: dict[ColumnType, Any] = {
@@ -27,7 +28,7 @@ TYPES: dict[ColumnType, Any] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class TableColumn:
     """A column of a table. `unit` is empty for a value without a unit."""
 
     name: str
@@ -36,16 +37,16 @@ class Column:
     unit: str = ""
 
 
-def _text(name: str, meaning: str) -> Column:
-    return Column(name=name, type="text", meaning=meaning)
+def _text(name: str, meaning: str) -> TableColumn:
+    return TableColumn(name=name, type="text", meaning=meaning)
 
 
-def _integer(name: str, meaning: str, unit: str = "") -> Column:
-    return Column(name=name, type="integer", meaning=meaning, unit=unit)
+def _integer(name: str, meaning: str, unit: str = "") -> TableColumn:
+    return TableColumn(name=name, type="integer", meaning=meaning, unit=unit)
 
 
-def _number(name: str, meaning: str, unit: str = "") -> Column:
-    return Column(name=name, type="number", meaning=meaning, unit=unit)
+def _number(name: str, meaning: str, unit: str = "") -> TableColumn:
+    return TableColumn(name=name, type="number", meaning=meaning, unit=unit)
 
 
 _SESSION_ID = _text("session_id", "session, as in the feedback messages and the folder")
@@ -61,7 +62,7 @@ TRAININGS = (
     _integer("sessions_planned", "sessions of the plan"),
     _integer("sessions_valid", "sessions in this data set that are valid"),
     _integer("sessions_invalid", "sessions in this data set that are not valid"),
-    Column(name="limits_mbps", type="list of numbers", meaning="limits of the rate, to the client and from it", unit="Mbit/s"),
+    TableColumn(name="limits_mbps", type="list of numbers", meaning="limits of the rate, to the client and from it", unit="Mbit/s"),
     _number("seconds", "planned length of a session", "s"),
     _number("delay_ms", "delay of each direction of the shaped link", "ms"),
     _number("loss", "share of packets that the shaped link drops in each direction, 0 to 1"),
@@ -79,7 +80,7 @@ _PLANNED = (
     _integer("block", "block of the plan, from 0; a block has each limit once"),
     _integer("attempt", "attempt at this place of the plan, from 1"),
     _integer("status", "-1 not captured, 0 under capturing, 1 captured, 2 discarded"),
-    Column(name="valid", type="yes or no", meaning="whether capture and labels can be used"),
+    TableColumn(name="valid", type="yes or no", meaning="whether capture and labels can be used"),
     _text("invalid_reason", "why the session is not valid, as one word"),
     _text("invalid_detail", "the same for people"),
     _SPLIT,
@@ -109,7 +110,7 @@ _CAPTURED = (
 )
 
 _LABELS = (
-    Column(name="started", type="yes or no", meaning="whether a picture was shown before the session ended"),
+    TableColumn(name="started", type="yes or no", meaning="whether a picture was shown before the session ended"),
     _number("watched_ms", "from the navigation start to the end", "ms"),
     _number("startup_ms", "from the navigation start to the first picture; null if there was none", "ms"),
     _number("played_ms", "time after the first picture in which playback was not stalled", "ms"),
@@ -156,9 +157,9 @@ EVENTS = (
 )
 
 
-def _of_traffic(column: TrafficColumn) -> Column:
+def _of_traffic(column: TrafficColumn) -> TableColumn:
     """A column that `traffic/` defines. Features of slots are numbers, because some are means."""
-    return Column(name=column.name, type=_type_of_traffic(column), unit=column.unit.replace("0/1", ""), meaning=column.meaning)
+    return TableColumn(name=column.name, type=_type_of_traffic(column), unit=column.unit.replace("0/1", ""), meaning=column.meaning)
 
 
 def _type_of_traffic(column: TrafficColumn) -> ColumnType:
@@ -198,7 +199,7 @@ FLOWS = (
     *_FLOW_COLUMNS.values(),
 )
 
-TABLES: dict[TableName, tuple[Column, ...]] = {
+TABLES: dict[TableName, tuple[TableColumn, ...]] = {
     "trainings": TRAININGS,
     "sessions": SESSIONS,
     "slots": SLOTS,

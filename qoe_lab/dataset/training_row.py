@@ -1,15 +1,14 @@
 """The row of a training in the table of trainings. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qoe_lab.dataset.recorded_training import RecordedTraining
+from qoe_lab.dataset.table_columns import TableRow
 
-Row = Mapping[str, Any]
 
-
-def training_row(training: RecordedTraining, sessions: Sequence[Row]) -> dict[str, Any]:
+def training_row(training: RecordedTraining, sessions: Sequence[TableRow]) -> dict[str, Any]:
     """What the folder says of the training, and how many of its sessions are in the data set."""
     settings = training.settings
     row: dict[str, Any] = {name: settings.text(name) for name in ("source", "client", "trace", "congestion_control")}

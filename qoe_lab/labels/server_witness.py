@@ -24,7 +24,7 @@ class ServerWitness:
     stalls: tuple[Stall, ...]
     """When all segments that had arrived were played, until the next one had."""
     reported_stalls: int
-    """Requests in which the player said that it had stalled (`bs` in CMCD)."""
+    """Requests in which the player reported that it had stalled (`bs` in CMCD)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

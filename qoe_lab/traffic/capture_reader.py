@@ -58,6 +58,6 @@ class CaptureReader:
             return
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield from iter(lambda: unpacked.read(BLOCK_BYTES), b"")
+                yield from iter(lambda: unpacked.read1(BLOCK_BYTES), b"")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             self._cut_gzip = f"its compression is damaged: {error}"

@@ -135,7 +135,7 @@ class FlowPacket(NamedTuple):
     from_client: bool
 
 
-_Key = tuple[int, bytes, int, bytes, int]
+_Ends = tuple[int, bytes, int, bytes, int]
 
 
 class FlowTable:
@@ -147,7 +147,7 @@ class FlowTable:
         self.fragments_without_first = 0
         """Later fragments that belong to no flow, because the capture does not have the first one."""
         self._client = client
-        self._open: dict[_Key, FlowPacket] = {}
+        self._open: dict[_Ends, FlowPacket] = {}
         self._all: list[OpenFlow] = []
         self._fragmented: dict[tuple[int, bytes, bytes, int | None], FlowPacket] = {}
 
@@ -159,10 +159,10 @@ class FlowTable:
                 self.fragments_without_first += 1
                 return None
         else:
-            key = (packet.protocol, packet.source, packet.source_port, packet.destination, packet.destination_port)
-            found = self._open.get(key)
+            ends = (packet.protocol, packet.source, packet.source_port, packet.destination, packet.destination_port)
+            found = self._open.get(ends)
             if found is None or (packet.tcp and found.flow.tcp and self._is_another(found, packet)):
-                found = self._begin(packet, key)
+                found = self._begin(packet, ends)
             if packet.first_fragment:
                 self._remember(packet, found)
         found.flow.add(packet, from_client=found.from_client)
@@ -177,14 +177,14 @@ class FlowTable:
         tcp, connection = packet.tcp, found.flow.tcp
         return tcp is not None and connection is not None and connection.is_followed_by(tcp, from_client=found.from_client)
 
-    def _begin(self, packet: Packet, key: _Key) -> FlowPacket:
+    def _begin(self, packet: Packet, ends: _Ends) -> FlowPacket:
         connection = TcpConnection(self.up_events, self.down_events) if packet.tcp else None
         found = FlowPacket(OpenFlow(packet, from_client=self._is_client(packet), tcp=connection), self._is_client(packet))
-        protocol, source, source_port, destination, destination_port = key
+        protocol, source, source_port, destination, destination_port = ends
         back = (protocol, destination, destination_port, source, source_port)
-        if back != key:
+        if back != ends:
             self._open[back] = FlowPacket(found.flow, not found.from_client)
-        self._open[key] = found
+        self._open[ends] = found
         self._all.append(found.flow)
         return found
 

@@ -78,4 +78,6 @@ def _parser(start: bytes) -> tuple[PcapParser | PcapngParser, bytes]:
 def _other_format(start: bytes) -> str:
     if not start:
         return "it is empty; give a file that tcpdump or Wireshark wrote"
+    if start[:4] in MAGIC or start[:4] == PCAPNG_MAGIC:
+        return f"it is cut off within its first {HEADER_BYTES} bytes; copy it again"
     return f"it begins with {start[:4].hex(' ')}, so it is neither pcap nor pcapng; convert it: editcap -F pcap OLD NEW"

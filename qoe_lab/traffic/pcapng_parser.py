@@ -55,8 +55,10 @@ class PcapngParser:
                     return
                 if data[at + 4 : at + 8] != data[at + size - 4 : at + size]:
                     raise DamagedError("a block states two different sizes")
-                body, at = data[at + 8 : at + size - 4], at + size
-                yield from self._frames(kind, body)
+                frame = self._read(kind, data[at + 8 : at + size - 4])
+                at += size
+                if frame is not None:
+                    yield frame
         finally:
             self._rest = data[at:]
 
@@ -66,13 +68,15 @@ class PcapngParser:
         self._order = BYTE_ORDER[mark]
         self._interfaces.clear()
 
-    def _frames(self, kind: int, body: bytes) -> Iterator[LinkFrame]:
+    def _read(self, kind: int, body: bytes) -> LinkFrame | None:
+        """The frame in a block, if it has one."""
+        if kind in (ENHANCED_BLOCK, OLD_PACKET_BLOCK):
+            return self._frame(kind, body)
         if kind == INTERFACE_BLOCK:
             self._interfaces.append(self._interface(body))
         elif kind == SIMPLE_BLOCK:
             self.frames_without_time += 1
-        elif kind in (ENHANCED_BLOCK, OLD_PACKET_BLOCK):
-            yield self._frame(kind, body)
+        return None
 
     def _interface(self, body: bytes) -> _Interface:
         if len(body) < 8:

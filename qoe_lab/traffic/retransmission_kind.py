@@ -34,8 +34,11 @@ class SegmentEvidence:
     """It has the IP identification of the segment that was seen before, so it is the same packet."""
     probes_window: bool
     """At most one byte, while the receiver's window is zero."""
+    keeps_alive: bool
+    """At most one byte, the last one, which the receiver had acknowledged (RFC 9293, 3.8.4)."""
     loss_reported: bool
-    """The receiver reported a loss: three duplicate acknowledgements, or the recovery that they began goes on."""
+    """The receiver reported a loss: three duplicate acknowledgements, or a SACK block of later data. Or a recovery that this began
+    goes on."""
     after_timeout: bool
     """A timeout began a recovery that goes on."""
     waited_ns: int | None
@@ -48,6 +51,8 @@ def retransmission_kind(evidence: SegmentEvidence, *, timeout_ns: float, shortes
         return RetransmissionKind.PROBE
     if evidence.seen_before and evidence.same_ip_id:
         return RetransmissionKind.DUPLICATE
+    if evidence.keeps_alive:
+        return RetransmissionKind.UNKNOWN
     if evidence.after_timeout or (evidence.waited_ns is not None and evidence.waited_ns >= timeout_ns):
         return RetransmissionKind.NEEDLESS_RTO if evidence.acknowledged else RetransmissionKind.RTO
     if evidence.loss_reported:

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from qoe_lab.traffic.retransmission_kind import RetransmissionKind, SegmentEvidence, retransmission_kind
-from qoe_lab.traffic.round_trips import RoundTrips, shortest_ns, timeout_ns
+from qoe_lab.traffic.rtt_samples import RoundTrips, shortest_ns, timeout_ns
 from qoe_lab.traffic.sequence_space import Seen, SequenceSpace
 from qoe_lab.traffic.side_events import EventSink
 
@@ -21,7 +21,7 @@ KEPT_ACKNOWLEDGED = 256
 class SentSegment:
     """A segment with data, SYN or FIN."""
 
-    __slots__ = ("begin", "end", "ip_id", "is_syn", "payload", "reported", "sends", "sent_ns")
+    __slots__ = ("begin", "end", "has_arrived", "ip_id", "is_syn", "payload", "reported", "sends", "sent_ns")
 
     def __init__(self, begin: int, payload: int, *, syn: bool, fin: bool, ip_id: int | None, now_ns: int) -> None:
         self.begin, self.end = begin, begin + payload + syn + fin
@@ -30,8 +30,10 @@ class SentSegment:
         """When it was last sent."""
         self.sends = 1
         """How often the capture saw it."""
+        self.has_arrived = False
+        """A SACK block has it."""
         self.reported = False
-        """Duplicate acknowledgements asked for it."""
+        """The receiver reported that it was missing."""
 
 
 class SentBytes:
@@ -45,10 +47,16 @@ class SentBytes:
         self.in_flight_min: int | None = None
         self.initial_in_flight: int | None = None
         """None if the capture began after the handshake."""
-        self._space = SequenceSpace(first_number)
         self._there, self._back, self._events = there, back, events
+        self.begin_at(first_number)
+
+    def begin_at(self, first_number: int) -> None:
+        """Follow other sequence numbers from now on. The counts go on."""
+        self._space = SequenceSpace(first_number)
         self._acknowledged: int | None = None
         self._duplicates = 0
+        self._arrived_end = first_number
+        """The end of the highest SACK block."""
         self._recovery_end: int | None = None
         """Until this position is acknowledged, retransmissions have the reason `_recovery`."""
         self._recovery = RetransmissionKind.UNKNOWN
@@ -80,6 +88,19 @@ class SentBytes:
         elif may_report_loss and position == self._acknowledged and self._space.highest > position:
             self._duplicates += 1
 
+    def acknowledge_block(self, begin_number: int, end_number: int, now_ns: int) -> None:
+        """See a SACK block. Segments that are new in it have a round trip now; the acknowledgement that covers them comes later."""
+        begin, end = self._space.position(begin_number), self._space.position(end_number)
+        self._arrived_end = max(self._arrived_end, min(end, self._space.highest))
+        at = bisect_right(self._unacknowledged, end, key=_end) - 1
+        while at >= 0:
+            segment = self._unacknowledged[at]
+            if segment.has_arrived or segment.begin < begin:
+                return
+            segment.has_arrived = True
+            self._sample(segment, now_ns)
+            at -= 1
+
     def _note_in_flight(self, size: int) -> None:
         if size <= 0:  # the receiver acknowledged what the capture has only seen now
             return
@@ -91,38 +112,40 @@ class SentBytes:
             self.initial_in_flight = max(size, self.initial_in_flight or 0)
 
     def _advance(self, position: int, now_ns: int) -> None:
-        covered = 0
-        newest: SentSegment | None = None
-        latest_ns = -1
-        karn = True
+        covered, latest_ns = 0, 0
         for segment in self._unacknowledged:
             if segment.end > position:
                 break
             covered += 1
-            # A segment that is later in sequence but was sent earlier waited at the receiver for this one.
-            karn = karn and segment.sends == 1 and segment.sent_ns >= latest_ns
-            latest_ns = segment.sent_ns
-            if segment.payload or segment.is_syn:
-                newest = segment
-        if newest is not None:
-            self._data_acknowledged |= newest.payload > 0
-            if karn and now_ns >= newest.sent_ns:
-                self._sample(newest, now_ns - newest.sent_ns)
+            # A segment that was sent before one that precedes it has waited for that one at the receiver.
+            if segment.sent_ns >= latest_ns:
+                latest_ns = segment.sent_ns
+                if not segment.has_arrived:
+                    self._sample(segment, now_ns)
+            self._data_acknowledged |= segment.payload > 0
         if covered:
-            self._unacknowledged[0].reported |= self._duplicates >= REPORTS_LOSS
+            first = self._unacknowledged[0]
+            first.reported |= self._is_reported(first)
             self._past.extend(self._unacknowledged[:covered])
             del self._unacknowledged[:covered]
         self._acknowledged, self._duplicates = position, 0
         if self._recovery_end is not None and position >= self._recovery_end:
             self._recovery_end = None
 
-    def _sample(self, segment: SentSegment, sample_ns: int) -> None:
+    def _is_reported(self, segment: SentSegment) -> bool:
+        """Whether the receiver has reported that a segment, which it has not acknowledged, is missing."""
+        return self._duplicates >= REPORTS_LOSS or segment.end < self._arrived_end
+
+    def _sample(self, segment: SentSegment, now_ns: int) -> None:
+        """Take a round trip, unless it is unknown which of several transmissions the receiver has got (Karn's rule)."""
+        if segment.sends > 1 or now_ns < segment.sent_ns:
+            return
         if segment.payload:
-            self._there.add(sample_ns)
-            self._events.round_trip(sample_ns)
-        else:
-            self._there.add_handshake(sample_ns)
-            self._events.handshake(sample_ns)
+            self._there.add(now_ns - segment.sent_ns)
+            self._events.round_trip(now_ns - segment.sent_ns)
+        elif segment.is_syn:
+            self._there.add_handshake(now_ns - segment.sent_ns)
+            self._events.handshake(now_ns - segment.sent_ns)
 
     def _send_again(self, segment: SentSegment, *, fin: bool, probe: bool) -> None:
         fresh_fin = fin and segment.end > self._space.highest
@@ -159,8 +182,9 @@ class SentBytes:
             acknowledged=acknowledged,
             same_ip_id=bool(segment.ip_id) and any(each.ip_id == segment.ip_id for each in earlier),
             probes_window=probe,
+            keeps_alive=acknowledged and segment.end == self._space.highest and segment.end - segment.begin == 1,
             loss_reported=any(each.reported for each in earlier)
-            or (not acknowledged and self._duplicates >= REPORTS_LOSS)
+            or (not acknowledged and self._is_reported(segment))
             or (recovering and self._recovery is RetransmissionKind.FAST),
             after_timeout=recovering and self._recovery is RetransmissionKind.RTO,
             waited_ns=waited_ns,

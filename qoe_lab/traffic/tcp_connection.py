@@ -29,9 +29,11 @@ class TcpConnection:
             self._over = True
             return
         if flags & ACK:
-            reports_loss = not payload and not flags & (SYN | FIN) and (window == tcp.window or options.sack)
+            reports_loss = not payload and not flags & (SYN | FIN) and (window == tcp.window or options.sack_block is not None)
             sent = peer.sent or peer.follow(tcp.ack, side)
             sent.acknowledge(tcp.ack, packet.time_ns, may_report_loss=reports_loss)
+            if options.sack_block is not None:
+                sent.acknowledge_block(*options.sack_block, packet.time_ns)
         if payload or flags & (SYN | FIN):
             self._has_data |= payload > 0
             sent = side.sent or side.follow(tcp.seq, peer)

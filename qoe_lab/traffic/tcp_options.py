@@ -1,5 +1,6 @@
 """The options of a TCP header (RFC 9293, 7323, 2018)."""
 
+import struct
 from typing import NamedTuple
 
 END, NOTHING, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMPS = 0, 1, 2, 3, 4, 5, 8
@@ -14,7 +15,8 @@ class TcpOptions(NamedTuple):
     mss: int | None = None
     window_scale: int | None = None
     sack_permitted: bool = False
-    sack: bool = False
+    sack_block: tuple[int, int] | None = None
+    """The first block, which has the segment that arrived last: its first sequence number, and the one behind it."""
     timestamps: bool = False
 
 
@@ -30,11 +32,11 @@ def read_options(data: bytes) -> TcpOptions:
             break
         found[data[at]] = data[at + 2 : at + size]
         at += size
-    mss, scale = found.get(MSS, b""), found.get(WINDOW_SCALE, b"")
+    mss, scale, sack = found.get(MSS, b""), found.get(WINDOW_SCALE, b""), found.get(SACK, b"")
     return TcpOptions(
         mss=int.from_bytes(mss, "big") if len(mss) == 2 else None,
         window_scale=min(scale[0], LARGEST_WINDOW_SCALE) if len(scale) == 1 else None,
         sack_permitted=SACK_PERMITTED in found,
-        sack=len(found.get(SACK, b"")) >= 8,
+        sack_block=struct.unpack_from("!II", sack) if len(sack) >= 8 else None,
         timestamps=TIMESTAMPS in found,
     )

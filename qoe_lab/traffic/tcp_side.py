@@ -1,8 +1,10 @@
 """One side of a TCP connection: counts the segments that it sends."""
 
+from typing import Any
+
 from qoe_lab.traffic.packet_headers import ACK, FIN, RST, SYN, Packet, TcpHeader
 from qoe_lab.traffic.retransmission_kind import RetransmissionKind
-from qoe_lab.traffic.round_trips import RoundTrips
+from qoe_lab.traffic.rtt_samples import RoundTrips
 from qoe_lab.traffic.sent_bytes import SentBytes
 from qoe_lab.traffic.side_events import EventSink
 from qoe_lab.traffic.tcp_options import ONLY_TIMESTAMPS, TcpOptions, read_options
@@ -33,7 +35,6 @@ class TcpSide:
         self._first_ack_ns: int | None = None
         self._ttl_min, self._ttl_max = 256, -1
         self._largest_payload, self._smallest_payload = 0, 1 << 32
-        self._syn_window: int | None = None
         self._window_min, self._window_max = 1 << 16, -1
 
     def count(self, packet: Packet, tcp: TcpHeader) -> TcpOptions:
@@ -44,7 +45,7 @@ class TcpSide:
             self._ttl_min = packet.ttl
         if packet.ttl > self._ttl_max:
             self._ttl_max = packet.ttl
-        if payload:
+        if payload and not flags & RST:  # a reset may have a text that explains it (RFC 9293, 3.5.3)
             self._count_payload(payload, packet.time_ns)
         if flags & ACK:
             self._acks += 1
@@ -53,7 +54,7 @@ class TcpSide:
             if self._first_ack_ns is None and not flags & SYN:
                 self._first_ack_ns = packet.time_ns
         options = NO_OPTIONS if not tcp.options or _only_timestamps(tcp.options) else read_options(tcp.options)
-        self._sacks += options.sack
+        self._sacks += options.sack_block is not None
         if flags & (SYN | FIN | RST):
             self._count_flags(tcp, options)
         elif tcp.window != self.window or tcp.window == 0:
@@ -67,50 +68,66 @@ class TcpSide:
 
     def statistics(self, begin_ns: int, *, scaled: bool | None) -> TcpStatistics:
         """The columns. `begin_ns` is the time of the flow's first packet. `scaled`: both sides scale; None: unknown."""
-        sent, syn, trips = self.sent, self.syn, self.round_trips
-        kinds = {str(kind): sent.kinds[kind] if sent else 0 for kind in RetransmissionKind}
         window_min, window_max = self._windows(scaled=scaled)
         return TcpStatistics(
             packets=self._packets,
             rst_sent=self._has_reset,
             ack_sent=self._acks,
             pure_ack_sent=self._pure_acks,
-            unique_bytes=sent.unique_bytes if sent else 0,
             data_pkts=self._data_pkts,
             data_bytes=self._data_bytes,
-            rexmit_pkts=sent.rexmit_pkts if sent else 0,
-            rexmit_bytes=sent.rexmit_bytes if sent else 0,
-            out_seq_pkts=sent.out_seq_pkts if sent else 0,
             syn_count=self._syns,
             fin_count=self._fins,
             first_payload_ms=_ms_since(begin_ns, self._first_payload_ns),
             last_payload_ms=_ms_since(begin_ns, self._last_payload_ns),
             first_ack_ms=_ms_since(begin_ns, self._first_ack_ns),
-            rtt_avg_ms=_ms(trips.mean_ns),
-            rtt_min_ms=_ms(trips.min_ns),
-            rtt_max_ms=_ms(trips.max_ns),
-            stdev_rtt_ms=_ms(trips.deviation_ns),
-            rtt_count=trips.count,
-            handshake_rtt_ms=_ms(trips.handshake_ns),
-            ttl_min=self._ttl_min,
-            ttl_max=self._ttl_max,
-            window_scale_sent=None if syn is None else syn.window_scale is not None,
-            timestamps_sent=None if syn is None else syn.timestamps,
-            window_scale=syn.window_scale if syn else None,
-            sack_req=None if syn is None else syn.sack_permitted,
+            ttl_min=self._ttl_min if self._packets else None,
+            ttl_max=self._ttl_max if self._packets else None,
             sack_sent=self._sacks,
-            mss_bytes=syn.mss if syn else None,
             max_seg_size_bytes=self._largest_payload if self._data_pkts else None,
             min_seg_size_bytes=self._smallest_payload if self._data_pkts else None,
             win_max_bytes=window_max,
             win_min_bytes=window_min,
             win_zero=self._zero_windows,
-            cwin_max_bytes=sent.in_flight_max if sent else None,
-            cwin_min_bytes=sent.in_flight_min if sent else None,
-            initial_cwin_bytes=sent.initial_in_flight if sent else None,
             different_syn_seqno=self._different_syn if self._syns else None,
-            **kinds,
+            **self._options_of_syn(),
+            **self._round_trips(),
+            **self._of_sent_bytes(),
         )
+
+    def _options_of_syn(self) -> dict[str, Any]:
+        syn = self.syn
+        return {
+            "window_scale_sent": None if syn is None else syn.window_scale is not None,
+            "timestamps_sent": None if syn is None else syn.timestamps,
+            "window_scale": None if syn is None else syn.window_scale,
+            "sack_req": None if syn is None else syn.sack_permitted,
+            "mss_bytes": None if syn is None else syn.mss,
+        }
+
+    def _round_trips(self) -> dict[str, Any]:
+        trips = self.round_trips
+        return {
+            "rtt_avg_ms": _ms(trips.mean_ns),
+            "rtt_min_ms": _ms(trips.min_ns),
+            "rtt_max_ms": _ms(trips.max_ns),
+            "stdev_rtt_ms": _ms(trips.deviation_ns),
+            "rtt_count": trips.count,
+            "handshake_rtt_ms": _ms(trips.handshake_ns),
+        }
+
+    def _of_sent_bytes(self) -> dict[str, Any]:
+        sent = self.sent
+        return {
+            "unique_bytes": sent.unique_bytes if sent else 0,
+            "rexmit_pkts": sent.rexmit_pkts if sent else 0,
+            "rexmit_bytes": sent.rexmit_bytes if sent else 0,
+            "out_seq_pkts": sent.out_seq_pkts if sent else 0,
+            "cwin_max_bytes": sent.in_flight_max if sent else None,
+            "cwin_min_bytes": sent.in_flight_min if sent else None,
+            "initial_cwin_bytes": sent.initial_in_flight if sent else None,
+            **{kind.value: sent.kinds[kind] if sent else 0 for kind in RetransmissionKind},
+        }
 
     def _count_payload(self, payload: int, now_ns: int) -> None:
         self._data_pkts += 1
@@ -127,9 +144,10 @@ class TcpSide:
         if tcp.flags & SYN:
             self._syns += 1
             self._different_syn |= self.syn_number not in (None, tcp.seq)
-            if self.syn_number != tcp.seq:  # the side began again: what was sent before has no meaning
-                self.syn_number, self.syn, self.sent = tcp.seq, options, None
-            self._syn_window = tcp.window
+            if self.syn_number != tcp.seq:
+                self.syn_number, self.syn = tcp.seq, options
+                if self.sent is not None:
+                    self.sent.begin_at(tcp.seq)
         elif not tcp.flags & RST:
             self._count_window(tcp.window)
 
@@ -141,14 +159,11 @@ class TcpSide:
             self._events.zero_window()
 
     def _windows(self, *, scaled: bool | None) -> tuple[int | None, int | None]:
-        """The smallest and the largest announced window in bytes. That of SYN is never scaled."""
-        seen = [] if self._syn_window is None else [self._syn_window]
-        if self._window_max >= 0:
-            if scaled is None:
-                return None, None
-            shift = (self.syn.window_scale or 0) if scaled and self.syn else 0
-            seen += [self._window_min << shift, self._window_max << shift]
-        return (min(seen), max(seen)) if seen else (None, None)
+        """The smallest and the largest announced window in bytes."""
+        if scaled is None or self._window_max < 0:
+            return None, None
+        shift = (self.syn.window_scale or 0) if scaled and self.syn else 0
+        return self._window_min << shift, self._window_max << shift
 
 
 def _only_timestamps(options: bytes) -> bool:

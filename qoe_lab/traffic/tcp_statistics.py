@@ -34,8 +34,8 @@ class TcpStatistics:
     stdev_rtt_ms: float | None
     rtt_count: int
     handshake_rtt_ms: float | None
-    ttl_min: int
-    ttl_max: int
+    ttl_min: int | None
+    ttl_max: int | None
     window_scale_sent: bool | None
     timestamps_sent: bool | None
     window_scale: int | None
@@ -80,8 +80,8 @@ TCP_COLUMNS = (
     TrafficColumn("rtt_avg_ms", "ms", "mean of the round trips"),
     TrafficColumn("rtt_min_ms", "ms", "shortest round trip"),
     TrafficColumn("rtt_max_ms", "ms", "longest round trip"),
-    TrafficColumn("stdev_rtt_ms", "ms", "standard deviation of the round trips, divided by their number"),
-    TrafficColumn("rtt_count", "", "round trips: from data to the acknowledgement that covers it, by Karn's rule"),
+    TrafficColumn("stdev_rtt_ms", "ms", "standard deviation of the round trips, with their number as the divisor"),
+    TrafficColumn("rtt_count", "", "segments with a round trip, from data to the ACK or SACK block that covers it"),
     TrafficColumn("handshake_rtt_ms", "ms", "from SYN to the acknowledgement that covers it; not part of the round trips"),
     TrafficColumn("ttl_min", "", "smallest time to live, or hop limit"),
     TrafficColumn("ttl_max", "", "largest time to live, or hop limit"),
@@ -93,9 +93,9 @@ TCP_COLUMNS = (
     TrafficColumn("mss_bytes", "bytes", "largest segment size that SYN declares"),
     TrafficColumn("max_seg_size_bytes", "bytes", "largest payload of a segment"),
     TrafficColumn("min_seg_size_bytes", "bytes", "smallest payload of a segment that has some"),
-    TrafficColumn("win_max_bytes", "bytes", "largest announced receive window, scaled"),
-    TrafficColumn("win_min_bytes", "bytes", "smallest announced receive window, scaled"),
-    TrafficColumn("win_zero", "", "segments that announce a window of zero, without RST"),
+    TrafficColumn("win_max_bytes", "bytes", "largest announced receive window, scaled, without SYN and RST"),
+    TrafficColumn("win_min_bytes", "bytes", "smallest announced receive window, scaled, without SYN and RST"),
+    TrafficColumn("win_zero", "", "segments that announce a receive window of zero, without SYN and RST"),
     TrafficColumn("cwin_max_bytes", "bytes", "most data in flight, sent and not acknowledged, when data is sent"),
     TrafficColumn("cwin_min_bytes", "bytes", "least data in flight when data is sent"),
     TrafficColumn("initial_cwin_bytes", "bytes", "data sent before the first acknowledgement of data"),

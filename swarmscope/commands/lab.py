@@ -61,6 +61,13 @@ SUBCOMMANDS = {
         help="""Export the data set of a training again, from what its sessions recorded.""",
         example="swarmscope lab export trains",
     ),
+    "import": Subcommand(
+        function="lab_importing:import_file",
+        help="""Put the right names on the columns of a CSV file of the seed project, the label manager.
+
+            In these files, 12 of 22 statistics of TCP have the name of another one. A file in which they are right is refused.""",
+        example="swarmscope lab import input_dataset_11758_sessions.csv --into right-names.csv",
+    ),
     "serve": Subcommand(
         function="lab_serving:serve",
         help="""Serve trainings over HTTP: list, start, pause, resume and cancel them.

@@ -35,7 +35,9 @@ from feedback_wire.problem import Problem
 from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.feedback_server_client import checked_url
+from qoe_lab.traffic import NotACaptureError, PacketStream, SlotCounter
 from serving.listening import parse_listen
+from tests.qoe_lab.traffic.hand_made import interface, pcap, section
 
 _keys = IngestKeys(read_terms(["key-of-a-test"], None))
 
@@ -144,11 +146,22 @@ def addresses(data: bytes) -> None:
     Cursor.parse(_text(data))
 
 
+def capture(data: bytes) -> None:
+    for start in (b"", pcap([]), section() + interface()):
+        stream, slots = PacketStream(), SlotCounter()
+        with contextlib.suppress(NotACaptureError):
+            for packet in stream.feed(start + data):
+                slots.add(packet)
+            stream.end()
+        slots.end()
+        slots.flows()
+
+
 PARSERS: dict[str, Callable[[bytes], None]] = {
     parser.__name__: parser
     for parser in (
         *(message, body, request_head, frames, log_name, catalogue, keys_file, journal, json_lines_log, csv_log, parquet_log),
-        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses),
+        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses, capture),
     )
 }
 

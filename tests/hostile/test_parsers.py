@@ -20,6 +20,7 @@ from feedback_wire.log_name import Form
 from tests.harness.logs import record, write_log
 from tests.hostile.corpus import TEXTS
 from tests.hostile.parsers import PARSERS
+from tests.qoe_lab.traffic.hand_made import Frame, enhanced, ethernet, interface, ipv4, ipv6, pcap, section, tcp
 
 ROOT = Path(__file__).parents[2]
 PROMPT_S = 20
@@ -49,6 +50,8 @@ SEEDS = (
     b"Tue, 07 Aug 2012 09:30:00 GMT",
     b"127.0.0.1:8090",
     b"https://[::1]:8080/prefix",
+    pcap([Frame(0, ethernet(ipv4(tcp(1, 2, 3, 4, "SA", 5, 60))))]),
+    section() + interface() + enhanced(1, ethernet(ipv6(tcp(1, 2, 3, 4, "SA", 5, 60)))),
 )
 LONG = {
     "zeros": bytes(1 << 20),

@@ -181,6 +181,34 @@
     return box;
   }
 
+  function listed(title, texts) {
+    const box = make("details");
+    const list = make("ul");
+    list.append(...texts.map((textContent) => make("li", { textContent })));
+    box.append(make("summary", { textContent: title }), list);
+    return box;
+  }
+
+  function verdict({ title, subject, confidence, because, viewers, evidence, alternatives }) {
+    const item = make("li");
+    const head = make("h3", { textContent: `${title}: ` });
+    head.append(make("b", { textContent: subject }), make("span", { textContent: `${confidence} confidence` }));
+    item.append(head, ...viewers.map((textContent) => make("p", { className: "felt", textContent })), make("p", { className: "aside", textContent: because }));
+    item.append(listed(`Evidence of ${evidence.length} ${evidence.length === 1 ? "measurement" : "measurements"}`, evidence));
+    if (alternatives.length) item.append(listed("Also possible", alternatives));
+    return item;
+  }
+
+  function fill_diagnosis({ from, to, verdicts, missing, more_missing }) {
+    put("#network-diagnosed", `of ${swarmscope_times.range(from, to)}, the end of the time range`);
+    keep_children($("network-verdicts"), verdicts, verdict, { key: ({ cause, subject }) => `${cause} ${subject}` });
+    $("network-no-verdict").hidden = verdicts.length > 0;
+    const box = $("network-missing");
+    box.hidden = !missing.length;
+    put("#network-missing summary", `Not enough evidence: ${missing.length + more_missing}`);
+    keep_children(box.lastElementChild, missing, (textContent) => make("li", { textContent }));
+  }
+
   function fill_mesh({ head, rows, more }) {
     const table = $("network-mesh");
     const titles = make("tr");
@@ -238,6 +266,7 @@
     keep_children($("network-links").tBodies[0], own.links, link);
     keep_children($("network-agents"), own.agents, coloured);
     keep_children($("network-isps"), own.isps, coloured);
+    fill_diagnosis(own.diagnosis);
     fill_mesh(own.mesh);
     fill_path(own.path, own.paths);
     setTimeout(show_words, 50);

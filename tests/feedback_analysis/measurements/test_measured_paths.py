@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from feedback_analysis.diagnosis import diagnose
 from feedback_analysis.measurements.latency_bands import latency_bands, loss_steps
-from feedback_analysis.measurements.measured_paths import measured_paths
+from feedback_analysis.measurements.measured_operations import operations_of
+from feedback_analysis.measurements.measured_paths import host_of, measured_paths
 from feedback_analysis.measurements.path_history import extent_of_measurements, path_history
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import open_records
@@ -126,6 +128,34 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("hk.example:80", "hk.example"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        (":80", ":80"),
+        ("[", ""),
+    ],
+)
+def test_the_ports_of_a_host_are_one_destination(written, host):
+    assert host_of(written) == host
+
+
+def test_operations_have_what_their_records_have(table):
+    found = {each.operation_id: each for each in operations_of(table)}
+    assert len(found) == len(RECORDS)
+    assert [each.started_ms for each in operations_of(table)] == sorted(each.started_ms for each in found.values())
+    traced = found["t1"]
+    assert [(each.ttl, each.address, each.rtt_ms) for each in traced.hops] == [
+        (1, "10.0.0.1", 2.0),
+        (2, None, None),
+        (3, "203.0.113.9", 9.0),
+    ]
+    assert (traced.technique, traced.agent, traced.address, traced.tags) == ("TRACEROUTE", "hk-1", "203.0.113.9", {"country": "HK"})
+    assert (found["lost"].status, found["lost"].values, found["lost"].hops, found["lost"].tags) == ("agent_lost", {}, (), {})
+
+
 @pytest.mark.parametrize("fields", HOSTILE)
 @pytest.mark.parametrize("technique", ["PING", "TRACEROUTE", "PATHNECK"])
 def test_no_record_breaks_a_query(tmp_path, fields, technique):
@@ -137,4 +167,5 @@ def test_no_record_breaks_a_query(tmp_path, fields, technique):
     assert len(latency_bands(table, span=span, step_s=1)) <= 1
     path_history(table, span=span, agent="hk-1", target="203.0.113.9")
     loss_steps(table, span=span, step_s=1, agent="hk-1", target="203.0.113.9")
+    diagnose(operations_of(table), earlier=operations_of(table))
     table.close()

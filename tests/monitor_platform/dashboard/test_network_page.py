@@ -95,6 +95,9 @@ def test_the_page_shows_the_lossy_link_and_leads_from_a_cell_of_the_mesh_to_the_
     colours = dict(lines)
     assert colours["10.2.0.1 → 10.0.0.1"] == COLOURINGS["loss"].steps[-1][1]
     assert colours["10.0.0.1 → 10.0.8.1"] == COLOURINGS["loss"].steps[0][1]
+    [verdict] = page.page.locator("#network-verdicts h3").all_inner_texts()
+    assert "from 10.2.0.1 on the way to 10.0.0.1" in verdict
+    assert "PCCW" in page.page.locator("#network-verdicts .felt").inner_text()
     page.page.locator("#network-mesh tbody button").first.click()
     page.becomes("() => document.getElementById('network-paths').value === 'hgc-1|10.0.9.2'")
     assert parse_qs(urlsplit(page.page.url).query)["p.path"] == ["hgc-1|10.0.9.2"]

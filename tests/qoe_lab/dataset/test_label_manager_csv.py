@@ -6,6 +6,7 @@ import pytest
 
 from qoe_lab.dataset.label_manager_csv import RIGHT, WRITTEN, read_label_manager, write_right_names
 from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from tests.harness.processes import run_here
 
 TSTAT = (
     *("packets", "data_pkts", "data_bytes", "rexmit_pkts", "rexmit_bytes", "rtt_avg", "rtt_min", "rtt_max", "stdev_rtt"),
@@ -120,3 +121,13 @@ def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
     file.write_bytes(b"PK\x03\x04\xff\xfe")
     with pytest.raises(ValueError, match="is no CSV file of the label manager"):
         read_label_manager(file)
+
+
+def test_the_command_writes_the_right_names_and_says_what_it_saw(file: Path, tmp_path: Path) -> None:
+    done = run_here("lab", "import", file, "--into", tmp_path / "right.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "right.csv: 2 sessions, 0 with the id of an earlier one" in done.stdout
+    assert (tmp_path / "right.csv").read_text().splitlines()[0] == ",".join(RIGHT)
+    again = run_here("lab", "import", file, "--into", tmp_path / "right.csv")
+    assert again.returncode == 2
+    assert "right.csv exists; remove it, or give another --into" in again.stderr

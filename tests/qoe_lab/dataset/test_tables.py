@@ -11,7 +11,7 @@ import swarmscope
 from qoe_lab.dataset.invalid_session import ExportReason
 from qoe_lab.dataset.parquet_tables import arrow_schema, read_table, write_table
 from qoe_lab.dataset.seed_csv import HEADER, LABELS, NOT_MEASURED
-from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, Column
+from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, TableColumn
 from qoe_lab.traffic.flow_columns import DIRECTION_COLUMNS
 from qoe_lab.traffic.slot_features import SLOT_FEATURES, STATE_FEATURES, WINDOW_FEATURES, WINDOWS
 
@@ -109,7 +109,7 @@ def documented(heading: str) -> list[str]:
     return re.findall(r"^\| `.*", section, re.MULTILINE)
 
 
-def row(column: Column) -> str:
+def row(column: TableColumn) -> str:
     return f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |"
 
 
@@ -126,7 +126,7 @@ def test_the_page_of_the_format_has_exactly_the_columns_of_the_flows() -> None:
     ]
     types = {column.name: column.type for column in FLOWS}
     of_direction = [
-        row(Column(name=each.name, type=types[f"up_{each.name}"], unit=each.unit.replace("0/1", ""), meaning=each.meaning))
+        row(TableColumn(name=each.name, type=types[f"up_{each.name}"], unit=each.unit.replace("0/1", ""), meaning=each.meaning))
         for each in DIRECTION_COLUMNS
     ]
     assert documented("Flows") == [row(column) for column in FLOWS[: -2 * len(DIRECTION_COLUMNS)]] + of_direction
@@ -138,7 +138,7 @@ def test_the_page_of_the_format_has_exactly_the_columns_of_the_slots() -> None:
     assert [column.name for column in SLOTS[-features:]] == [each.name for each in SLOT_FEATURES]
     assert features == len(WINDOWS) * len(WINDOW_FEATURES) + len(STATE_FEATURES)
     shown = [
-        row(Column(name=each.name, type="number", unit=each.unit, meaning=each.meaning))
+        row(TableColumn(name=each.name, type="number", unit=each.unit, meaning=each.meaning))
         for each in (*WINDOW_FEATURES, *STATE_FEATURES)
     ]
     assert documented("Slots") == [row(column) for column in SLOTS[:-features]] + shown

@@ -87,6 +87,28 @@ def pcap(
     return file
 
 
+def block(kind: int, body: bytes, order: str = "<") -> bytes:
+    """A block of pcapng."""
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", 12 + len(body))
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def section(order: str = "<") -> bytes:
+    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
+
+
+def interface(order: str = "<", *, link: int = ETHERNET, resolution: int | None = None, offset_s: int | None = None) -> bytes:
+    options = b"" if resolution is None else struct.pack(order + "HHB3x", 9, 1, resolution)
+    options += b"" if offset_s is None else struct.pack(order + "HHq", 14, 8, offset_s)
+    return block(1, struct.pack(order + "HHI", link, 0, 0) + options, order)
+
+
+def enhanced(time: int, data: bytes, order: str = "<", *, number: int = 0) -> bytes:
+    """An enhanced packet block. `time` is in the unit of the interface."""
+    return block(6, struct.pack(order + "IIIII", number, time >> 32, time & 0xFFFFFFFF, len(data), len(data)) + data, order)
+
+
 def packets_of(capture: bytes) -> list[Packet]:
     stream = PacketStream()
     packets = list(stream.feed(capture))

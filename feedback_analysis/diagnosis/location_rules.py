@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from measurement.diagnosis.baselines import LOSSY, Judgement
-from measurement.diagnosis.observed_paths import BadShare, ObservedPath, route_of
-from measurement.diagnosis.path_parts import Node, PathPart, parts_of, possible_parts, text_of
-from measurement.diagnosis.tomography import Explanation, PathKey, SuspectGroup, explain
-from measurement.diagnosis.verdict import Cause, Confidence, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, Verdict
-from measurement.operation import Technique
+from feedback_analysis.diagnosis.baselines import LOSSY, Judgement
+from feedback_analysis.diagnosis.observed_paths import BadShare, ObservedPath, route_of
+from feedback_analysis.diagnosis.path_parts import Node, PathPart, parts_of, possible_parts, text_of
+from feedback_analysis.diagnosis.tomography import Explanation, PathKey, SuspectGroup, explain
+from feedback_analysis.diagnosis.verdict import Cause, Confidence, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, Verdict
 
 BECAUSE = {
     Confidence.HIGH: "a lossy path has no other possible cause: all its other parts lie on clean paths",
@@ -29,7 +28,7 @@ class _Observed:
 
 def locate_losses(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
     """Verdicts about lossy paths, and what is missing about the others that PING measured."""
-    losses = {path.key: path.loss() for path in paths if any(path.of(Technique.PING))}
+    losses = {path.key: path.loss() for path in paths if any(path.of("PING"))}
     routes = {path.key: route_of(path) for path in paths}
     known = {key: route for key, route in routes.items() if route is not None}
     for path in paths:
@@ -180,7 +179,7 @@ def _evidence(key: PathKey, observed: _Observed, *, shows_problem: bool) -> Evid
     path, loss = observed.paths[key], observed.losses[key]
     return Evidence(
         text=f"{loss.bad} of {loss.total} packets from {path} were lost",
-        operation_ids=loss.operation_ids + path.ids(Technique.TRACEROUTE),
+        operation_ids=loss.operation_ids + path.ids("TRACEROUTE"),
         numbers=loss.numbers,
         shows_problem=shows_problem,
     )

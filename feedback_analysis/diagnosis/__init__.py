@@ -4,9 +4,9 @@
 needs evidence: without it, the answer is "not enough evidence", never a guess.
 """
 
-from measurement.diagnosis.rule_table import RULES, diagnose
-from measurement.diagnosis.verdict import Cause, Confidence, Diagnosis, Evidence, NotEnoughEvidence, Subject, Verdict
-from measurement.diagnosis.viewer_quality import ViewerQuality
+from feedback_analysis.diagnosis.rule_table import RULES, diagnose
+from feedback_analysis.diagnosis.verdict import Cause, Confidence, Diagnosis, Evidence, NotEnoughEvidence, Subject, Verdict
+from feedback_analysis.diagnosis.viewer_quality import ViewerQuality
 
 __all__ = [
     "RULES",

@@ -4,16 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from measurement.diagnosis.baselines import FAILING, LOSSY, DelayStep, Judgement, judge_delay, judge_share
-from measurement.diagnosis.path_parts import Node
-from measurement.diagnosis.tomography import PathKey
-from measurement.estimates.packet_loss import loss_ratio
-from measurement.finished_operation import FinishedOperation
-from measurement.operation import Technique
-from measurement.outcome import Status
+from feedback_analysis.diagnosis.baselines import FAILING, LOSSY, DelayStep, Judgement, judge_delay, judge_share
+from feedback_analysis.diagnosis.path_parts import Node
+from feedback_analysis.diagnosis.tomography import PathKey
+from feedback_analysis.diagnosis.wilson_interval import interval_of
+from feedback_analysis.measurements.measured_operations import MeasuredOperation
 
-FAILED = frozenset({Status.TIMEOUT_TARGET, Status.UNREACHABLE})
-ANSWERED = frozenset({Status.OK, Status.PARTIAL})
+FAILED = frozenset({"timeout_target", "unreachable"})
+ANSWERED = frozenset({"ok", "partial"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +28,8 @@ class BadShare:
     @property
     def numbers(self) -> dict[str, float]:
         """As evidence, with the Wilson interval."""
-        share = loss_ratio(self.bad, self.total)
-        return {"bad": self.bad, "total": self.total, "low": share.low or 0.0, "high": 1.0 if share.high is None else share.high}
+        share = interval_of(self.bad, self.total)
+        return {"bad": self.bad, "total": self.total, "low": share.low, "high": share.high}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +37,20 @@ class ObservedPath:
     """What one agent measured to one address, in the order of time."""
 
     key: PathKey
-    now: tuple[FinishedOperation, ...]
-    earlier: tuple[FinishedOperation, ...]
+    now: tuple[MeasuredOperation, ...]
+    earlier: tuple[MeasuredOperation, ...]
 
-    def of(self, *techniques: Technique) -> Iterator[FinishedOperation]:
+    def of(self, *techniques: str) -> Iterator[MeasuredOperation]:
         """The operations of now with these techniques."""
         return (each for each in self.now if each.technique in techniques)
 
-    def loss(self, *, technique: Technique = Technique.PING, received: str = "packets_answered") -> BadShare:
+    def loss(self, *, technique: str = "PING", received: str = "packets_answered") -> BadShare:
         """Lost packets of all operations together."""
         counted = [each for each in self.of(technique) if None not in (number(each, "packets_sent"), number(each, received))]
         sent, got = (int(sum(number(each, name) or 0 for each in counted)) for name in ("packets_sent", received))
-        ids = tuple(each.outcome.operation_id for each in counted)
+        ids = tuple(each.operation_id for each in counted)
         lost = max(sent - got, 0)
-        ignored = technique is Technique.PING and sent > 0 and not got and any(map(_answers, self.now))
+        ignored = technique == "PING" and sent > 0 and not got and any(map(_answers, self.now))
         judgement = Judgement.UNKNOWN if ignored else judge_share(lost, sent, LOSSY)
         return BadShare(bad=lost, total=sent, operation_ids=ids, judgement=judgement, answers_others=ignored)
 
@@ -64,59 +62,59 @@ class ObservedPath:
         """The round trips to one hop beside earlier ones."""
         return judge_delay(*(_hop_delays(each, address) for each in (self.now, self.earlier)))
 
-    def ids(self, *techniques: Technique) -> tuple[str, ...]:
+    def ids(self, *techniques: str) -> tuple[str, ...]:
         """The ids of the operations of now with these techniques."""
-        return tuple(each.outcome.operation_id for each in self.of(*techniques))
+        return tuple(each.operation_id for each in self.of(*techniques))
 
     def __str__(self) -> str:
         return f"{self.key.agent} to {self.key.address}"
 
 
-def share_of(failed: Sequence[FinishedOperation], total: Sequence[FinishedOperation]) -> BadShare:
+def share_of(failed: Sequence[MeasuredOperation], total: Sequence[MeasuredOperation]) -> BadShare:
     """How many operations failed, and whether the service is failing."""
-    ids = tuple(each.outcome.operation_id for each in total)
+    ids = tuple(each.operation_id for each in total)
     judgement = judge_share(len(failed), len(total), FAILING)
     return BadShare(bad=len(failed), total=len(total), operation_ids=ids, judgement=judgement)
 
 
-def observe(now: Iterable[FinishedOperation], earlier: Iterable[FinishedOperation]) -> list[ObservedPath]:
+def observe(now: Iterable[MeasuredOperation], earlier: Iterable[MeasuredOperation]) -> list[ObservedPath]:
     """The paths of the operations of now. Order and repetitions of operations do not matter."""
-    current = {each.outcome.operation_id: each for each in now}
-    before = {each.outcome.operation_id: each for each in earlier if each.outcome.operation_id not in current}
+    current = {each.operation_id: each for each in now}
+    before = {each.operation_id: each for each in earlier if each.operation_id not in current}
     paths, earlier_paths = _by_path(current.values()), _by_path(before.values())
     return [ObservedPath(key=key, now=paths[key], earlier=earlier_paths.get(key, ())) for key in sorted(paths)]
 
 
-def _by_path(operations: Iterable[FinishedOperation]) -> dict[PathKey, tuple[FinishedOperation, ...]]:
-    found: dict[PathKey, list[FinishedOperation]] = defaultdict(list)
-    for each in sorted(operations, key=lambda operation: (operation.outcome.started_ms, operation.outcome.operation_id)):
-        found[PathKey(each.agent, each.destination.address)].append(each)
+def _by_path(operations: Iterable[MeasuredOperation]) -> dict[PathKey, tuple[MeasuredOperation, ...]]:
+    found: dict[PathKey, list[MeasuredOperation]] = defaultdict(list)
+    for each in sorted(operations, key=lambda operation: (operation.started_ms, operation.operation_id)):
+        found[PathKey(each.agent, each.address)].append(each)
     return {key: tuple(each) for key, each in found.items()}
 
 
-def number(operation: FinishedOperation, name: str) -> float | None:
+def number(operation: MeasuredOperation, name: str) -> float | None:
     """A value of the outcome; None if it is not known."""
-    return next((each.value for each in operation.outcome.values if each.name == name), None)
+    return operation.values.get(name)
 
 
-def has_value(operation: FinishedOperation, name: str) -> bool:
+def has_value(operation: MeasuredOperation, name: str) -> bool:
     """Whether the outcome has this value, even if it is not known: the technique reached this phase."""
-    return any(each.name == name for each in operation.outcome.values)
+    return name in operation.values
 
 
-def _answers(operation: FinishedOperation) -> bool:
-    others = operation.technique not in (Technique.PING, Technique.TRACEROUTE, Technique.PATHNECK, Technique.BROUTE)
-    return others and operation.outcome.status in ANSWERED
+def _answers(operation: MeasuredOperation) -> bool:
+    others = operation.technique not in ("PING", "TRACEROUTE", "PATHNECK", "BROUTE")
+    return others and operation.status in ANSWERED
 
 
-def _numbers(operations: Iterable[FinishedOperation], name: str) -> list[float]:
-    values = (number(each, name) for each in operations if each.technique is Technique.PING)
+def _numbers(operations: Iterable[MeasuredOperation], name: str) -> list[float]:
+    values = (number(each, name) for each in operations if each.technique == "PING")
     return [value for value in values if value is not None]
 
 
-def _hop_delays(operations: Iterable[FinishedOperation], address: str) -> list[float]:
-    traces = (each for each in operations if each.technique is Technique.TRACEROUTE)
-    hops = (hop for trace in traces for hop in trace.outcome.hops)
+def _hop_delays(operations: Iterable[MeasuredOperation], address: str) -> list[float]:
+    traces = (each for each in operations if each.technique == "TRACEROUTE")
+    hops = (hop for trace in traces for hop in trace.hops)
     return [hop.rtt_ms for hop in hops if hop.address == address and hop.rtt_ms is not None]
 
 
@@ -141,18 +139,18 @@ class SeenRoute:
         return SeenRoute(routers=tuple(a or b for a, b in zip(long.routers, padded, strict=False)), reached=long.reached)
 
 
-def traces_of(operations: Iterable[FinishedOperation]) -> list[SeenRoute]:
+def traces_of(operations: Iterable[MeasuredOperation]) -> list[SeenRoute]:
     """The routes that traceroutes found."""
-    traces = (each for each in operations if each.technique is Technique.TRACEROUTE and each.outcome.hops)
+    traces = (each for each in operations if each.technique == "TRACEROUTE" and each.hops)
     return [_trace(each) for each in traces]
 
 
-def _trace(operation: FinishedOperation) -> SeenRoute:
+def _trace(operation: MeasuredOperation) -> SeenRoute:
     at: dict[int, set[str]] = defaultdict(set)
-    for hop in operation.outcome.hops:
+    for hop in operation.hops:
         at[hop.ttl] |= {hop.address} if hop.address else set()
     last = max(at)
-    reached = number(operation, "reached") == 1 or operation.destination.address in at[last]
+    reached = number(operation, "reached") == 1 or operation.address in at[last]
     routers = [next(iter(at[ttl])) if len(at[ttl]) == 1 else None for ttl in range(1, last + (0 if reached else 1))]
     while not reached and routers and routers[-1] is None:
         routers.pop()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from measurement.diagnosis.path_parts import PathPart
+from feedback_analysis.diagnosis.path_parts import PathPart
 
 
 class Cause(StrEnum):

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from measurement.diagnosis.baselines import FAILING, LOSSY, Judgement
-from measurement.diagnosis.observed_paths import ANSWERED, FAILED, BadShare, ObservedPath, has_value, number, share_of
-from measurement.diagnosis.verdict import Cause, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, agreed
-from measurement.finished_operation import FinishedOperation
-from measurement.operation import Technique
+from feedback_analysis.diagnosis.baselines import FAILING, LOSSY, Judgement
+from feedback_analysis.diagnosis.observed_paths import ANSWERED, FAILED, BadShare, ObservedPath, has_value, number, share_of
+from feedback_analysis.diagnosis.verdict import Cause, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, agreed
+from feedback_analysis.measurements.measured_operations import MeasuredOperation
 
 SERVER_FAILURE, NOT_ANSWERED = 2, 5
 """The DNS answers SERVFAIL and REFUSED (RFC 1035, 4.1.1). NXDOMAIN is an answer."""
-SIP = (Technique.SIP_OPTIONS, Technique.SIP_INVITE)
+SIP = ("SIP_OPTIONS", "SIP_INVITE")
 
 
 def find_failing_resolvers(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
@@ -25,14 +24,14 @@ def find_failing_resolvers(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisA
             yield agreed(Cause.RESOLVER, subject, {agent: _evidence(f"{agent} could not look up names, TCP works", share)})
 
 
-def _looked_up(path: ObservedPath) -> Iterator[FinishedOperation]:
+def _looked_up(path: ObservedPath) -> Iterator[MeasuredOperation]:
     """HTTP operations with a look-up and a connection."""
-    requests = path.of(Technique.HTTP)
+    requests = path.of("HTTP")
     return (each for each in requests if has_value(each, "dns_ms") and number(each, "tcp_ms") is not None)
 
 
 def _resolver(path: ObservedPath) -> Evidence | NotEnoughEvidence | None:
-    queries = [each for each in path.of(Technique.DNS) if each.outcome.status in ANSWERED | FAILED]
+    queries = [each for each in path.of("DNS") if each.status in ANSWERED | FAILED]
     share = share_of([each for each in queries if _query_failed(each)], queries)
     ping = path.loss()
     if share.judgement is not Judgement.BAD or ping.judgement is Judgement.BAD:
@@ -43,7 +42,7 @@ def _resolver(path: ObservedPath) -> Evidence | NotEnoughEvidence | None:
     return _evidence(f"{share.bad} of {share.total} DNS queries from {path} failed, {ping_text}", share, ping.operation_ids)
 
 
-def _query_failed(query: FinishedOperation) -> bool:
+def _query_failed(query: MeasuredOperation) -> bool:
     code = number(query, "rcode")
     return code is None or code in (SERVER_FAILURE, NOT_ANSWERED)
 
@@ -54,7 +53,7 @@ def find_failing_tls(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]
 
 
 def _tls(path: ObservedPath) -> Evidence | None:
-    shaken = [each for each in path.of(Technique.HTTP) if number(each, "tcp_ms") is not None and has_value(each, "tls_ms")]
+    shaken = [each for each in path.of("HTTP") if number(each, "tcp_ms") is not None and has_value(each, "tls_ms")]
     share = share_of([each for each in shaken if number(each, "tls_ms") is None], shaken)
     if share.judgement is not Judgement.BAD:
         return None
@@ -67,10 +66,10 @@ def find_lossy_calls(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]
 
 
 def _call(path: ObservedPath) -> Evidence | NotEnoughEvidence | None:
-    media = path.loss(technique=Technique.RTP, received="packets_returned")
+    media = path.loss(technique="RTP", received="packets_returned")
     if media.judgement is not Judgement.BAD or path.loss().judgement is Judgement.BAD:
         return None
-    calls = [each for each in path.of(*SIP) if each.outcome.status in ANSWERED | FAILED]
+    calls = [each for each in path.of(*SIP) if each.status in ANSWERED | FAILED]
     signalling = share_of([each for each in calls if number(each, "sip_status") is None], calls)
     if signalling.judgement is Judgement.BAD:
         return None

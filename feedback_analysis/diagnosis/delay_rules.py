@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from measurement.diagnosis.baselines import DelayStep, Judgement
-from measurement.diagnosis.observed_paths import ObservedPath, number, route_of, traces_of
-from measurement.diagnosis.verdict import Cause, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, agreed
-from measurement.operation import Technique
+from feedback_analysis.diagnosis.baselines import DelayStep, Judgement
+from feedback_analysis.diagnosis.observed_paths import ObservedPath, number, route_of, traces_of
+from feedback_analysis.diagnosis.verdict import Cause, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, agreed
 
 
 def find_routing_changes(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
@@ -23,13 +22,13 @@ def _compared_route(path: ObservedPath, step: DelayStep) -> Iterator[DiagnosisAn
     if not now or not earlier:
         yield NotEnoughEvidence(about=subject, missing="a TRACEROUTE now and one from before the delay rose")
     elif not any(trace.agrees(before) for trace in now for before in earlier):
-        ids = path.ids(Technique.PING, Technique.TRACEROUTE) + _ids_of_earlier_traces(path)
+        ids = path.ids("PING", "TRACEROUTE") + _ids_of_earlier_traces(path)
         text = f"the route from {path} differs from {len(earlier)} earlier traces, and the delay rose"
         yield agreed(Cause.ROUTING_CHANGE, subject, {path.key.agent: _delay_evidence(text, ids, step)})
 
 
 def _ids_of_earlier_traces(path: ObservedPath) -> tuple[str, ...]:
-    return tuple(each.outcome.operation_id for each in path.earlier if each.technique is Technique.TRACEROUTE)
+    return tuple(each.operation_id for each in path.earlier if each.technique == "TRACEROUTE")
 
 
 def find_slow_hops(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
@@ -52,7 +51,7 @@ def _slow_hop(path: ObservedPath) -> tuple[Cause, str, Evidence] | NotEnoughEvid
         return None
     about = Subject(text=f"link into {address}, on the path from {path}", agent=path.key.agent, address=address)
     step, before = path.hop_delay(address), _delay_before(path, address)
-    ids += path.ids(Technique.TRACEROUTE)
+    ids += path.ids("TRACEROUTE")
     if step.judgement is Judgement.UNKNOWN:
         return NotEnoughEvidence(about=about, missing=f"delays of this hop by TRACEROUTE: {step.missing}", operation_ids=ids)
     if step.judgement is Judgement.GOOD:
@@ -67,11 +66,11 @@ def _slow_hop(path: ObservedPath) -> tuple[Cause, str, Evidence] | NotEnoughEvid
 
 def _last_bottleneck(path: ObservedPath) -> tuple[tuple[str, ...], str | None, float | None]:
     """The ids of PATHNECK and the address of the hop that its newest answer names. Each answer is that of five trains or more."""
-    for operation in reversed(list(path.of(Technique.PATHNECK))):
+    for operation in reversed(list(path.of("PATHNECK"))):
         ttl = number(operation, "bottleneck_ttl")
-        hop = next((hop for hop in operation.outcome.hops if hop.ttl == ttl), None)
+        hop = next((hop for hop in operation.hops if hop.ttl == ttl), None)
         if hop is not None and hop.address and hop.ttl > 1:
-            return (operation.outcome.operation_id,), hop.address, number(operation, "bottleneck_kbps")
+            return (operation.operation_id,), hop.address, number(operation, "bottleneck_kbps")
     return (), None, None
 
 

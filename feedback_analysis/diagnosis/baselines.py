@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from measurement.estimates.packet_loss import Z_95, loss_ratio
+from feedback_analysis.diagnosis.wilson_interval import Z_95, interval_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,8 @@ class Judgement(StrEnum):
 
 def judge_share(bad: int, total: int, limit: ShareLimit) -> Judgement:
     """BAD if the Wilson interval (95 %) of the share is above the limit, GOOD if it is below, UNKNOWN if it contains the limit."""
-    share = loss_ratio(bad, total)
-    if total < limit.fewest or share.low is None or share.high is None or share.low <= limit.share <= share.high:
+    share = interval_of(bad, total)
+    if total < limit.fewest or share.low <= limit.share <= share.high:
         return Judgement.UNKNOWN
     return Judgement.BAD if share.low > limit.share else Judgement.GOOD
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from measurement.diagnosis.observed_paths import ObservedPath
-from measurement.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
+from feedback_analysis.diagnosis.observed_paths import ObservedPath
+from feedback_analysis.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
 
 POOR_MOS = 3.0
 POOR_REBUFFERING = 0.02
@@ -19,6 +19,7 @@ class ViewerQuality:
 
     isp: str
     area: str
+    """Empty: all areas together."""
     minute_ms: int
     """Its start, Unix time."""
     mos: float | None = None
@@ -51,7 +52,8 @@ def _evidence(isp: str, area: str, minutes: Iterable[ViewerQuality]) -> Evidence
     numbers = {"minutes": float(len({each.minute_ms for each in minutes}))}
     numbers |= {"lowest_mos": min(mos)} if mos else {}
     numbers |= {"highest_rebuffering_ratio": max(rebuffering)} if rebuffering else {}
-    return Evidence(text=f"viewers of {isp} in {area} have poor quality", numbers=numbers)
+    place = f"{isp} in {area}" if area else isp
+    return Evidence(text=f"viewers of {place} have poor quality", numbers=numbers)
 
 
 def with_viewers(verdict: Verdict, paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]) -> Verdict:
@@ -78,7 +80,7 @@ def without_cause(
 
 
 def _blames(verdict: Verdict, path: ObservedPath) -> bool:
-    ids = {each.outcome.operation_id for each in path.now}
+    ids = {each.operation_id for each in path.now}
     return any(each.shows_problem and ids & set(each.operation_ids) for each in verdict.evidence)
 
 

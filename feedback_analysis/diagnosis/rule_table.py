@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from measurement.diagnosis.delay_rules import find_routing_changes, find_slow_hops
-from measurement.diagnosis.location_rules import locate_losses
-from measurement.diagnosis.observed_paths import ObservedPath, observe
-from measurement.diagnosis.service_rules import find_failing_resolvers, find_failing_tls, find_lossy_calls
-from measurement.diagnosis.verdict import Cause, Diagnosis, DiagnosisAnswer, NotEnoughEvidence, Verdict
-from measurement.diagnosis.viewer_quality import ViewerQuality, poor_quality, with_viewers, without_cause
-from measurement.finished_operation import FinishedOperation
+from feedback_analysis.diagnosis.delay_rules import find_routing_changes, find_slow_hops
+from feedback_analysis.diagnosis.location_rules import locate_losses
+from feedback_analysis.diagnosis.observed_paths import ObservedPath, observe
+from feedback_analysis.diagnosis.service_rules import find_failing_resolvers, find_failing_tls, find_lossy_calls
+from feedback_analysis.diagnosis.verdict import Cause, Diagnosis, DiagnosisAnswer, NotEnoughEvidence, Verdict
+from feedback_analysis.diagnosis.viewer_quality import ViewerQuality, poor_quality, with_viewers, without_cause
+from feedback_analysis.measurements.measured_operations import MeasuredOperation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,9 @@ RULES = (
 
 
 def diagnose(
-    operations: Iterable[FinishedOperation],
+    operations: Iterable[MeasuredOperation],
     *,
-    earlier: Iterable[FinishedOperation] = (),
+    earlier: Iterable[MeasuredOperation] = (),
     viewers: Iterable[ViewerQuality] = (),
 ) -> Diagnosis:
     """The verdicts about `operations`, which were measured at about the same time.

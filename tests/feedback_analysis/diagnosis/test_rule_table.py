@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from measurement.diagnosis import RULES, Cause, Confidence, ViewerQuality, diagnose
-from measurement.operation import Technique
-from measurement.outcome import Hop, Status
-from tests.measurement.diagnosis.scenarios import Measurements
+from feedback_analysis.diagnosis import RULES, Cause, Confidence, ViewerQuality, diagnose
+from feedback_analysis.measurements.measured_operations import MeasuredHop
+from tests.feedback_analysis.diagnosis.scenarios import Measurements
 
 ROOT = Path(__file__).parents[3]
 SERVER, OTHER = "203.0.113.9", "198.51.100.7"
@@ -91,7 +90,7 @@ def test_a_resolver_is_to_blame_if_queries_fail_and_its_address_answers():
     operations = Measurements()
     operations.ping("a", SERVER)
     for _ in range(2):
-        operations.add("a", Technique.DNS, SERVER, status=Status.TIMEOUT_TARGET)
+        operations.add("a", "DNS", SERVER, status="timeout_target")
     verdict = only_verdict(operations)
     assert (verdict.cause, verdict.subject.address, verdict.confidence) == (Cause.RESOLVER, SERVER, Confidence.MEDIUM)
     assert set(verdict.evidence[0].operation_ids) == {"now-0", "now-1", "now-2"}
@@ -102,7 +101,7 @@ def test_a_resolver_is_to_blame_if_queries_fail_and_its_address_answers():
 def test_an_agents_own_resolver_is_to_blame_if_names_fail_and_tcp_works():
     operations = Measurements()
     for _ in range(2):
-        operations.add("a", Technique.HTTP, SERVER, {"dns_ms": None, "tcp_ms": 3.0, "http_status": 200})
+        operations.add("a", "HTTP", SERVER, {"dns_ms": None, "tcp_ms": 3.0, "http_status": 200})
     verdict = only_verdict(operations)
     assert (verdict.cause, verdict.subject.agent) == (Cause.RESOLVER, "a")
 
@@ -111,14 +110,14 @@ def test_an_unknown_name_is_an_answer_of_a_resolver():
     operations = Measurements()
     operations.ping("a", SERVER)
     for _ in range(4):
-        operations.add("a", Technique.DNS, SERVER, {"rcode": 3})
+        operations.add("a", "DNS", SERVER, {"rcode": 3})
     assert diagnose(operations).verdicts == ()
 
 
 def test_tls_is_to_blame_if_tcp_connects_and_the_handshake_fails():
     operations = Measurements()
     for agent in ("a", "a", "b", "b"):
-        operations.add(agent, Technique.HTTP, SERVER, {"tcp_ms": 3.0, "tls_ms": None}, status=Status.PARTIAL)
+        operations.add(agent, "HTTP", SERVER, {"tcp_ms": 3.0, "tls_ms": None}, status="partial")
     verdict = only_verdict(operations)
     assert (verdict.cause, verdict.subject.destination, verdict.confidence) == (Cause.TLS, SERVER, Confidence.HIGH)
     assert verdict.because == "2 agents agree"
@@ -144,8 +143,8 @@ def test_a_change_of_the_route_is_to_blame_if_the_delay_rose_with_it():
 
 
 def with_bottleneck(operations: Measurements, ttl: int = 2) -> Measurements:
-    hops = [Hop(ttl=1, address="r1"), Hop(ttl=2, address="r2"), Hop(ttl=3, address="r3")]
-    operations.add("a", Technique.PATHNECK, SERVER, {"bottleneck_ttl": ttl, "bottleneck_kbps": 19_500}, hops=hops)
+    hops = [MeasuredHop(ttl=1, address="r1"), MeasuredHop(ttl=2, address="r2"), MeasuredHop(ttl=3, address="r3")]
+    operations.add("a", "PATHNECK", SERVER, {"bottleneck_ttl": ttl, "bottleneck_kbps": 19_500}, hops=hops)
     return operations
 
 
@@ -169,11 +168,11 @@ def test_capacity_is_to_blame_if_the_gap_grows_and_the_delay_does_not():
 
 def calls(*, lost: int, answers: int, failures: int = 0) -> Measurements:
     found = Measurements()
-    found.add("a", Technique.RTP, SERVER, {"packets_sent": 500, "packets_returned": 500 - lost})
+    found.add("a", "RTP", SERVER, {"packets_sent": 500, "packets_returned": 500 - lost})
     for _ in range(answers):
-        found.add("a", Technique.SIP_OPTIONS, SERVER, {"sip_status": 200})
+        found.add("a", "SIP_OPTIONS", SERVER, {"sip_status": 200})
     for _ in range(failures):
-        found.add("a", Technique.SIP_OPTIONS, SERVER, status=Status.TIMEOUT_TARGET)
+        found.add("a", "SIP_OPTIONS", SERVER, status="timeout_target")
     return found
 
 
@@ -219,7 +218,7 @@ def test_equally_small_explanations_are_candidates_and_no_verdict():
 def test_a_destination_that_only_ignores_ping_is_not_lossy():
     operations = Measurements()
     operations.path("a", SERVER, "r1", lost=100)
-    operations.add("a", Technique.HTTP, SERVER, {"tcp_ms": 3.0, "http_status": 200})
+    operations.add("a", "HTTP", SERVER, {"tcp_ms": 3.0, "http_status": 200})
     assert "answers other techniques, but not PING" in missing(operations)
 
 

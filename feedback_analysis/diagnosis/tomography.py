@@ -15,7 +15,7 @@ from itertools import combinations
 from math import comb
 from typing import TypeAlias
 
-from measurement.diagnosis.path_parts import PathPart
+from feedback_analysis.diagnosis.path_parts import PathPart
 
 MOST_COMBINATIONS = 20_000
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from measurement.diagnosis import Confidence, diagnose, tomography
-from measurement.diagnosis.path_parts import PathPart, parts_of, possible_parts
-from measurement.diagnosis.tomography import PathKey, explain
-from tests.measurement.diagnosis.scenarios import Measurements
+from feedback_analysis.diagnosis import Confidence, diagnose, tomography
+from feedback_analysis.diagnosis.path_parts import PathPart, parts_of, possible_parts
+from feedback_analysis.diagnosis.tomography import PathKey, explain
+from tests.feedback_analysis.diagnosis.scenarios import Measurements
 
 SURE = (Confidence.HIGH, Confidence.MEDIUM)
 

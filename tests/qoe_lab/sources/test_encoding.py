@@ -1,0 +1,95 @@
+"""Contents are encoded once, completely or not at all, and described by what they are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qoe_lab.sources import mp4_boxes
+from qoe_lab.sources.encoding import make_contents
+from qoe_lab.sources.ladder import DEFAULT_CONTENTS, DEFAULT_RUNGS, FRAMES_PER_SEGMENT, ContentRecipe, read_content, read_contents
+from qoe_lab.sources.overlay_file import write_overlay_file
+from qoe_lab.sources.pictures import pictures
+from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
+
+TINY = (replace(RUNGS[0], width=64, height=36, kbps=30),)
+
+
+def test_contents_that_are_there_are_not_made_again_and_changed_ones_are(tmp_path: Path):
+    told: list[tuple[str, int, int]] = []
+    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: told.append(done))
+    first = (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns
+    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: told.append(done))
+    assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns == first
+    (content,) = make_contents(tmp_path, [replace(RECIPE, grain=0)], TINY, segments=1)
+    assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns != first
+    assert told == [("ball", 1, 1)] * 2
+    assert content == read_contents(tmp_path)["ball"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ball"]
+
+
+def test_the_description_is_that_of_the_files(contents: Path):
+    content = read_content(contents / "ball")
+    assert content.segments == SEGMENTS
+    for rung, asked in zip(content.rungs, RUNGS, strict=True):
+        files = [contents / "ball" / rung.name / f"{number}.m4s" for number in range(SEGMENTS)]
+        assert rung.segment_bytes == tuple(file.stat().st_size for file in files)
+        assert (rung.name, rung.width, rung.height) == (asked.name, asked.width, asked.height)
+        assert rung.bandwidth_bps == max(rung.segment_bytes) * 4
+        assert rung.codecs.startswith("avc1.42")
+
+
+def test_the_same_recipe_draws_the_same_pictures_and_another_one_others():
+    def drawn(recipe: ContentRecipe) -> list[bytes]:
+        return [bytes(picture.planes[0]) for picture in pictures(recipe, 3)]
+
+    assert drawn(RECIPE) == drawn(RECIPE)
+    assert drawn(RECIPE) != drawn(replace(RECIPE, content_id="other"))
+    assert len(set(drawn(DEFAULT_CONTENTS[0]))) == 3  # even the stillest content moves
+
+
+def test_the_default_contents_and_rungs_are_distinct():
+    assert len({recipe.content_id for recipe in DEFAULT_CONTENTS}) == len(DEFAULT_CONTENTS) >= 5
+    assert [rung.kbps for rung in DEFAULT_RUNGS] == sorted({rung.kbps for rung in DEFAULT_RUNGS})
+
+
+@pytest.mark.parametrize("content_id", ["", "../up", "UPPER", "a b", "x" * 33])
+def test_a_name_that_is_no_folder_is_refused(content_id: str):
+    with pytest.raises(ValueError, match="is not usable"):
+        replace(RECIPE, content_id=content_id)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"made_from": {}, "rungs": [{}]}'])
+def test_a_folder_without_a_usable_description_says_how_to_make_it(text: str, tmp_path: Path):
+    (tmp_path / "ball").mkdir()
+    (tmp_path / "ball" / "content.json").write_text(text)
+    with pytest.raises(ValueError, match="make it again"):
+        read_contents(tmp_path)
+    with pytest.raises(ValueError, match="has no contents"):
+        read_contents(tmp_path / "ball")
+
+
+def test_a_segment_is_moved_in_time_without_another_change(contents: Path):
+    segment = (contents / "ball" / "low" / "1.m4s").read_bytes()
+    head = (contents / "ball" / "low" / "init.mp4").read_bytes()
+    moved = mp4_boxes.moved(segment, number=7, by=3 * mp4_boxes.timescale(head))
+    assert len(moved) == len(segment)
+    assert sum(one != other for one, other in zip(segment, moved, strict=True)) <= 6
+    assert mp4_boxes.moved(moved, number=1, by=-3 * mp4_boxes.timescale(head)) == segment
+
+
+@pytest.mark.parametrize("data", [b"", b"no boxes", b"\x00\x00\x00\x04moof", b"\x00\x00\x00\x08moov", b"\xff\xff\xff\xffmdat"])
+def test_what_is_no_fragmented_mp4_is_an_error(data: bytes):
+    with pytest.raises(mp4_boxes.BrokenMp4Error):
+        mp4_boxes.split(data)
+
+
+def test_a_rung_is_one_file_for_the_overlay(contents: Path, tmp_path: Path):
+    import av
+
+    rate_kbps = write_overlay_file(contents, "ball", "middle", tmp_path / "ball.mp4")
+    with av.open(str(tmp_path / "ball.mp4")) as media:
+        assert sum(1 for _ in media.decode(video=0)) == SEGMENTS * FRAMES_PER_SEGMENT
+    assert rate_kbps * 1000 > read_content(contents / "ball").rung("middle").bandwidth_bps
+    with pytest.raises(ValueError, match="use one of low, middle, high"):
+        write_overlay_file(contents, "ball", "none", tmp_path / "none.mp4")

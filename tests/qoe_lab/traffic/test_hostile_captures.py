@@ -1,0 +1,138 @@
+"""No capture makes the reader, the flows or the slots fail, or fills the memory."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qoe_lab.traffic import LinkFrame, NotACaptureError, Packet, PacketStream, SlotCounter, read_packet
+from qoe_lab.traffic.packet_headers import LeftOut
+from qoe_lab.traffic.sent_bytes import MOST_IN_FLIGHT
+from qoe_lab.traffic.sequence_space import MOST_GAPS, SequenceSpace
+from qoe_lab.traffic.slot_counter import MOST_EMPTY_SLOTS
+from tests.qoe_lab.traffic.hand_made import (
+    BEGIN_NS,
+    MS,
+    Conversation,
+    Frame,
+    ethernet,
+    interface,
+    ipv4,
+    ipv6,
+    packets_of,
+    pcap,
+    section,
+    tcp,
+    udp,
+)
+
+CAPTURES = Path(__file__).parents[4] / "shared" / "data" / "captures"
+STARTS = [b"", pcap([]), pcap([], order=">", link=113), section() + interface(), section(">") + interface(">", resolution=9)]
+FRAMES = [
+    ethernet(ipv4(tcp(1, 2, 3, 4, "A", 5, 60))),
+    ethernet(ipv4(udp(1, 2, 60), protocol=17, options=bytes(8)), vlans=[0x8100, 0x88A8]),
+    ethernet(ipv6(bytes([44, 1]) + bytes(14) + bytes([6, 0]) + bytes(6) + tcp(1, 2, 3, 4, "S", 5, 0), following=0)),
+]
+
+
+def read(data: bytes) -> PacketStream:
+    """Read all packets into flows and slots. Everything is counted somewhere."""
+    stream, slots = PacketStream(), SlotCounter()
+    packets = 0
+    for packet in stream.feed(data):
+        packets += 1
+        for slot in slots.add(packet):
+            slot.row()
+    stream.end()
+    slots.end()
+    counts = stream.counts
+    assert counts["frames"] == packets + sum(counts[reason] for reason in LeftOut)
+    assert counts["packets"] == packets
+    assert sum(flow.up.packets + flow.down.packets for flow in slots.flows()) <= packets
+    return stream
+
+
+@given(start=st.sampled_from(STARTS), data=st.binary(max_size=400))
+def test_any_bytes_are_read_or_refused(start, data):
+    try:
+        read(start + data)
+    except NotACaptureError:
+        assert start == b""
+
+
+@st.composite
+def damaged_frames(draw) -> bytes:
+    data = bytearray(draw(st.sampled_from(FRAMES)))
+    for _ in range(draw(st.integers(0, 4))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))])
+
+
+@given(
+    link=st.sampled_from([0, 1, 12, 101, 108, 113, 228, 276, 7]),
+    header=damaged_frames() | st.binary(max_size=120),
+    more=st.integers(0, 70000),
+)
+def test_any_frame_gives_a_packet_that_fits_in_it_or_is_left_out(link, header, more):
+    packet = read_packet(LinkFrame(0, len(header) + more, link, header))
+    if isinstance(packet, Packet):
+        assert 0 <= packet.payload_bytes <= packet.ip_bytes <= packet.frame_bytes
+    else:
+        assert packet in LeftOut
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"{CAPTURES} is not on this machine")
+@pytest.mark.parametrize("name", ["zattoo.pcap", "hls.pcapng", "http_ipv6.pcap", "rtmp.pcap"])
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20))
+def test_a_real_capture_with_random_damage_is_read(name, changes):
+    data = bytearray((CAPTURES / name).read_bytes())
+    for place, value in changes:
+        data[24 + int(place * (len(data) - 24))] = value  # the first header stays
+    read(bytes(data))
+
+
+def test_a_time_far_ahead_makes_no_slot_for_each_second():
+    frame = FRAMES[0]
+    slots = SlotCounter()
+    times = [BEGIN_NS, BEGIN_NS + 10**9 * 10**8, BEGIN_NS + 2000 * MS, BEGIN_NS + MS, 0]
+    ended = [
+        slot
+        for packet in packets_of(pcap([Frame(min(time, 2**32 * 10**9 - 1), frame) for time in times]))
+        for slot in slots.add(packet)
+    ]
+    assert [slot.number for slot in ended] == [0]
+    assert slots.skipped_slots == 10**8 - 1
+    last = slots.end()
+    assert last.number == 10**8
+    assert last.row()["up_packets"] == 3  # earlier packets count in the open slot
+    assert slots.packets_before == 1
+
+
+def test_a_pause_within_the_limit_gives_empty_slots():
+    slots = SlotCounter()
+    packets = packets_of(pcap([Frame(BEGIN_NS + second * 10**9, FRAMES[0]) for second in (0, MOST_EMPTY_SLOTS)]))
+    assert len([slot for packet in packets for slot in slots.add(packet)]) == MOST_EMPTY_SLOTS
+    assert slots.skipped_slots == 0
+
+
+def test_segments_that_are_never_acknowledged_are_forgotten_at_a_limit():
+    made = Conversation()
+    slots = SlotCounter()
+    made.handshake()
+    packets = made.packets()
+    data = packets[-1]._replace(payload_bytes=1)
+    for number in range(MOST_IN_FLIGHT + 10):
+        slots.add(data._replace(tcp=data.tcp._replace(seq=(1001 + number) % 2**32)))
+    [flow] = slots._table._all
+    assert MOST_IN_FLIGHT // 2 <= len(flow.tcp.up.sent._unacknowledged) <= MOST_IN_FLIGHT
+    assert slots.flows()[0].up.tcp.unique_bytes == MOST_IN_FLIGHT + 10
+
+
+def test_gaps_are_forgotten_at_a_limit():
+    space = SequenceSpace(0)
+    for number in range(MOST_GAPS + 10):
+        space.extend(2 * number + 1, 2 * number + 2, number)
+    assert MOST_GAPS // 2 <= len(space._gaps) <= MOST_GAPS
+    assert space.see(0, 1, 0).repeated == 1  # forgotten
+    assert space.see(2 * MOST_GAPS, 2 * MOST_GAPS + 1, 0).fresh == 1
