@@ -1,1 +1,6 @@
-"""Classifiers and regressions: features, fitting, honest evaluation, calibration, and storage without pickle."""
+"""Models that infer from traffic what players know: fitted, judged without self-deception, and stored as plain arrays.
+
+`tasks.py` says what is inferred and `families.py` how. `evaluation.py` judges a family only on sessions that it has not seen, and
+`leak_alarms.py` looks for ways in which the judgement could still be wrong. `fitting.py` puts it together and chooses. What applies
+a stored model (`plain_models.py`, `trees.py`, `calibration.py`, `storage.py`) needs NumPy only; scikit-learn fits, and never loads.
+"""

@@ -1,0 +1,250 @@
+"""How good each family is at a task, judged only on sessions that the model was not fitted to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qoe_lab.models.cross_fitting import HeldOut, held_out, judged_rows
+from qoe_lab.models.event_recall import EventRecall, event_recall
+from qoe_lab.models.examples import Examples, Floats, Mask
+from qoe_lab.models.families import BY_NAME, FAMILIES, Effort, Family
+from qoe_lab.models.fitted_task import in_units
+from qoe_lab.models.folds import Split, TooFewSessionsError, grouped_splits, leave_one_out
+from qoe_lab.models.intervals import Estimate, draws_of_sessions, estimate, gain
+from qoe_lab.models.scores import OF_CLASSES, OF_NUMBERS, Measure, calibration_error, confusion, decisions, share_of
+from qoe_lab.models.tasks import SLOT_STALLED, Task, higher_is_better, needs_calibration
+
+PLACES = ("training", "limit", "client", "source", "content")
+"""What is left out in turn: sessions of an unknown place are harder than further sessions of a known one."""
+
+Progress = Callable[[str], None]
+
+_OF_PROBABILITIES = ("average_precision", "auc", "brier", "ece")
+"""Measures of probabilities as the model gives them. The others are about what is decided."""
+_RESAMPLES_OF_CHOICE = 200
+_PERFECT_DRAWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FamilyResult:
+    """One family on all sessions, each judged by a model that was not fitted to it."""
+
+    family: str
+    title: str
+    baseline: bool
+    said: HeldOut
+    scores: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """The chosen family on one place that it was not fitted to, beside the limit alone."""
+
+    left_out: str
+    sessions: int
+    score: float
+    limit_alone: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceResult:
+    """Every place left out in turn. `why_not`: why this could not be done."""
+
+    place: str
+    parts: tuple[LeftOut, ...] = ()
+    score: float = np.nan
+    """Of all parts together."""
+    limit_alone: float = np.nan
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CalibrationResult:
+    """The chosen family before and after calibration, which is fitted to sessions that are neither judged nor fitted to."""
+
+    before: Mapping[str, Estimate]
+    after: Mapping[str, Estimate]
+    ece_of_perfect: float
+    """The mean ECE of a perfectly calibrated model with as many examples: what chance alone gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandResult:
+    """The bands of the chosen family, on sessions to which neither the model nor the bands were fitted."""
+
+    coverage: Estimate
+    mean_width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaskResult:
+    """Everything that is known about one task."""
+
+    task: Task
+    judged: Examples
+    truth: Floats
+    """The truth of the judged examples; numbers in units."""
+    families: Mapping[str, FamilyResult]
+    chosen: str
+    corrected: float
+    """The score of the choice, on sessions that had no part in the choice."""
+    gain: Estimate
+    """By how much the chosen family is above the limit alone."""
+    places: tuple[PlaceResult, ...]
+    calibration: CalibrationResult | None
+    bands: BandResult | None
+    confusion: Floats | None
+    events: EventRecall | None
+    splits: int
+
+    @property
+    def best(self) -> FamilyResult:
+        return self.families[self.chosen]
+
+
+def measures_of(task: Task) -> Mapping[str, Measure]:
+    return OF_CLASSES if task.kind == "classes" else OF_NUMBERS
+
+
+def what_is_measured(task: Task, said: HeldOut, measure: str) -> Floats:
+    """The outputs that a measure is about."""
+    if task.kind == "number":
+        return in_units(task, said.outputs)
+    return said.outputs if measure in _OF_PROBABILITIES else said.levelled
+
+
+def evaluate(task: Task, examples: Examples, effort: Effort, seed: int, progress: Progress) -> TaskResult:
+    """Judge all families. TooFewSessionsError if nothing can be judged."""
+    splits = grouped_splits(task, examples, effort.folds, seed)
+    rows = judged_rows(splits)
+    judged = examples.at(rows)
+    truth = in_units(task, judged.y) if task.kind == "number" else judged.y
+    draws = draws_of_sessions(judged, effort.resamples, seed)
+    families: dict[str, FamilyResult] = {}
+    for family in FAMILIES:
+        progress(f"{task.code} {family.title.lower()}")
+        said = held_out(family, task, examples, splits, effort, seed, calibrate=needs_calibration(task) and not family.baseline).at(
+            rows
+        )
+        families[family.name] = _family_result(task, family, said, truth, draws, only=task.score)
+    chosen = best_family(task, families)
+    if not needs_calibration(task):
+        progress(f"{task.code} calibration")
+        said = held_out(BY_NAME[chosen], task, examples, splits, effort, seed, calibrate=True).at(rows)
+        families[chosen] = replace(families[chosen], said=said)
+    families[chosen] = _family_result(task, BY_NAME[chosen], families[chosen].said, truth, draws)
+    best, alone = (what_is_measured(task, families[each].said, task.score) for each in (chosen, "limit_alone"))
+    progress(f"{task.code} places left out")
+    return TaskResult(
+        task=task,
+        judged=judged,
+        truth=truth,
+        families=families,
+        chosen=chosen,
+        corrected=_corrected(task, truth, families, draws),
+        gain=gain(measures_of(task)[task.score], truth, best, alone, draws),
+        places=tuple(_left_out(BY_NAME[chosen], task, examples, place, effort, seed) for place in PLACES),
+        calibration=_calibration_result(truth, families[chosen].said, draws, seed) if task.kind == "classes" else None,
+        bands=_band_result(truth, families[chosen].said, draws) if task.kind == "number" else None,
+        confusion=_confusion(judged, best) if task.kind == "classes" else None,
+        events=event_recall(judged, truth, decisions(families[chosen].said.levelled)) if task == SLOT_STALLED else None,
+        splits=len(splits),
+    )
+
+
+def _family_result(
+    task: Task, family: Family, said: HeldOut, truth: Floats, draws: Floats, only: str | None = None
+) -> FamilyResult:
+    """The scores with intervals; if `only` is given, only this one has an interval, because intervals take long."""
+    scores = {
+        name: estimate(measure, truth, what_is_measured(task, said, name), draws if only in (None, name) else draws[:0])
+        for name, measure in measures_of(task).items()
+    }
+    return FamilyResult(family=family.name, title=family.title, baseline=family.baseline, said=said, scores=scores)
+
+
+def best_family(task: Task, families: Mapping[str, FamilyResult]) -> str:
+    """The best family that is no baseline; of equal ones, the simplest."""
+    sign = 1 if higher_is_better(task.score) else -1
+    able = [each for each in families.values() if not each.baseline]
+    return max(able, key=lambda each: sign * each.scores[task.score].value).family
+
+
+def _confusion(judged: Examples, levelled: Floats) -> Floats:
+    return confusion(judged.y, decisions(levelled), np.ones(len(judged)), len(judged.classes))
+
+
+def _corrected(task: Task, truth: Floats, families: Mapping[str, FamilyResult], draws: Floats) -> float:
+    """The mean score of the family that is best in a resample, on the sessions that this resample does not have."""
+    measure, sign = measures_of(task)[task.score], 1 if higher_is_better(task.score) else -1
+    able = [what_is_measured(task, each.said, task.score) for each in families.values() if not each.baseline]
+    found = []
+    for weights in draws[:_RESAMPLES_OF_CHOICE]:
+        inside = [sign * measure(truth, outputs, weights) for outputs in able]
+        if not np.isnan(inside).all():
+            found.append(measure(truth, able[int(np.nanargmax(inside))], (weights == 0).astype(np.float64)))
+    known = [each for each in found if not np.isnan(each)]
+    return float(np.mean(known)) if known else np.nan
+
+
+def _left_out(family: Family, task: Task, examples: Examples, place: str, effort: Effort, seed: int) -> PlaceResult:
+    try:
+        splits = leave_one_out(examples, place)
+    except TooFewSessionsError as error:
+        return PlaceResult(place=place, why_not=str(error))
+    truth = in_units(task, examples.y) if task.kind == "number" else examples.y
+    chosen, alone = (
+        what_is_measured(
+            task,
+            held_out(each, task, examples, splits, effort, seed, calibrate=needs_calibration(task) and not each.baseline),
+            task.score,
+        )
+        for each in (family, BY_NAME["limit_alone"])
+    )
+
+    def score(outputs: Floats, rows: Mask) -> float:
+        return measures_of(task)[task.score](truth[rows], outputs[rows], np.ones(int(rows.sum())))
+
+    def part(split: Split) -> LeftOut:
+        return LeftOut(
+            left_out=split.left_out,
+            sessions=len(np.unique(examples.sessions[split.judge])),
+            score=score(chosen, split.judge),
+            limit_alone=score(alone, split.judge),
+        )
+
+    rows = judged_rows(splits)
+    return PlaceResult(place=place, parts=tuple(map(part, splits)), score=score(chosen, rows), limit_alone=score(alone, rows))
+
+
+def _calibration_result(truth: Floats, said: HeldOut, draws: Floats, seed: int) -> CalibrationResult:
+    random = np.random.default_rng(seed)
+    perfect = []
+    for _ in range(_PERFECT_DRAWS):
+        drawn = (random.random((len(truth), 1)) > np.cumsum(said.calibrated, axis=1)[:, :-1]).sum(axis=1)
+        perfect.append(calibration_error(drawn.astype(np.float64), said.calibrated, np.ones(len(drawn))))
+    before, after = (
+        {name: estimate(OF_CLASSES[name], truth, outputs, draws) for name in ("brier", "ece")}
+        for outputs in (said.outputs, said.calibrated)
+    )
+    return CalibrationResult(before=before, after=after, ece_of_perfect=float(np.mean(perfect)))
+
+
+def _band_result(truth: Floats, said: HeldOut, draws: Floats) -> BandResult | None:
+    known = np.isfinite(said.high - said.low)
+    if not known.any():
+        return None
+    inside = ((said.low <= truth) & (truth <= said.high))[known].astype(np.float64)
+    coverage = estimate(share_of, inside, inside[:, None], draws[:, known])
+    return BandResult(coverage=coverage, mean_width=float(np.mean((said.high - said.low)[known])))
+
+
+def score_text(task: Task) -> str:
+    """The measure by which the task is judged, in words."""
+    return {
+        "balanced_accuracy": "balanced accuracy",
+        "average_precision": "PR-AUC",
+        "accuracy": "accuracy",
+        "mae": f"mean absolute error{f' in {task.unit}' if task.unit else ''}",
+    }[task.score]

@@ -1,0 +1,53 @@
+"""A task's fitted model with what makes its outputs usable: calibration of probabilities, and the band of a number. NumPy only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qoe_lab.models.calibration import Calibration
+from qoe_lab.models.examples import Floats
+from qoe_lab.models.plain_models import PlainModel
+from qoe_lab.models.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedTask:
+    """How one task is inferred from the features `names`, in their order."""
+
+    task: Task
+    family: str
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    model: PlainModel
+    calibration: Calibration | None = None
+    usual: Floats | None = None
+    """The probability that each class must exceed, of a task in which not simply the most probable class is decided on. The sum is
+    1: of two classes, exactly one exceeds its own."""
+    half_width: float | None = None
+    """Of the band around a number, as the model infers it; None if too few sessions were judged."""
+
+    def outputs(self, x: Floats) -> Floats:
+        """What the model says: one row per example; probabilities are not calibrated."""
+        return self.model.predict(x)
+
+    def calibrated(self, outputs: Floats) -> Floats:
+        """The outputs as calibrated probabilities."""
+        return self.calibration.applied(outputs) if self.calibration is not None else outputs
+
+    def levelled(self, outputs: Floats) -> Floats:
+        """The outputs such that the largest one is the class to decide on."""
+        if self.usual is None:
+            return outputs
+        lifted = self.calibrated(outputs) / self.usual
+        levelled: Floats = lifted / lifted.sum(axis=1, keepdims=True)
+        return levelled
+
+    def bounds(self, inferred: Floats) -> tuple[Floats, Floats]:
+        """The lower and upper end of the band around each inferred number, in units; infinite without a band."""
+        width = np.inf if self.half_width is None else self.half_width
+        return in_units(self.task, inferred - width), in_units(self.task, inferred + width)
+
+
+def in_units(task: Task, values: Floats) -> Floats:
+    """Numbers as they are shown, of numbers as models infer them. Probabilities are unchanged."""
+    return np.exp(values) if task.in_logarithm else values

@@ -1,0 +1,27 @@
+"""A model of the lab: the fitted tasks together, which is what is stored, loaded and applied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qoe_lab.models.fitted_task import FittedTask
+from qoe_lab.models.session_features import head_names, so_far_names
+from qoe_lab.models.tasks import STARTUP, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabModel:
+    """The fitted tasks by their names. A task that could not be fitted is missing."""
+
+    name: str
+    slot_features: tuple[str, ...]
+    """The features of a slot, in the order in which they are given to `apply`."""
+    tasks: Mapping[str, FittedTask]
+    sha256: str = ""
+    """Of the stored arrays; empty before the model is stored."""
+
+
+def names_for(task: Task, slot_features: tuple[str, ...]) -> tuple[str, ...]:
+    """The features from which a task is inferred, of models that see all of them."""
+    if task.per == "slot":
+        return slot_features
+    return head_names(slot_features) if task == STARTUP else so_far_names(slot_features)
