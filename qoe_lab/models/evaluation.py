@@ -147,7 +147,7 @@ def evaluate(task: Task, examples: Examples, effort: Effort, seed: int, progress
         places=tuple(_left_out(BY_NAME[chosen], task, examples, place, effort, seed) for place in PLACES),
         calibration=_calibration_result(truth, families[chosen].said, draws, seed) if task.kind == "classes" else None,
         bands=_band_result(truth, families[chosen].said, draws) if task.kind == "number" else None,
-        confusion=_confusion(judged, best) if task.kind == "classes" else None,
+        confusion=_confusion(judged, families[chosen].said.levelled) if task.kind == "classes" else None,
         events=event_recall(judged, truth, decisions(families[chosen].said.levelled)) if task == SLOT_STALLED else None,
         splits=len(splits),
     )
