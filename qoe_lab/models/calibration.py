@@ -15,6 +15,9 @@ from qoe_lab.models.examples import Floats
 
 ISOTONIC_SESSIONS = 200
 """From this number of sessions on, the isotonic curve is used."""
+_UNCHANGED = np.array([1.0, 0.0])
+"""The slope and the shift of the curve that changes nothing."""
+_SMALL = 1e-9
 _LOGITS = np.linspace(-8, 8, 161)
 _LEAST = 1e-4
 """No probability is below it, or above 1 minus it: no finite number of examples shows more."""
@@ -78,19 +81,26 @@ def _platt(said: Floats, seen: Floats) -> tuple[Floats, Floats]:
     """The logistic curve over the logit of what the model says, by Newton's method with a slight pull towards no change."""
     logit = _logit(said)
     design = np.column_stack([logit, np.ones_like(logit)])
-    target = np.array([1.0, 0.0])
-    weights = target.copy()
     # Platt's targets: no frequency of few examples is 0 or 1.
     hits = seen.sum()
     aims = np.where(seen == 1, (hits + 1) / (hits + 2), 1 / (len(seen) - hits + 2))
+
+    def loss(weights: Floats) -> float:
+        odds = design @ weights
+        pull = 0.5 * float(np.sum((weights - _UNCHANGED) ** 2))
+        return float(np.sum(np.logaddexp(0, odds) - aims * odds)) + pull
+
+    weights = _UNCHANGED.copy()
     for _ in range(50):
-        odds = np.clip(design @ weights, -30, 30)
-        p = 1 / (1 + np.exp(-odds))
-        slope = design.T @ (p - aims) + (weights - target)
+        p = 0.5 * (1 + np.tanh(0.5 * (design @ weights)))
+        slope = design.T @ (p - aims) + (weights - _UNCHANGED)
         bend = (design * (p * (1 - p))[:, None]).T @ design + np.eye(2)
         step = np.linalg.solve(bend, slope)
+        # Newton's step may be too long where the curve is flat.
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > _SMALL:
+            step = step / 2
         weights = weights - step
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < _SMALL:
             break
     weights[0] = max(weights[0], 0.0)  # a model that is worse than chance gives a flat curve
     points = 1 / (1 + np.exp(-_LOGITS))

@@ -8,7 +8,8 @@ traffic: a model that is not better has learned the lab and not the video.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from qoe_lab.models.examples import Examples, Floats
 from qoe_lab.models.plain_models import Constant, Linear, Link, LinkedTrees, PlainModel
@@ -39,7 +40,7 @@ class Effort:
     resamples: int = 1000
     """Resamples of an interval."""
     shuffles: int = 10
-    """Shuffles of the leak alarm."""
+    """Shuffles of the leak alarm, with 240 examples; more with fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +166,11 @@ def _boosting(task: Task, examples: Examples, effort: Effort, seed: int) -> Plai
         "early_stopping": False,
         "random_state": seed,
     }
-    weights = weights_of(task, examples)
+    # Without weights, with which scikit-learn's boosting takes many times as long: the decision makes up for unequal classes.
     if task.kind == "number":
-        regressor = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(examples.x, examples.y, weights)
+        regressor = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(examples.x, examples.y)
         return _boosted_arrays(regressor, [0], 1, "identity")
-    classifier = HistGradientBoostingClassifier(max_features=0.3, **settings).fit(examples.x, examples.y.astype(int), weights)
+    classifier = HistGradientBoostingClassifier(max_features=0.3, **settings).fit(examples.x, examples.y.astype(int))
     classes = len(examples.classes)
     if classes == 2:
         return _boosted_arrays(classifier, [0], 1, "sigmoid")
@@ -266,10 +267,19 @@ FAMILIES = (
 BY_NAME = {each.name: each for each in FAMILIES}
 
 
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """The thread pools of NumPy and scikit-learn. To look for them takes longer than to fit a small model."""
+    return ThreadpoolController()
+
+
 def fitted_model(family: Family, task: Task, examples: Examples, effort: Effort, seed: int) -> PlainModel:
     """The model of `family` for `task`, fitted to all the examples. It expects what `family.view` shows."""
     if task.kind == "classes" and len(np.unique(examples.y)) < 2:
         return BY_NAME["majority"].fit(task, examples, effort, seed)
-    # A thread each: on busy cores, threads of OpenMP that wait for one another take many times as long.
-    with threadpool_limits(limits=1, user_api="openmp"):
+    # scikit-learn's boosting fails for a feature that is never known. One that never changes is never compared.
+    unknown = np.isnan(examples.x).all(axis=0)
+    examples = replace(examples, x=np.where(unknown, 0.0, examples.x))
+    # One thread: on busy cores, threads that wait for one another take many times as long.
+    with _thread_pools().limit(limits=1):
         return family.fit(task, family.view(task, examples), effort, seed)

@@ -48,11 +48,10 @@ def fit(
     sessions: Sequence[SessionSlots],
     features: Sequence[str],
     *,
-    effort: Effort | None = None,
+    effort: Effort,
     progress: Progress = lambda _: None,
 ) -> Fit:
     """Fit every task that the sessions permit. TooFewSessionsError if they permit none."""
-    effort = effort or Effort()
     results: dict[str, TaskResult] = {}
     alarms: dict[str, tuple[Alarm, ...]] = {}
     not_fitted: dict[str, str] = {}

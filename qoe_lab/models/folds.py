@@ -1,5 +1,6 @@
 """Which examples a model is fitted to, and on which it is judged. No session is on both sides of a split."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ def grouped_splits(task: Task, examples: Examples, folds: int, seed: int) -> lis
     sessions = np.unique(examples.sessions)
     if len(sessions) < LEAST_SESSIONS:
         raise TooFewSessionsError(f"there are {len(sessions)} sessions, and at least {LEAST_SESSIONS} are needed")
-    strata = _strata(task, examples)
+    strata = _strata(task, examples, len(sessions) // folds)
     sessions_of = [len(np.unique(examples.sessions[strata == each])) for each in np.unique(strata)]
     if task.kind == "classes":
         if len(sessions_of) < 2:
@@ -46,9 +47,13 @@ def grouped_splits(task: Task, examples: Examples, folds: int, seed: int) -> lis
         folds = max(2, min(folds, min(able)))
     folds = min(folds, len(sessions))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A rare class is missing in some parts, which is known here.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        parts = list(splitter.split(examples.x, strata, examples.sessions))
     return [
         Split(fit=_mask(examples, fit), judge=_mask(examples, judge) & examples.whole, left_out=f"part {number}")
-        for number, (fit, judge) in enumerate(splitter.split(examples.x, strata, examples.sessions), start=1)
+        for number, (fit, judge) in enumerate(parts, start=1)
     ]
 
 
@@ -66,11 +71,12 @@ def sessions_on_both_sides(examples: Examples, splits: list[Split]) -> int:
     return sum(len(np.intersect1d(examples.sessions[each.fit], examples.sessions[each.judge])) for each in splits)
 
 
-def _strata(task: Task, examples: Examples) -> NDArray[Any]:
+def _strata(task: Task, examples: Examples, most: int) -> NDArray[Any]:
+    """The class of each example; of numbers, the quarter in which it is, or less finely if there are few sessions."""
     if task.kind == "classes":
         return examples.y.astype(np.int64)
     ranks = np.argsort(np.argsort(examples.y, kind="stable"), kind="stable")
-    return ranks * 4 // max(1, len(ranks))
+    return ranks * max(1, min(4, most)) // max(1, len(ranks))
 
 
 def _mask(examples: Examples, rows: NDArray[Any]) -> Mask:

@@ -17,8 +17,8 @@ from qoe_lab.models.tasks import HEIGHT, SESSION_STALLED, Task
 TOLERANCE = 0.05
 _ENOUGH = 0.015
 """The standard error of the mean AUC at which no further shuffle is needed."""
-_EXAMPLES_OF_SHUFFLES = 6000
-"""The fewer examples, the more shuffles may be needed, and the less each takes."""
+_EXAMPLES_PER_SHUFFLE = 240
+"""The fewer examples, the more shuffles are needed, and the less each takes."""
 _ALONE = 0.995
 _TRAINING_ALONE = 0.65
 
@@ -108,7 +108,7 @@ def shuffled_auc(task: Task, examples: Examples, family: str, effort: Effort, se
     # Weak models suffice: what leaks to a strong one leaks to a weak one, too.
     weaker = replace(effort, trees=max(10, effort.trees // 10), rounds=max(10, effort.rounds // 10))
     areas: list[float] = []
-    most = max(effort.shuffles, int(_EXAMPLES_OF_SHUFFLES / len(examples)))
+    most = max(3, effort.shuffles * _EXAMPLES_PER_SHUFFLE // len(examples))
     while len(areas) < most:
         noise = examples.with_truth(random.permutation(examples.y))
         try:

@@ -30,7 +30,7 @@ def comparison(bars: Sequence[Bar], *, low: float, high: float, text: str) -> st
     bottom = top + _ROW * len(bars)
 
     def x(value: float) -> float:
-        return left + (np.clip(value, low, high) - low) / (high - low) * (_WIDTH - left - right)
+        return left + (min(max(value, low), high) - low) / (high - low) * (_WIDTH - left - right)
 
     parts = [_grid(x(tick), top, bottom, f"{tick:g}") for tick in _ticks(low, high)]
     for number, bar in enumerate(bars):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from qoe_lab.models.examples import Floats
+from qoe_lab.models.examples import Floats, Mask
 
 Measure = Callable[[Floats, Floats, Floats], float]
 """A measure of (truth, outputs, weights)."""
@@ -56,8 +56,7 @@ def average_precision(truth: Floats, outputs: Floats, weights: Floats) -> float:
     """The area under the curve of precision over recall, of the last class."""
     order = np.argsort(-outputs[:, -1], kind="stable")
     positive = (truth == outputs.shape[1] - 1)[order] * weights[order]
-    # Examples with the same probability cannot be told apart: the curve has one point for them.
-    ends = np.append(np.diff(outputs[order, -1]) != 0, True)
+    ends = _ends(outputs[order, -1])
     found, passed = np.cumsum(positive)[ends], np.cumsum(weights[order])[ends]
     if not len(found) or found[-1] == 0:
         return np.nan
@@ -79,10 +78,10 @@ def _judged(outputs: Floats) -> range:
 def _auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> float:
     order = np.argsort(score, kind="stable")
     up, down = (positive * weights)[order], (~positive * weights)[order]
-    ends = np.append(np.diff(score[order]) != 0, True)
+    ends = _ends(score[order])
     ups = np.diff(np.cumsum(up)[ends], prepend=0.0)
     downs = np.cumsum(down)[ends]
-    below = np.concatenate([[0.0], downs[:-1]])
+    below = np.concatenate([[0.0], downs[:-1]])[: len(downs)]
     return _share(float(np.sum(ups * (below + downs) / 2)), float(up.sum() * down.sum()))
 
 
@@ -101,10 +100,16 @@ def calibration_error(truth: Floats, outputs: Floats, weights: Floats) -> float:
     return _share(sum(gaps), float(weights.sum()))
 
 
+def _ends(ordered: Floats) -> Mask:
+    """The last of each run of equal probabilities. Examples of a run cannot be told apart: a curve has one point for them."""
+    ends: Mask = np.diff(ordered, append=np.nan) != 0
+    return ends
+
+
 def best_f1_bound(truth: Floats, probability: Floats) -> float:
     """The probability above which the F1 of class 1 is best; 0.5 if the class does not occur."""
     order = np.argsort(-probability, kind="stable")
-    ends = np.append(np.diff(probability[order]) != 0, True)
+    ends = _ends(probability[order])
     found, passed = np.cumsum(truth[order] == 1)[ends], np.arange(1, len(order) + 1)[ends]
     if not len(found) or found[-1] == 0:
         return 0.5

@@ -79,6 +79,15 @@ SUBCOMMANDS = {
             "SWARMSCOPE_LAB_SERVE_TOKEN=$(cat lab.token) swarmscope lab serve --data /srv/trainings"
         ),
     ),
+    "fit": Subcommand(
+        function="lab_fitting:fit",
+        help="""Fit models that infer the quality from the traffic, and report how good they are.
+
+            The command judges six families on five tasks, always on sessions that they were not fitted to, and stores the best of
+            each task. The report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The
+            exit code is 1 if the sessions are too few for any task.""",
+        example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
+    ),
 }
 for name, each in SUBCOMMANDS.items():
     command.command(
