@@ -26,6 +26,7 @@ PAGES = {
     "overlay check": "overlay.md#check-a-topology",
     "overlay": "overlay.md#run-it",
     "lab run": "lab.md#options-of-run",
+    "lab fit": "lab-models.md",
     "lab": "lab.md",
     "measure": "measurement.md#a-request",
     "measurement-master": "measurement.md#the-master",

@@ -24,7 +24,7 @@ _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
+class ProbabilityCalibration:
     """The points of each curve: probabilities of the model, ascending, and frequencies, not descending. Of two classes, the second
     has a curve; of more, each."""
 
@@ -44,19 +44,19 @@ class Calibration:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The curves as arrays, for a file."""
         named: dict[str, NDArray[Any]] = {}
-        for number, (said, seen) in enumerate(self.curves):
-            named |= {f"said_{number}": said, f"seen_{number}": seen}
+        for number, (stated, seen) in enumerate(self.curves):
+            named |= {f"stated_{number}": stated, f"seen_{number}": seen}
         return named
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], classes: int) -> "Calibration":
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], classes: int) -> "ProbabilityCalibration":
         """The inverse of `arrays`; ValueError for arrays that are no curves."""
         curves = []
         for number in range(1 if classes == 2 else classes):
-            said, seen = (_points(arrays, f"{name}_{number}") for name in ("said", "seen"))
-            if len(said) != len(seen) or (np.diff(said) < 0).any() or (np.diff(seen) < 0).any():
+            stated, seen = (_points(arrays, f"{name}_{number}") for name in ("stated", "seen"))
+            if len(stated) != len(seen) or (np.diff(stated) < 0).any() or (np.diff(seen) < 0).any():
                 raise ValueError(f"calibration: curve {number} does not ascend")
-            curves.append((said, seen))
+            curves.append((stated, seen))
         return cls(curves=tuple(curves))
 
 
@@ -69,17 +69,17 @@ def _points(arrays: Mapping[str, NDArray[Any]], name: str) -> Floats:
     return points
 
 
-def fitted_calibration(truth: Floats, outputs: Floats, sessions: NDArray[Any]) -> Calibration:
+def fitted_calibration(truth: Floats, outputs: Floats, sessions: NDArray[Any]) -> ProbabilityCalibration:
     """The curves for `outputs`, which a model gave for sessions that it was not fitted to."""
     isotonic = len(np.unique(sessions)) >= ISOTONIC_SESSIONS
     numbers = range(1, 2) if outputs.shape[1] == 2 else range(outputs.shape[1])
     fit = _isotonic if isotonic else _platt
-    return Calibration(curves=tuple(fit(outputs[:, number], (truth == number).astype(np.float64)) for number in numbers))
+    return ProbabilityCalibration(curves=tuple(fit(outputs[:, number], (truth == number).astype(np.float64)) for number in numbers))
 
 
-def _platt(said: Floats, seen: Floats) -> tuple[Floats, Floats]:
+def _platt(stated: Floats, seen: Floats) -> tuple[Floats, Floats]:
     """The logistic curve over the logit of what the model says, by Newton's method with a slight pull towards no change."""
-    logit = _logit(said)
+    logit = _logit(stated)
     design = np.column_stack([logit, np.ones_like(logit)])
     # Platt's targets: no frequency of few examples is 0 or 1.
     hits = seen.sum()
@@ -114,12 +114,12 @@ def _logit(share: Floats) -> Floats:
     return logit
 
 
-def _isotonic(said: Floats, seen: Floats) -> tuple[Floats, Floats]:
+def _isotonic(stated: Floats, seen: Floats) -> tuple[Floats, Floats]:
     """The best curve that does not descend: neighbours that descend are pooled."""
-    order = np.argsort(said, kind="stable")
+    order = np.argsort(stated, kind="stable")
     pools: list[list[float]] = []  # weight, sum of what the model says, frequency
-    for one_said, one_seen in zip(said[order], seen[order], strict=True):
-        pools.append([1.0, one_said, one_seen])
+    for one_stated, one_seen in zip(stated[order], seen[order], strict=True):
+        pools.append([1.0, one_stated, one_seen])
         while len(pools) > 1 and pools[-2][2] >= pools[-1][2]:
             weight, total, level = pools.pop()
             before = pools[-1]

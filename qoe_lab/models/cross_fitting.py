@@ -12,11 +12,11 @@ import numpy as np
 from qoe_lab.models.bands import half_width
 from qoe_lab.models.calibration import fitted_calibration
 from qoe_lab.models.examples import Examples, Floats, Mask
-from qoe_lab.models.families import Effort, Family, fitted_model
+from qoe_lab.models.families import Effort, ModelFamily, fitted_model
 from qoe_lab.models.fitted_task import FittedTask
-from qoe_lab.models.folds import Split, TooFewSessionsError, grouped_splits
-from qoe_lab.models.scores import best_f1_bound
-from qoe_lab.models.tasks import Task
+from qoe_lab.models.folds import SessionSplit, TooFewSessionsError, grouped_splits
+from qoe_lab.models.score_measures import best_f1_bound
+from qoe_lab.models.tasks import ModelTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +39,12 @@ class HeldOut:
         )
 
 
-def judged_rows(splits: Sequence[Split]) -> Mask:
+def judged_rows(splits: Sequence[SessionSplit]) -> Mask:
     rows: Mask = np.logical_or.reduce([each.judge for each in splits])
     return rows
 
 
-def fitted(family: Family, task: Task, examples: Examples, effort: Effort, seed: int, *, calibrate: bool) -> FittedTask:
+def fitted(family: ModelFamily, task: ModelTask, examples: Examples, effort: Effort, seed: int, *, calibrate: bool) -> FittedTask:
     """The family fitted to all the examples; with `calibrate`, also its calibration or band, if the sessions suffice."""
     plain = FittedTask(
         task=task,
@@ -69,7 +69,7 @@ def fitted(family: Family, task: Task, examples: Examples, effort: Effort, seed:
     return replace(plain, calibration=calibration, usual=_usual(task, inside.y, calibration.applied(outputs)))
 
 
-def _usual(task: Task, truth: Floats, calibrated: Floats) -> Floats | None:
+def _usual(task: ModelTask, truth: Floats, calibrated: Floats) -> Floats | None:
     """The probability from which on each class is decided on."""
     if task.decision == "more_than_usual":
         counts = np.bincount(truth.astype(np.int64), minlength=calibrated.shape[1]) + 1.0
@@ -82,7 +82,14 @@ def _usual(task: Task, truth: Floats, calibrated: Floats) -> Floats | None:
 
 
 def held_out(
-    family: Family, task: Task, examples: Examples, splits: Sequence[Split], effort: Effort, seed: int, *, calibrate: bool = False
+    family: ModelFamily,
+    task: ModelTask,
+    examples: Examples,
+    splits: Sequence[SessionSplit],
+    effort: Effort,
+    seed: int,
+    *,
+    calibrate: bool = False,
 ) -> HeldOut:
     """Judge each example with the model of its split; with `calibrate`, calibrated inside the split."""
     empty = np.full((len(examples), max(1, len(examples.classes))), np.nan)

@@ -8,17 +8,17 @@ import numpy as np
 from qoe_lab.models.cross_fitting import HeldOut, held_out, judged_rows
 from qoe_lab.models.event_recall import EventRecall, event_recall
 from qoe_lab.models.examples import Examples, Floats, Mask
-from qoe_lab.models.families import BY_NAME, FAMILIES, Effort, Family
+from qoe_lab.models.families import BY_NAME, FAMILIES, Effort, ModelFamily
 from qoe_lab.models.fitted_task import in_units
-from qoe_lab.models.folds import Split, TooFewSessionsError, grouped_splits, leave_one_out
+from qoe_lab.models.folds import SessionSplit, TooFewSessionsError, grouped_splits, leave_one_out
 from qoe_lab.models.intervals import Estimate, draws_of_sessions, estimate, gain
-from qoe_lab.models.scores import OF_CLASSES, OF_NUMBERS, Measure, calibration_error, confusion, decisions, share_of
-from qoe_lab.models.tasks import SLOT_STALLED, Task, higher_is_better, needs_calibration
+from qoe_lab.models.score_measures import OF_CLASSES, OF_NUMBERS, ScoreMeasure, calibration_error, confusion, decisions, share_of
+from qoe_lab.models.tasks import SLOT_STALLED, ModelTask, higher_is_better, needs_calibration
 
 PLACES = ("training", "limit", "client", "source", "content")
 """What is left out in turn: sessions of an unknown place are harder than further sessions of a known one."""
 
-Progress = Callable[[str], None]
+ShowStep = Callable[[str], None]
 
 _OF_PROBABILITIES = ("average_precision", "auc", "brier", "ece")
 """Measures of probabilities as the model gives them. The others are about what is decided."""
@@ -33,12 +33,12 @@ class FamilyResult:
     family: str
     title: str
     baseline: bool
-    said: HeldOut
+    answers: HeldOut
     scores: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class LeftOutPlace:
     """The chosen family on one place that it was not fitted to, beside the limit alone."""
 
     left_out: str
@@ -52,7 +52,7 @@ class PlaceResult:
     """Every place left out in turn. `why_not`: why this could not be done."""
 
     place: str
-    parts: tuple[LeftOut, ...] = ()
+    parts: tuple[LeftOutPlace, ...] = ()
     score: float = np.nan
     """Of all parts together."""
     limit_alone: float = np.nan
@@ -81,7 +81,7 @@ class BandResult:
 class TaskResult:
     """Everything that is known about one task."""
 
-    task: Task
+    task: ModelTask
     judged: Examples
     truth: Floats
     """The truth of the judged examples; numbers in units."""
@@ -103,18 +103,18 @@ class TaskResult:
         return self.families[self.chosen]
 
 
-def measures_of(task: Task) -> Mapping[str, Measure]:
+def measures_of(task: ModelTask) -> Mapping[str, ScoreMeasure]:
     return OF_CLASSES if task.kind == "classes" else OF_NUMBERS
 
 
-def what_is_measured(task: Task, said: HeldOut, measure: str) -> Floats:
+def what_is_measured(task: ModelTask, answers: HeldOut, measure: str) -> Floats:
     """The outputs that a measure is about."""
     if task.kind == "number":
-        return in_units(task, said.outputs)
-    return said.outputs if measure in _OF_PROBABILITIES else said.levelled
+        return in_units(task, answers.outputs)
+    return answers.outputs if measure in _OF_PROBABILITIES else answers.levelled
 
 
-def evaluate(task: Task, examples: Examples, effort: Effort, seed: int, progress: Progress) -> TaskResult:
+def evaluate(task: ModelTask, examples: Examples, effort: Effort, seed: int, progress: ShowStep) -> TaskResult:
     """Judge all families. TooFewSessionsError if nothing can be judged."""
     splits = grouped_splits(task, examples, effort.folds, seed)
     rows = judged_rows(splits)
@@ -124,17 +124,17 @@ def evaluate(task: Task, examples: Examples, effort: Effort, seed: int, progress
     families: dict[str, FamilyResult] = {}
     for family in FAMILIES:
         progress(f"{task.code} {family.title.lower()}")
-        said = held_out(family, task, examples, splits, effort, seed, calibrate=needs_calibration(task) and not family.baseline).at(
-            rows
-        )
-        families[family.name] = _family_result(task, family, said, truth, draws, only=task.score)
+        answers = held_out(
+            family, task, examples, splits, effort, seed, calibrate=needs_calibration(task) and not family.baseline
+        ).at(rows)
+        families[family.name] = _family_result(task, family, answers, truth, draws, only=task.score)
     chosen = best_family(task, families)
     if not needs_calibration(task):
         progress(f"{task.code} calibration")
-        said = held_out(BY_NAME[chosen], task, examples, splits, effort, seed, calibrate=True).at(rows)
-        families[chosen] = replace(families[chosen], said=said)
-    families[chosen] = _family_result(task, BY_NAME[chosen], families[chosen].said, truth, draws)
-    best, alone = (what_is_measured(task, families[each].said, task.score) for each in (chosen, "limit_alone"))
+        answers = held_out(BY_NAME[chosen], task, examples, splits, effort, seed, calibrate=True).at(rows)
+        families[chosen] = replace(families[chosen], answers=answers)
+    families[chosen] = _family_result(task, BY_NAME[chosen], families[chosen].answers, truth, draws)
+    best, alone = (what_is_measured(task, families[each].answers, task.score) for each in (chosen, "limit_alone"))
     progress(f"{task.code} places left out")
     return TaskResult(
         task=task,
@@ -145,26 +145,26 @@ def evaluate(task: Task, examples: Examples, effort: Effort, seed: int, progress
         corrected=_corrected(task, truth, families, draws),
         gain=gain(measures_of(task)[task.score], truth, best, alone, draws),
         places=tuple(_left_out(BY_NAME[chosen], task, examples, place, effort, seed) for place in PLACES),
-        calibration=_calibration_result(truth, families[chosen].said, draws, seed) if task.kind == "classes" else None,
-        bands=_band_result(truth, families[chosen].said, draws) if task.kind == "number" else None,
-        confusion=_confusion(judged, families[chosen].said.levelled) if task.kind == "classes" else None,
-        events=event_recall(judged, truth, decisions(families[chosen].said.levelled)) if task == SLOT_STALLED else None,
+        calibration=_calibration_result(truth, families[chosen].answers, draws, seed) if task.kind == "classes" else None,
+        bands=_band_result(truth, families[chosen].answers, draws) if task.kind == "number" else None,
+        confusion=_confusion(judged, families[chosen].answers.levelled) if task.kind == "classes" else None,
+        events=event_recall(judged, truth, decisions(families[chosen].answers.levelled)) if task == SLOT_STALLED else None,
         splits=len(splits),
     )
 
 
 def _family_result(
-    task: Task, family: Family, said: HeldOut, truth: Floats, draws: Floats, only: str | None = None
+    task: ModelTask, family: ModelFamily, answers: HeldOut, truth: Floats, draws: Floats, only: str | None = None
 ) -> FamilyResult:
     """The scores with intervals; if `only` is given, only this one has an interval, because intervals take long."""
     scores = {
-        name: estimate(measure, truth, what_is_measured(task, said, name), draws if only in (None, name) else draws[:0])
+        name: estimate(measure, truth, what_is_measured(task, answers, name), draws if only in (None, name) else draws[:0])
         for name, measure in measures_of(task).items()
     }
-    return FamilyResult(family=family.name, title=family.title, baseline=family.baseline, said=said, scores=scores)
+    return FamilyResult(family=family.name, title=family.title, baseline=family.baseline, answers=answers, scores=scores)
 
 
-def best_family(task: Task, families: Mapping[str, FamilyResult]) -> str:
+def best_family(task: ModelTask, families: Mapping[str, FamilyResult]) -> str:
     """The best family that is no baseline; of equal ones, the simplest."""
     sign = 1 if higher_is_better(task.score) else -1
     able = [each for each in families.values() if not each.baseline]
@@ -175,10 +175,10 @@ def _confusion(judged: Examples, levelled: Floats) -> Floats:
     return confusion(judged.y, decisions(levelled), np.ones(len(judged)), len(judged.classes))
 
 
-def _corrected(task: Task, truth: Floats, families: Mapping[str, FamilyResult], draws: Floats) -> float:
+def _corrected(task: ModelTask, truth: Floats, families: Mapping[str, FamilyResult], draws: Floats) -> float:
     """The mean score of the family that is best in a resample, on the sessions that this resample does not have."""
     measure, sign = measures_of(task)[task.score], 1 if higher_is_better(task.score) else -1
-    able = [what_is_measured(task, each.said, task.score) for each in families.values() if not each.baseline]
+    able = [what_is_measured(task, each.answers, task.score) for each in families.values() if not each.baseline]
     found = []
     for weights in draws[:_RESAMPLES_OF_CHOICE]:
         inside = [sign * measure(truth, outputs, weights) for outputs in able]
@@ -188,7 +188,7 @@ def _corrected(task: Task, truth: Floats, families: Mapping[str, FamilyResult], 
     return float(np.mean(known)) if known else np.nan
 
 
-def _left_out(family: Family, task: Task, examples: Examples, place: str, effort: Effort, seed: int) -> PlaceResult:
+def _left_out(family: ModelFamily, task: ModelTask, examples: Examples, place: str, effort: Effort, seed: int) -> PlaceResult:
     try:
         splits = leave_one_out(examples, place)
     except TooFewSessionsError as error:
@@ -206,8 +206,8 @@ def _left_out(family: Family, task: Task, examples: Examples, place: str, effort
     def score(outputs: Floats, rows: Mask) -> float:
         return measures_of(task)[task.score](truth[rows], outputs[rows], np.ones(int(rows.sum())))
 
-    def part(split: Split) -> LeftOut:
-        return LeftOut(
+    def part(split: SessionSplit) -> LeftOutPlace:
+        return LeftOutPlace(
             left_out=split.left_out,
             sessions=len(np.unique(examples.sessions[split.judge])),
             score=score(chosen, split.judge),
@@ -218,29 +218,29 @@ def _left_out(family: Family, task: Task, examples: Examples, place: str, effort
     return PlaceResult(place=place, parts=tuple(map(part, splits)), score=score(chosen, rows), limit_alone=score(alone, rows))
 
 
-def _calibration_result(truth: Floats, said: HeldOut, draws: Floats, seed: int) -> CalibrationResult:
+def _calibration_result(truth: Floats, answers: HeldOut, draws: Floats, seed: int) -> CalibrationResult:
     random = np.random.default_rng(seed)
     perfect = []
     for _ in range(_PERFECT_DRAWS):
-        drawn = (random.random((len(truth), 1)) > np.cumsum(said.calibrated, axis=1)[:, :-1]).sum(axis=1)
-        perfect.append(calibration_error(drawn.astype(np.float64), said.calibrated, np.ones(len(drawn))))
+        drawn = (random.random((len(truth), 1)) > np.cumsum(answers.calibrated, axis=1)[:, :-1]).sum(axis=1)
+        perfect.append(calibration_error(drawn.astype(np.float64), answers.calibrated, np.ones(len(drawn))))
     before, after = (
         {name: estimate(OF_CLASSES[name], truth, outputs, draws) for name in ("brier", "ece")}
-        for outputs in (said.outputs, said.calibrated)
+        for outputs in (answers.outputs, answers.calibrated)
     )
     return CalibrationResult(before=before, after=after, ece_of_perfect=float(np.mean(perfect)))
 
 
-def _band_result(truth: Floats, said: HeldOut, draws: Floats) -> BandResult | None:
-    known = np.isfinite(said.high - said.low)
+def _band_result(truth: Floats, answers: HeldOut, draws: Floats) -> BandResult | None:
+    known = np.isfinite(answers.high - answers.low)
     if not known.any():
         return None
-    inside = ((said.low <= truth) & (truth <= said.high))[known].astype(np.float64)
+    inside = ((answers.low <= truth) & (truth <= answers.high))[known].astype(np.float64)
     coverage = estimate(share_of, inside, inside[:, None], draws[:, known])
-    return BandResult(coverage=coverage, mean_width=float(np.mean((said.high - said.low)[known])))
+    return BandResult(coverage=coverage, mean_width=float(np.mean((answers.high - answers.low)[known])))
 
 
-def score_text(task: Task) -> str:
+def score_text(task: ModelTask) -> str:
     """The measure by which the task is judged, in words."""
     return {
         "balanced_accuracy": "balanced accuracy",

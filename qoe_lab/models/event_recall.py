@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qoe_lab.models.examples import Examples, Floats, Mask, Whole
+from qoe_lab.models.examples import Examples, Floats, Integers, Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ def event_recall(examples: Examples, stalled: Floats, decided: Floats) -> EventR
     return EventRecall(stalls=int(counts[0]), noticed=int(counts[1]), alarms=int(counts[2]), justified=int(counts[3]))
 
 
-def _of_session(slots: Whole, stalled: Mask, decided: Mask) -> tuple[int, int, int, int]:
+def _of_session(slots: Integers, stalled: Mask, decided: Mask) -> tuple[int, int, int, int]:
     stalls, alarms = _runs(slots[stalled]), _runs(slots[decided])
     return len(stalls), _met(stalls, alarms), len(alarms), _met(alarms, stalls)
 
 
-def _runs(slots: Whole) -> list[tuple[int, int]]:
+def _runs(slots: Integers) -> list[tuple[int, int]]:
     """The first and last slot of each run of consecutive slots."""
     ordered = np.sort(slots)
     begins = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 2) > 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 Texts = NDArray[np.str_]
 Mask = NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ class Examples:
     classes: tuple[str, ...] = ()
     """The classes; empty if the task asks for a number."""
     sessions: Texts
-    slots: Whole
+    slots: Integers
     """The slot of the example; of an example of a session, the last slot that it covers."""
     whole: Mask
     """False for an example that covers only the beginning of its session. Such examples are fitted to, but not judged."""

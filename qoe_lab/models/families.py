@@ -24,9 +24,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import ThreadpoolController
 
 from qoe_lab.models.examples import Examples, Floats
-from qoe_lab.models.plain_models import Constant, Linear, Link, LinkedTrees, PlainModel
-from qoe_lab.models.tasks import Task
-from qoe_lab.models.trees import Trees
+from qoe_lab.models.plain_models import ConstantModel, LinearModel, LinkedTrees, OutputLink, PlainModel
+from qoe_lab.models.tasks import ModelTask
+from qoe_lab.models.tree_arrays import Trees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +44,18 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class ModelFamily:
     """One way to fit a model. `baseline`: it is compared with, and never chosen."""
 
     name: str
     title: str
-    fit: Callable[[Task, Examples, Effort, int], PlainModel]
-    view: Callable[[Task, Examples], Examples] = lambda _task, examples: examples
+    fit: Callable[[ModelTask, Examples, Effort, int], PlainModel]
+    view: Callable[[ModelTask, Examples], Examples] = lambda _task, examples: examples
     """What the family sees of the examples."""
     baseline: bool = False
 
 
-def weights_of(task: Task, examples: Examples) -> Floats:
+def weights_of(task: ModelTask, examples: Examples) -> Floats:
     """The weight of each example: equal classes where the task asks for it, and equal sessions in tasks of sessions."""
     weights = np.ones(len(examples))
     if task.per == "session":
@@ -67,12 +67,12 @@ def weights_of(task: Task, examples: Examples) -> Floats:
     return weights * (len(weights) / weights.sum()) if len(weights) else weights
 
 
-def _majority(task: Task, examples: Examples, _effort: Effort, _seed: int) -> PlainModel:
+def _majority(task: ModelTask, examples: Examples, _effort: Effort, _seed: int) -> PlainModel:
     weights = weights_of(task, examples)
     if task.kind == "number":
-        return Constant(values=np.array([_weighted_median(examples.y, weights)]))
+        return ConstantModel(values=np.array([_weighted_median(examples.y, weights)]))
     # Of the classes as they are: with equal weights, no class would be the largest.
-    return Constant(values=np.bincount(examples.y.astype(int), minlength=len(examples.classes)) / len(examples))
+    return ConstantModel(values=np.bincount(examples.y.astype(int), minlength=len(examples.classes)) / len(examples))
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
@@ -81,10 +81,10 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     return float(values[order][np.searchsorted(passed, passed[-1] / 2)])
 
 
-def _steps(leaves: Callable[[Task, Examples], int]) -> Callable[[Task, Examples, Effort, int], PlainModel]:
+def _steps(leaves: Callable[[ModelTask, Examples], int]) -> Callable[[ModelTask, Examples, Effort, int], PlainModel]:
     """Fit steps over one feature: a tree with this number of leaves."""
 
-    def fit(task: Task, examples: Examples, _effort: Effort, seed: int) -> PlainModel:
+    def fit(task: ModelTask, examples: Examples, _effort: Effort, seed: int) -> PlainModel:
         most = max(2, leaves(task, examples))
         if task.kind == "number":
             tree = DecisionTreeRegressor(max_leaf_nodes=most, criterion="absolute_error", random_state=seed)
@@ -96,7 +96,7 @@ def _steps(leaves: Callable[[Task, Examples], int]) -> Callable[[Task, Examples,
     return fit
 
 
-def _linear(task: Task, examples: Examples, _effort: Effort, seed: int) -> PlainModel:
+def _linear(task: ModelTask, examples: Examples, _effort: Effort, seed: int) -> PlainModel:
     known = ~np.isnan(examples.x)
     counts = np.maximum(known.sum(axis=0), 1)
     center = np.where(known, examples.x, 0.0).sum(axis=0) / counts
@@ -123,12 +123,12 @@ _IMPOSSIBLE = -50.0
 """The intercept of a class that the examples do not have: e^-50 is no probability, and it is finite."""
 
 
-def _linear_arrays(center: Floats, scale: Floats, coefficients: Floats, intercepts: Floats, link: Link) -> Linear:
+def _linear_arrays(center: Floats, scale: Floats, coefficients: Floats, intercepts: Floats, link: OutputLink) -> LinearModel:
     weights = np.ascontiguousarray(coefficients.T, dtype=np.float64)
-    return Linear(center=center, scale=scale, weights=weights, intercepts=intercepts.astype(np.float64), link=link)
+    return LinearModel(center=center, scale=scale, weights=weights, intercepts=intercepts.astype(np.float64), link=link)
 
 
-def _forest(task: Task, examples: Examples, effort: Effort, seed: int) -> PlainModel:
+def _forest(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:
     settings = {"n_estimators": effort.trees, "random_state": seed}
     if task.kind == "number":
         forest = RandomForestRegressor(max_features=1 / 3, min_samples_leaf=2, **settings)
@@ -138,12 +138,12 @@ def _forest(task: Task, examples: Examples, effort: Effort, seed: int) -> PlainM
     return _forest_arrays(forest.estimators_, _class_places(task, examples, forest), task, examples)
 
 
-def _class_places(task: Task, examples: Examples, fitted: Any) -> list[int]:  # noqa: ANN401 - an estimator of scikit-learn
+def _class_places(task: ModelTask, examples: Examples, fitted: Any) -> list[int]:  # noqa: ANN401 - an estimator of scikit-learn
     """Of each class of the estimator, its place among the classes of the examples. One output has the place 0."""
     return [0] if task.kind == "number" else [int(each) for each in fitted.classes_]
 
 
-def _forest_arrays(estimators: list[Any], places: list[int], task: Task, examples: Examples) -> LinkedTrees:
+def _forest_arrays(estimators: list[Any], places: list[int], task: ModelTask, examples: Examples) -> LinkedTrees:
     outputs = 1 if task.kind == "number" else len(examples.classes)
     parts = []
     for estimator in estimators:
@@ -156,7 +156,7 @@ def _forest_arrays(estimators: list[Any], places: list[int], task: Task, example
     return LinkedTrees(trees=_joined(parts, np.zeros(outputs), 1 / len(parts), single_precision=True), link="identity")
 
 
-def _boosting(task: Task, examples: Examples, effort: Effort, seed: int) -> PlainModel:
+def _boosting(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:
     settings = {
         "max_iter": effort.rounds,
         "learning_rate": 0.07,
@@ -184,7 +184,7 @@ def _boosted_arrays(
     fitted: Any,  # noqa: ANN401 - an estimator of scikit-learn
     places: list[int],
     outputs: int,
-    link: Link,
+    link: OutputLink,
     *,
     absent: frozenset[int] = frozenset(),
 ) -> LinkedTrees:
@@ -240,29 +240,29 @@ THROUGHPUT = ("trend_down_kbps", "down_kbps_mean", "total_down_kbps_at_5")
 """The feature of the family `threshold`: that of slots, that of sessions, and that of the beginning of sessions."""
 
 
-def _throughput(_task: Task, examples: Examples) -> Examples:
+def _throughput(_task: ModelTask, examples: Examples) -> Examples:
     return examples.of_feature(next(name for name in THROUGHPUT if name in examples.names))
 
 
 FAMILIES = (
-    Family(name="majority", title="Majority", fit=_majority, baseline=True),
-    Family(
+    ModelFamily(name="majority", title="Majority", fit=_majority, baseline=True),
+    ModelFamily(
         name="limit_alone",
         title="Limit alone",
         fit=_steps(lambda _, examples: len(np.unique(examples.x))),
         view=lambda _, examples: examples.of_limit(),
         baseline=True,
     ),
-    Family(
+    ModelFamily(
         name="threshold",
         title="Throughput threshold",
         fit=_steps(lambda task, examples: len(examples.classes) if task.kind == "classes" else 4),
         view=_throughput,
         baseline=True,
     ),
-    Family(name="linear", title="Logistic regression", fit=_linear),
-    Family(name="forest", title="Random forest", fit=_forest),
-    Family(name="boosting", title="Gradient boosting", fit=_boosting),
+    ModelFamily(name="linear", title="Logistic regression", fit=_linear),
+    ModelFamily(name="forest", title="Random forest", fit=_forest),
+    ModelFamily(name="boosting", title="Gradient boosting", fit=_boosting),
 )
 BY_NAME = {each.name: each for each in FAMILIES}
 
@@ -273,7 +273,7 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def fitted_model(family: Family, task: Task, examples: Examples, effort: Effort, seed: int) -> PlainModel:
+def fitted_model(family: ModelFamily, task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:
     """The model of `family` for `task`, fitted to all the examples. It expects what `family.view` shows."""
     if task.kind == "classes" and len(np.unique(examples.y)) < 2:
         return BY_NAME["majority"].fit(task, examples, effort, seed)

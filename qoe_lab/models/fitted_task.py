@@ -4,22 +4,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qoe_lab.models.calibration import Calibration
+from qoe_lab.models.calibration import ProbabilityCalibration
 from qoe_lab.models.examples import Floats
 from qoe_lab.models.plain_models import PlainModel
-from qoe_lab.models.tasks import Task
+from qoe_lab.models.tasks import ModelTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedTask:
     """How one task is inferred from the features `names`, in their order."""
 
-    task: Task
+    task: ModelTask
     family: str
     names: tuple[str, ...]
     classes: tuple[str, ...]
     model: PlainModel
-    calibration: Calibration | None = None
+    calibration: ProbabilityCalibration | None = None
     usual: Floats | None = None
     """The probability that each class must exceed, of a task in which not simply the most probable class is decided on. The sum is
     1: of two classes, exactly one exceeds its own."""
@@ -48,6 +48,6 @@ class FittedTask:
         return in_units(self.task, inferred - width), in_units(self.task, inferred + width)
 
 
-def in_units(task: Task, values: Floats) -> Floats:
+def in_units(task: ModelTask, values: Floats) -> Floats:
     """Numbers as they are shown, of numbers as models infer them. Probabilities are unchanged."""
     return np.exp(values) if task.in_logarithm else values

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from qoe_lab.models.examples import Examples, Mask
-from qoe_lab.models.tasks import Task
+from qoe_lab.models.tasks import ModelTask
 
 LEAST_SESSIONS = 6
 """With fewer sessions, no split says anything."""
@@ -21,7 +21,7 @@ class TooFewSessionsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
+class SessionSplit:
     """The rows to fit to and the rows to judge on. `left_out` names what the split leaves out."""
 
     fit: Mask
@@ -29,8 +29,9 @@ class Split:
     left_out: str
 
 
-def grouped_splits(task: Task, examples: Examples, folds: int, seed: int) -> list[Split]:
-    """Split the sessions into `folds` parts, each with about the same shares of the classes. Fewer if the rarest class needs it."""
+def grouped_splits(task: ModelTask, examples: Examples, folds: int, seed: int) -> list[SessionSplit]:
+    """Split the sessions into `folds` parts, each with about the same shares of the classes. Fewer if the rarest class
+    needs it."""
     sessions = np.unique(examples.sessions)
     if len(sessions) < LEAST_SESSIONS:
         raise TooFewSessionsError(f"there are {len(sessions)} sessions, and at least {LEAST_SESSIONS} are needed")
@@ -52,26 +53,26 @@ def grouped_splits(task: Task, examples: Examples, folds: int, seed: int) -> lis
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         parts = list(splitter.split(examples.x, strata, examples.sessions))
     return [
-        Split(fit=_mask(examples, fit), judge=_mask(examples, judge) & examples.whole, left_out=f"part {number}")
+        SessionSplit(fit=_mask(examples, fit), judge=_mask(examples, judge) & examples.whole, left_out=f"part {number}")
         for number, (fit, judge) in enumerate(parts, start=1)
     ]
 
 
-def leave_one_out(examples: Examples, place: str) -> list[Split]:
+def leave_one_out(examples: Examples, place: str) -> list[SessionSplit]:
     """Leave each training, limit, client, source or content out in turn. TooFewSessionsError if there is only one of them."""
     values = examples.limits.astype(np.str_) if place == "limit" else examples.places[place]
     kinds = np.unique(values)
     if len(kinds) < 2:
         raise TooFewSessionsError(f"all sessions have the {place} {kinds[0] if len(kinds) else 'unknown'}")
-    return [Split(fit=values != each, judge=(values == each) & examples.whole, left_out=str(each)) for each in kinds]
+    return [SessionSplit(fit=values != each, judge=(values == each) & examples.whole, left_out=str(each)) for each in kinds]
 
 
-def sessions_on_both_sides(examples: Examples, splits: list[Split]) -> int:
+def sessions_on_both_sides(examples: Examples, splits: list[SessionSplit]) -> int:
     """How many sessions a model of these splits was fitted to and judged on: 0."""
     return sum(len(np.intersect1d(examples.sessions[each.fit], examples.sessions[each.judge])) for each in splits)
 
 
-def _strata(task: Task, examples: Examples, most: int) -> NDArray[Any]:
+def _strata(task: ModelTask, examples: Examples, most: int) -> NDArray[Any]:
     """The class of each example; of numbers, the quarter in which it is, or less finely if there are few sessions."""
     if task.kind == "classes":
         return examples.y.astype(np.int64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qoe_lab.models.examples import Examples, Floats
-from qoe_lab.models.scores import Measure
+from qoe_lab.models.score_measures import ScoreMeasure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,13 @@ def draws_of_sessions(examples: Examples, resamples: int, seed: int) -> Floats:
     return weights
 
 
-def estimate(measure: Measure, truth: Floats, outputs: Floats, draws: Floats) -> Estimate:
+def estimate(measure: ScoreMeasure, truth: Floats, outputs: Floats, draws: Floats) -> Estimate:
     """The value of the measure over all examples, and its interval over the resamples."""
     value = measure(truth, outputs, np.ones(len(truth)))
     return _estimate(value, np.array([measure(truth, outputs, weights) for weights in draws]))
 
 
-def gain(measure: Measure, truth: Floats, outputs: Floats, other: Floats, draws: Floats) -> Estimate:
+def gain(measure: ScoreMeasure, truth: Floats, outputs: Floats, other: Floats, draws: Floats) -> Estimate:
     """By how much `outputs` is above `other` in the measure: both are judged on the same resamples."""
     everyone = np.ones(len(truth))
     value = measure(truth, outputs, everyone) - measure(truth, other, everyone)

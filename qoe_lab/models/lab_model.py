@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qoe_lab.models.fitted_task import FittedTask
 from qoe_lab.models.session_features import head_names, so_far_names
-from qoe_lab.models.tasks import STARTUP, Task
+from qoe_lab.models.tasks import STARTUP, ModelTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +20,7 @@ class LabModel:
     """Of the stored arrays; empty before the model is stored."""
 
 
-def names_for(task: Task, slot_features: tuple[str, ...]) -> tuple[str, ...]:
+def names_for(task: ModelTask, slot_features: tuple[str, ...]) -> tuple[str, ...]:
     """The features from which a task is inferred, of models that see all of them."""
     if task.per == "slot":
         return slot_features

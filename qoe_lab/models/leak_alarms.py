@@ -10,9 +10,9 @@ from qoe_lab.models.cross_fitting import held_out
 from qoe_lab.models.evaluation import TaskResult
 from qoe_lab.models.examples import Examples
 from qoe_lab.models.families import BY_NAME, Effort
-from qoe_lab.models.folds import Split, TooFewSessionsError, grouped_splits, sessions_on_both_sides
-from qoe_lab.models.scores import auc, balanced_accuracy
-from qoe_lab.models.tasks import HEIGHT, SESSION_STALLED, Task
+from qoe_lab.models.folds import SessionSplit, TooFewSessionsError, grouped_splits, sessions_on_both_sides
+from qoe_lab.models.score_measures import auc, balanced_accuracy
+from qoe_lab.models.tasks import HEIGHT, SESSION_STALLED, ModelTask
 
 TOLERANCE = 0.05
 _ENOUGH = 0.015
@@ -34,7 +34,7 @@ class Alarm:
     meaning: str
 
 
-def leak_alarms(task: Task, examples: Examples, result: TaskResult, effort: Effort, seed: int) -> list[Alarm]:
+def leak_alarms(task: ModelTask, examples: Examples, result: TaskResult, effort: Effort, seed: int) -> list[Alarm]:
     """The alarms of one task."""
     splits = grouped_splits(task, examples, effort.folds, seed)
     alarms = [_shared_sessions(examples, splits), _duplicates(examples, splits), _gain(result)]
@@ -45,7 +45,7 @@ def leak_alarms(task: Task, examples: Examples, result: TaskResult, effort: Effo
     return alarms
 
 
-def _shared_sessions(examples: Examples, splits: list[Split]) -> Alarm:
+def _shared_sessions(examples: Examples, splits: list[SessionSplit]) -> Alarm:
     shared = sessions_on_both_sides(examples, splits)
     return Alarm(
         name="sessions on both sides of a split",
@@ -56,7 +56,7 @@ def _shared_sessions(examples: Examples, splits: list[Split]) -> Alarm:
     )
 
 
-def _duplicates(examples: Examples, splits: list[Split]) -> Alarm:
+def _duplicates(examples: Examples, splits: list[SessionSplit]) -> Alarm:
     copies = duplicate_rows(examples, splits)
     return Alarm(
         name="equal rows on both sides of a split",
@@ -67,7 +67,7 @@ def _duplicates(examples: Examples, splits: list[Split]) -> Alarm:
     )
 
 
-def duplicate_rows(examples: Examples, splits: list[Split]) -> int:
+def duplicate_rows(examples: Examples, splits: list[SessionSplit]) -> int:
     """How many judged rows equal a row that their model was fitted to. Rows of slots without traffic, which are alike, do not
     count."""
     silent = (np.nan_to_num(examples.x) == 0).mean(axis=1) > 0.5
@@ -91,7 +91,7 @@ def _gain(result: TaskResult) -> Alarm:
     )
 
 
-def _shuffled(task: Task, examples: Examples, result: TaskResult, effort: Effort, seed: int) -> Alarm:
+def _shuffled(task: ModelTask, examples: Examples, result: TaskResult, effort: Effort, seed: int) -> Alarm:
     area = shuffled_auc(task, examples.at(examples.whole), result.chosen, effort, seed)
     return Alarm(
         name="AUC with shuffled truth",
@@ -102,7 +102,7 @@ def _shuffled(task: Task, examples: Examples, result: TaskResult, effort: Effort
     )
 
 
-def shuffled_auc(task: Task, examples: Examples, family: str, effort: Effort, seed: int) -> float:
+def shuffled_auc(task: ModelTask, examples: Examples, family: str, effort: Effort, seed: int) -> float:
     """The mean AUC of the family when the truth is shuffled. It is taken within parts, because parts differ in their shares."""
     random = np.random.default_rng(seed)
     # Weak models suffice: what leaks to a strong one leaks to a weak one, too.
@@ -149,29 +149,29 @@ def best_single_feature(examples: Examples) -> tuple[str, float]:
     return best
 
 
-def _training_probe(task: Task, examples: Examples, effort: Effort, seed: int) -> list[Alarm]:
+def _training_probe(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> list[Alarm]:
     whole = examples.at(examples.whole)
     trainings = np.unique(whole.places["training"])
-    told = "the training can be told from the traffic"
-    alone = "the training alone tells the truth"
+    recognized = "the training is recognized in the traffic"
+    alone = "the training alone predicts the truth"
     if len(trainings) < 2:
-        return [_not_computed(name, "two trainings or more", "there is one training only") for name in (told, alone)]
+        return [_not_computed(name, "two trainings or more", "there is one training only") for name in (recognized, alone)]
     probe, chance = training_probe(whole, effort, seed), 1 / len(trainings)
     by_training = _score_of_training(task, whole, effort, seed)
     return [
         Alarm(
-            name=told,
+            name=recognized,
             found=f"{probe:.3f} balanced accuracy",
             expected=f"{chance:.2f} by chance",
             raised=bool(probe > 0.5 + chance / 2 and by_training > _TRAINING_ALONE),
-            meaning="the features know the campaign; harmful if the campaign also tells the truth",
+            meaning="the traffic depends on the training; harmful if the training also predicts the truth",
         ),
         Alarm(
             name=alone,
             found=f"{by_training:.3f} balanced accuracy",
             expected=f"below {_TRAINING_ALONE}",
             raised=bool(by_training > _TRAINING_ALONE),
-            meaning="trainings differ in their truth; the score may only tell them apart",
+            meaning="trainings differ in their truth; the model may only recognize the training",
         ),
     ]
 
@@ -187,13 +187,13 @@ def training_probe(examples: Examples, effort: Effort, seed: int) -> float:
     return _held_out_score("forest", HEIGHT, asked, effort, seed)
 
 
-def _score_of_training(task: Task, examples: Examples, effort: Effort, seed: int) -> float:
+def _score_of_training(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> float:
     _, numbers = np.unique(examples.places["training"], return_inverse=True)
     asked = replace(examples, limits=numbers.astype(np.float64))
     return _held_out_score("limit_alone", task, asked, effort, seed)
 
 
-def _held_out_score(family: str, task: Task, examples: Examples, effort: Effort, seed: int) -> float:
+def _held_out_score(family: str, task: ModelTask, examples: Examples, effort: Effort, seed: int) -> float:
     try:
         splits = grouped_splits(task, examples, effort.folds, seed)
     except TooFewSessionsError:

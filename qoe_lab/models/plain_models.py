@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Floats
-from qoe_lab.models.trees import Trees
+from qoe_lab.models.tree_arrays import Trees
 
 Arrays = Mapping[str, NDArray[Any]]
-Link = Literal["identity", "sigmoid", "softmax"]
+OutputLink = Literal["identity", "sigmoid", "softmax"]
 """How outputs become probabilities. The sigmoid has one output, of the second of two classes."""
 
 
@@ -29,7 +29,7 @@ class PlainModel(Protocol):
         """The model as arrays, for a file."""
 
 
-def linked(outputs: Floats, link: Link) -> Floats:
+def linked(outputs: Floats, link: OutputLink) -> Floats:
     """The outputs as probabilities, or unchanged."""
     if link == "identity":
         return outputs
@@ -43,7 +43,7 @@ def linked(outputs: Floats, link: Link) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Constant:
+class ConstantModel:
     """The same outputs for all examples."""
 
     values: Floats
@@ -55,19 +55,19 @@ class Constant:
         return {"values": self.values}
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, features: int, outputs: int) -> "Constant":
+    def from_arrays(cls, arrays: Arrays, features: int, outputs: int) -> "ConstantModel":
         return cls(values=_floats(arrays, "values", (outputs,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Linear:
+class LinearModel:
     """A weighted sum of the features, each shifted and scaled. A feature that is not known counts as its mean."""
 
     center: Floats
     scale: Floats
     weights: Floats
     intercepts: Floats
-    link: Link
+    link: OutputLink
 
     def predict(self, x: Floats) -> Floats:
         shifted = (x - self.center) / self.scale
@@ -85,7 +85,7 @@ class Linear:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, features: int, outputs: int) -> "Linear":
+    def from_arrays(cls, arrays: Arrays, features: int, outputs: int) -> "LinearModel":
         link = _link(arrays, outputs)
         columns = 1 if link == "sigmoid" else outputs
         scale = _floats(arrays, "scale", (features,))
@@ -105,7 +105,7 @@ class LinkedTrees:
     """Trees whose outputs become probabilities."""
 
     trees: Trees
-    link: Link
+    link: OutputLink
 
     def predict(self, x: Floats) -> Floats:
         return linked(self.trees.outputs(x), self.link)
@@ -133,7 +133,11 @@ class LinkedTrees:
         return cls(trees=trees, link=link)
 
 
-KINDS: dict[str, type[Constant] | type[Linear] | type[LinkedTrees]] = {"constant": Constant, "linear": Linear, "trees": LinkedTrees}
+KINDS: dict[str, type[ConstantModel] | type[LinearModel] | type[LinkedTrees]] = {
+    "constant": ConstantModel,
+    "linear": LinearModel,
+    "trees": LinkedTrees,
+}
 """The kinds of plain models by their names in the card."""
 
 
@@ -142,15 +146,15 @@ def kind_of(model: PlainModel) -> str:
     return next(name for name, kind in KINDS.items() if isinstance(model, kind))
 
 
-def _number_of(link: Link) -> NDArray[Any]:
-    return np.asarray(get_args(Link).index(link), dtype=np.int64)
+def _number_of(link: OutputLink) -> NDArray[Any]:
+    return np.asarray(get_args(OutputLink).index(link), dtype=np.int64)
 
 
-def _link(arrays: Arrays, outputs: int) -> Link:
+def _link(arrays: Arrays, outputs: int) -> OutputLink:
     number = int(_array(arrays, "link", np.int64, 0))
-    if not 0 <= number < len(get_args(Link)):
-        raise ValueError(f"link is {number}; it must be 0 to {len(get_args(Link)) - 1}")
-    link: Link = get_args(Link)[number]
+    if not 0 <= number < len(get_args(OutputLink)):
+        raise ValueError(f"link is {number}; it must be 0 to {len(get_args(OutputLink)) - 1}")
+    link: OutputLink = get_args(OutputLink)[number]
     if link == "sigmoid" and outputs != 2:
         raise ValueError(f"link is sigmoid, which needs 2 classes and not {outputs}")
     return link

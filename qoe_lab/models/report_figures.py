@@ -8,7 +8,7 @@ import numpy as np
 
 from qoe_lab.models.examples import Floats, Mask
 from qoe_lab.models.intervals import Estimate
-from qoe_lab.models.scores import BINS, stated_and_hit
+from qoe_lab.models.score_measures import BINS, stated_and_hit
 
 _WIDTH = 420
 _ROW = 30
@@ -90,9 +90,9 @@ def scatter(truth: Floats, inferred: Floats, inside: Mask | None, unit: str) -> 
     parts = [_grid(x(tick), y(high), y(low), f"{tick:g}") for tick in _ticks(low, high)]
     parts += [_level(y(tick), x(low), x(high), f"{tick:g}") for tick in _ticks(low, high)]
     parts.append(f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" class="ideal"/>')
-    for number, (true, said) in enumerate(zip(truth, inferred, strict=True)):
+    for number, (true, answers) in enumerate(zip(truth, inferred, strict=True)):
         kind = "outside" if inside is not None and not inside[number] else "inside"
-        parts.append(f'<circle cx="{x(true):.1f}" cy="{y(said):.1f}" r="3.5" class="point {kind}"/>')
+        parts.append(f'<circle cx="{x(true):.1f}" cy="{y(answers):.1f}" r="3.5" class="point {kind}"/>')
     named = f" ({unit})" if unit else ""
     parts.append(f'<text x="{x((low + high) / 2)}" y="{size - 4}" class="axis">reported{named}</text>')
     parts.append(f'<text transform="translate(12 {y((low + high) / 2)}) rotate(-90)" class="axis">inferred{named}</text>')

@@ -8,10 +8,10 @@ import numpy as np
 
 from qoe_lab.models.bands import COVERAGE
 from qoe_lab.models.evaluation import TaskResult, score_text, what_is_measured
-from qoe_lab.models.fitting import Fit
 from qoe_lab.models.goals import Goal, goals
 from qoe_lab.models.intervals import Estimate
 from qoe_lab.models.leak_alarms import Alarm
+from qoe_lab.models.model_fitting import Fit
 from qoe_lab.models.report_figures import Bar, comparison, reliability, scatter
 from qoe_lab.models.tasks import TASKS
 
@@ -170,15 +170,15 @@ def _matrix_card(result: TaskResult) -> str:
         rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
     what = "sessions" if result.task.per == "session" else "slots"
     table = f"<table class='matrix'><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    note = f"<p class='note'>Rows: reported. Columns: inferred. Numbers of {what}, and shares of the row.</p>"
+    note = f"<p class='note'>Rows: reported. TableColumns: inferred. Numbers of {what}, and shares of the row.</p>"
     return _card("Confusion matrix", f"<div class='scroll'>{table}</div>{note}")
 
 
 def _reliability_card(result: TaskResult) -> str:
     if result.calibration is None:
         return ""
-    said, calibration = result.best.said, result.calibration
-    figure = reliability(result.truth, said.outputs, said.calibrated)
+    answers, calibration = result.best.answers, result.calibration
+    figure = reliability(result.truth, answers.outputs, answers.calibrated)
     rows = [
         (title, _number(calibration.before[name].value), _with_interval(calibration.after[name]))
         for name, title in (("brier", "Brier score"), ("ece", "ECE"))
@@ -192,11 +192,11 @@ def _reliability_card(result: TaskResult) -> str:
 def _scatter_card(result: TaskResult) -> str:
     if result.task.kind == "classes":
         return ""
-    said = result.best.said
+    answers = result.best.answers
     inside = None
     if result.bands is not None:
-        inside = ~np.isfinite(said.high - said.low) | ((said.low <= result.truth) & (result.truth <= said.high))
-    figure = scatter(result.truth, what_is_measured(result.task, said, "mae")[:, 0], inside, result.task.unit)
+        inside = ~np.isfinite(answers.high - answers.low) | ((answers.low <= result.truth) & (result.truth <= answers.high))
+    figure = scatter(result.truth, what_is_measured(result.task, answers, "mae")[:, 0], inside, result.task.unit)
     width = "" if result.bands is None else f" The mean width of the band is {_number(result.bands.mean_width)} {result.task.unit}."
     note = "Each point is a session that the model was not fitted to. Filled: the reported value is outside the band."
     return _card("Inferred and reported", f"{figure}<p class='note'>{note}{escape(width)}</p>")

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qoe_lab.models.calibration import Calibration
+from qoe_lab.models.calibration import ProbabilityCalibration
 from qoe_lab.models.fitted_task import FittedTask
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.lab_model import LabModel, names_for
 from qoe_lab.models.plain_models import KINDS, kind_of
-from qoe_lab.models.tasks import TASKS, Task
+from qoe_lab.models.tasks import TASKS, ModelTask
 
 CARD, ARRAYS = "model.json", "model.npz"
 FORMAT, VERSION = "swarmscope lab model", 1
@@ -46,8 +46,8 @@ def store(folder: Path, model: LabModel, card: Mapping[str, Any]) -> LabModel:
     np.savez_compressed(packed, allow_pickle=False, **arrays)
     content = packed.getvalue()
     sha256 = hashlib.sha256(content).hexdigest()
-    said = dict(card)
-    of_tasks = said.pop("tasks", {})
+    about = dict(card)
+    of_tasks = about.pop("tasks", {})
     text = {
         "format": FORMAT,
         "version": VERSION,
@@ -55,7 +55,7 @@ def store(folder: Path, model: LabModel, card: Mapping[str, Any]) -> LabModel:
         "arrays": {"file": ARRAYS, "bytes": len(content), "sha256": sha256},
         "slot_features": list(model.slot_features),
         "tasks": {name: {**_task_card(fitted), **of_tasks.get(name, {})} for name, fitted in model.tasks.items()},
-        **said,
+        **about,
     }
     # The card is last: without it, the folder holds no model, and a crash in between leaves none that is mixed.
     (folder / CARD).unlink(missing_ok=True)
@@ -176,7 +176,11 @@ def _task(name: str, part: object, arrays: Mapping[str, NDArray[Any]], slot_feat
         raise ValueError(f"{name}: {part.get('kind')!r} is no kind of model; known are {', '.join(KINDS)}")
     try:
         model = kind.from_arrays(_of(arrays, f"{name}.model."), len(names), max(1, len(classes)))
-        calibration = Calibration.from_arrays(_of(arrays, f"{name}.calibration."), len(classes)) if part.get("calibrated") else None
+        calibration = (
+            ProbabilityCalibration.from_arrays(_of(arrays, f"{name}.calibration."), len(classes))
+            if part.get("calibrated")
+            else None
+        )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     return FittedTask(
@@ -204,7 +208,7 @@ def _usual(name: str, part: Mapping[str, Any], classes: int) -> NDArray[np.float
     return np.array(given)
 
 
-def _half_width(name: str, task: Task, part: Mapping[str, Any]) -> float | None:
+def _half_width(name: str, task: ModelTask, part: Mapping[str, Any]) -> float | None:
     given = part.get("half_width")
     if given is None:
         return None

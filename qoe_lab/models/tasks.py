@@ -3,33 +3,33 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classes", "number"]
-Decision = Literal["most_probable", "more_than_usual", "best_f1"]
+TaskKind = Literal["classes", "number"]
+TaskDecision = Literal["most_probable", "more_than_usual", "best_f1"]
 """Which class is decided on: the most probable one; the one that is more probable than usual, which serves the balanced accuracy;
 or the second of two from the probability on that gave the best F1."""
-Score = Literal["balanced_accuracy", "average_precision", "accuracy", "mae"]
+TaskScore = Literal["balanced_accuracy", "average_precision", "accuracy", "mae"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class ModelTask:
     """One task. Its examples are slots, or sessions as they are at the end of some of their slots."""
 
     name: str
     code: str
     title: str
     per: Literal["session", "slot"]
-    kind: Kind
-    score: Score
+    kind: TaskKind
+    score: TaskScore
     """The measure by which the best family is chosen."""
     goal: float | None = None
     """What the best family should reach in `score`."""
-    decision: Decision = "most_probable"
+    decision: TaskDecision = "most_probable"
     in_logarithm: bool = False
     """The model infers the logarithm, so that bands are relative to the value."""
     unit: str = ""
 
 
-SESSION_STALLED = Task(
+SESSION_STALLED = ModelTask(
     name="session_stalled",
     code="T1",
     title="Has the session stalled?",
@@ -39,7 +39,7 @@ SESSION_STALLED = Task(
     goal=0.90,
     decision="more_than_usual",
 )
-SLOT_STALLED = Task(
+SLOT_STALLED = ModelTask(
     name="slot_stalled",
     code="T2",
     title="Is playback stalled in this slot?",
@@ -48,10 +48,10 @@ SLOT_STALLED = Task(
     score="average_precision",
     decision="best_f1",
 )
-HEIGHT = Task(
+HEIGHT = ModelTask(
     name="height", code="T3", title="Which height has the picture?", per="slot", kind="classes", score="accuracy", goal=0.90
 )
-STARTUP = Task(
+STARTUP = ModelTask(
     name="startup",
     code="T4",
     title="How long was the startup?",
@@ -62,18 +62,18 @@ STARTUP = Task(
     in_logarithm=True,
     unit="s",
 )
-MOS = Task(name="mos", code="T5", title="Which MOS has the session?", per="session", kind="number", score="mae")
+MOS = ModelTask(name="mos", code="T5", title="Which MOS has the session?", per="session", kind="number", score="mae")
 
 TASKS = (SESSION_STALLED, SLOT_STALLED, HEIGHT, STARTUP, MOS)
 NO, YES = "no", "yes"
 """The classes of T1 and T2."""
 
 
-def higher_is_better(score: Score) -> bool:
+def higher_is_better(score: TaskScore) -> bool:
     """Whether a larger value of `score` is a better one; not so for errors."""
     return score != "mae"
 
 
-def needs_calibration(task: Task) -> bool:
+def needs_calibration(task: ModelTask) -> bool:
     """Whether the score of the task is about decisions that depend on calibrated probabilities."""
     return task.decision == "more_than_usual"

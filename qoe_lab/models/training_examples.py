@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from qoe_lab.models.examples import Examples, Floats, Texts
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.session_features import HEAD_SLOTS, SessionSoFar, head_names, so_far_names
-from qoe_lab.models.tasks import MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, Task
+from qoe_lab.models.tasks import MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
 
 PREFIX_SLOTS = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 """A session that still runs is described at the end of each of these numbers of slots."""
 _PLACES = {"training": "training_id", "client": "client", "source": "source", "content": "content_id"}
 
-Columns = Mapping[str, NDArray[Any]]
+TableColumns = Mapping[str, NDArray[Any]]
 """A table as one array per column. A number that is not known is NaN, a text None."""
 
 
@@ -44,7 +44,7 @@ class SessionSlots:
     mos: float
 
 
-def session_slots(sessions: Columns, slots: Columns, features: Sequence[str]) -> list[SessionSlots]:
+def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequence[str]) -> list[SessionSlots]:
     """The valid sessions of the tables. ValueError for features that are missing or that a model must not see."""
     check_features(features)
     if missing := [name for name in features if name not in slots]:
@@ -63,7 +63,7 @@ def session_slots(sessions: Columns, slots: Columns, features: Sequence[str]) ->
     return found
 
 
-def _session(sessions: Columns, slots: Columns, row: int, x: Floats, rows: NDArray[Any]) -> SessionSlots:
+def _session(sessions: TableColumns, slots: TableColumns, row: int, x: Floats, rows: NDArray[Any]) -> SessionSlots:
     states = slots["state"][rows].astype(str)
     heights = slots["height"][rows].astype(np.float64)
     return SessionSlots(
@@ -80,14 +80,14 @@ def _session(sessions: Columns, slots: Columns, row: int, x: Floats, rows: NDArr
     )
 
 
-def examples_of(task: Task, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
+def examples_of(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
     """The examples of one task. Slots and sessions whose truth is not known are left out."""
     if task.per == "slot":
         return _slot_examples(task, sessions, features)
     return _session_examples(task, sessions, features)
 
 
-def _slot_examples(task: Task, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
+def _slot_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
     lengths = [len(each.x) for each in sessions]
     if task == SLOT_STALLED:
         classes: tuple[str, ...] = (NO, YES)
@@ -127,7 +127,7 @@ class _Row:
     y: float
 
 
-def _session_examples(task: Task, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
+def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
     rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session, features)]
     last = {row.session: position for position, row in enumerate(rows)}
     owners = [sessions[row.session] for row in rows]
@@ -145,7 +145,7 @@ def _session_examples(task: Task, sessions: Sequence[SessionSlots], features: Se
     )
 
 
-def _rows(task: Task, number: int, session: SessionSlots, features: Sequence[str]) -> list[_Row]:
+def _rows(task: ModelTask, number: int, session: SessionSlots, features: Sequence[str]) -> list[_Row]:
     so_far = SessionSoFar(features)
     end = len(session.x)
     moments = {*(HEAD_SLOTS if task == STARTUP else PREFIX_SLOTS if task == SESSION_STALLED else ()), end}
@@ -158,7 +158,7 @@ def _rows(task: Task, number: int, session: SessionSlots, features: Sequence[str
     return rows
 
 
-def _truth(task: Task, session: SessionSlots, count: int) -> float:
+def _truth(task: ModelTask, session: SessionSlots, count: int) -> float:
     """The truth at the end of the first `count` slots; NaN if it is not known."""
     if task == SESSION_STALLED:
         return float((session.stalled_ms[:count] > 0).any())

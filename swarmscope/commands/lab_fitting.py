@@ -17,11 +17,11 @@ from rich.table import Table
 
 from qoe_lab.models.evaluation import TaskResult, score_text
 from qoe_lab.models.families import Effort
-from qoe_lab.models.fitting import Fit
-from qoe_lab.models.fitting import fit as fit_models
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.goals import goals
 from qoe_lab.models.intervals import Estimate
+from qoe_lab.models.model_fitting import Fit
+from qoe_lab.models.model_fitting import fit as fit_models
 from qoe_lab.models.report_page import report_page
 from qoe_lab.models.storage import store
 from qoe_lab.models.training_tables import FEATURES, read_sessions

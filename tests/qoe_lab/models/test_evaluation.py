@@ -23,7 +23,7 @@ from qoe_lab.models.leak_alarms import (
     shuffled_auc,
     training_probe,
 )
-from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, STARTUP, TASKS, Task
+from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, STARTUP, TASKS, ModelTask
 from qoe_lab.models.training_examples import examples_of, session_slots
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, joined, training
 
@@ -54,7 +54,7 @@ def results(examples) -> dict[str, TaskResult]:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.code)
-def test_no_session_is_on_both_sides_and_each_is_judged_once(examples, task: Task):
+def test_no_session_is_on_both_sides_and_each_is_judged_once(examples, task: ModelTask):
     given = examples[task.name]
     splits = grouped_splits(task, given, 5, 1)
     assert sessions_on_both_sides(given, splits) == 0
@@ -180,8 +180,8 @@ def test_shuffled_truth_gives_chance_whatever_the_family(examples):
 
 def test_a_feature_that_is_the_truth_is_found(examples):
     given = examples[SLOT_STALLED.name]
-    told = replace(given, names=(*given.names, "told"), x=np.column_stack([given.x, given.y]))
-    assert best_single_feature(told) == ("told", 1.0)
+    recognized = replace(given, names=(*given.names, "recognized"), x=np.column_stack([given.x, given.y]))
+    assert best_single_feature(recognized) == ("recognized", 1.0)
     assert best_single_feature(given)[1] < 0.995
 
 
@@ -200,7 +200,7 @@ def test_trainings_that_differ_in_their_truth_raise_an_alarm(examples):
     confounded = replace(given, y=np.where(in_two, 1.0, 0.0))
     result = evaluate(SESSION_STALLED, confounded, EFFORT, 1, lambda _: None)
     raised = {each.name for each in leak_alarms(SESSION_STALLED, confounded, result, EFFORT, 1) if each.raised}
-    assert "the training alone tells the truth" in raised
+    assert "the training alone predicts the truth" in raised
 
 
 def test_a_model_that_knows_no_more_than_the_limit_raises_an_alarm(examples):

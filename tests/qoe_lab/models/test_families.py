@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from qoe_lab.models import families
 from qoe_lab.models.examples import Examples
 from qoe_lab.models.families import BY_NAME, Effort, fitted_model
-from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, Task
+from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, ModelTask
 
 EFFORT = Effort(trees=12, rounds=12, folds=3, resamples=20)
 
@@ -61,7 +61,7 @@ def estimators(monkeypatch):
 @pytest.mark.parametrize("family", ["forest", "boosting"])
 @pytest.mark.parametrize(("task", "classes"), [(SESSION_STALLED, 2), (SLOT_STALLED, 2), (HEIGHT, 5), (MOS, 0)])
 def test_plain_trees_give_the_outputs_of_scikit_learn_also_where_features_are_missing(
-    estimators, family: str, task: Task, classes: int
+    estimators, family: str, task: ModelTask, classes: int
 ):
     fitted_to, asked = examples(classes), examples(classes, rows=2000, missing=0.3, seed=2)
     model = fitted_model(BY_NAME[family], task, fitted_to, EFFORT, 1)
@@ -70,7 +70,7 @@ def test_plain_trees_give_the_outputs_of_scikit_learn_also_where_features_are_mi
 
 
 @pytest.mark.parametrize(("task", "classes"), [(SLOT_STALLED, 2), (HEIGHT, 4)])
-def test_plain_logistic_regression_gives_the_probabilities_of_scikit_learn(estimators, task: Task, classes: int):
+def test_plain_logistic_regression_gives_the_probabilities_of_scikit_learn(estimators, task: ModelTask, classes: int):
     fitted_to = examples(classes, missing=0)
     model = fitted_model(BY_NAME["linear"], task, fitted_to, EFFORT, 1)
     shifted = (fitted_to.x - fitted_to.x.mean(axis=0)) / fitted_to.x.std(axis=0)
@@ -91,7 +91,7 @@ def test_a_class_that_was_not_fitted_to_gets_no_probability(family: str, present
 
 @pytest.mark.parametrize("family", ["linear", "forest", "boosting"])
 @pytest.mark.parametrize(("task", "classes"), [(SLOT_STALLED, 2), (HEIGHT, 3), (MOS, 0)])
-def test_a_feature_that_is_never_known_and_one_that_never_changes_do_no_harm(family: str, task: Task, classes: int):
+def test_a_feature_that_is_never_known_and_one_that_never_changes_do_no_harm(family: str, task: ModelTask, classes: int):
     given = examples(classes)
     given.x[:, 2], given.x[:, 3] = np.nan, 7.0
     outputs = fitted_model(BY_NAME[family], task, given, EFFORT, 1).predict(given.x)

@@ -9,9 +9,9 @@ import pytest
 
 from qoe_lab.models.evaluation import TaskResult
 from qoe_lab.models.families import Effort
-from qoe_lab.models.fitting import Fit, fit
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.goals import goals
+from qoe_lab.models.model_fitting import Fit, fit
 from qoe_lab.models.report_page import report_page
 from qoe_lab.models.storage import load, store
 from qoe_lab.models.tasks import TASKS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from qoe_lab.models import scores
+from qoe_lab.models import score_measures as scores
 from qoe_lab.models.event_recall import event_recall
 from qoe_lab.models.examples import Examples
 

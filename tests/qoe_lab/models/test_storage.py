@@ -148,7 +148,7 @@ HOSTILE = {
     ),
     "a probability above 1": (lambda arrays: arrays["height.calibration.seen_0"].fill(2), "must be a list of probabilities"),
     "a probability that is not a number": (
-        lambda arrays: arrays["height.calibration.said_0"].fill(np.nan),
+        lambda arrays: arrays["height.calibration.stated_0"].fill(np.nan),
         "must be a list of probabilities",
     ),
     "a curve that descends": (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qoe_lab.models.cross_fitting import fitted
-from qoe_lab.models.evaluation import Progress, TaskResult, evaluate
+from qoe_lab.models.evaluation import ShowStep, TaskResult, evaluate
 from qoe_lab.models.families import BY_NAME, Effort
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.lab_model import LabModel
@@ -49,7 +49,7 @@ def fit(
     features: Sequence[str],
     *,
     effort: Effort,
-    progress: Progress = lambda _: None,
+    progress: ShowStep = lambda _: None,
 ) -> Fit:
     """Fit every task that the sessions permit. TooFewSessionsError if they permit none."""
     results: dict[str, TaskResult] = {}

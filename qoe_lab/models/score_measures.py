@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Floats, Mask
 
-Measure = Callable[[Floats, Floats, Floats], float]
+ScoreMeasure = Callable[[Floats, Floats, Floats], float]
 """A measure of (truth, outputs, weights)."""
 
 BINS = 10
@@ -101,7 +101,7 @@ def calibration_error(truth: Floats, outputs: Floats, weights: Floats) -> float:
 
 
 def _ends(ordered: Floats) -> Mask:
-    """The last of each run of equal probabilities. Examples of a run cannot be told apart: a curve has one point for them."""
+    """The last of each run of equal probabilities. Examples of a run cannot be recognized apart: a curve has one point for them."""
     ends: Mask = np.diff(ordered, append=np.nan) != 0
     return ends
 
@@ -153,7 +153,7 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else np.nan
 
 
-OF_CLASSES: Mapping[str, Measure] = {
+OF_CLASSES: Mapping[str, ScoreMeasure] = {
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
     "accuracy": accuracy,
@@ -162,4 +162,4 @@ OF_CLASSES: Mapping[str, Measure] = {
     "brier": brier,
     "ece": calibration_error,
 }
-OF_NUMBERS: Mapping[str, Measure] = {"mae": mae, "p90_error": p90_error, "bias": bias}
+OF_NUMBERS: Mapping[str, ScoreMeasure] = {"mae": mae, "p90_error": p90_error, "bias": bias}
