@@ -28,6 +28,7 @@ MOST_STEPS = 60
 """A percentile of a step needs some operations, so a line has fewer points than those of viewers."""
 
 MOST_ISPS = 6
+SMOOTHED_PERIODS = 5
 VIEWED = ("mos", "rebuffering_ratio")
 _ARRIVES_MS = 5 * MINUTE_MS
 """Feedback that begins so much later than the time range is still all of it."""
@@ -166,5 +167,7 @@ async def _viewed(context: PageContext, span: Span, viewers: Mapping[str, str]) 
     if within.from_ms >= within.to_ms:
         return None
     step = step_s(span, most=2 * MOST_STEPS)
-    steps = {"step_s": step, "window_s": max(step, snapshot.period_s), "period_s": snapshot.period_s}
+    # A stall is in one message of many; over a few periods, the mean says how viewers are.
+    window_s = step * -(-max(step, SMOOTHED_PERIODS * snapshot.period_s) // step)
+    steps = {"step_s": step, "window_s": window_s, "period_s": snapshot.period_s}
     return await context.answers.ask(snapshot.moment, timeline, span=within, where=where, measures=VIEWED, **steps)

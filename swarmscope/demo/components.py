@@ -14,6 +14,7 @@ ALERTS = Path(__file__).with_name("alerts.toml")
 COORDINATOR_PORT = 8080
 FEEDBACK_PORTS = (8091, 8092)
 MONITOR_PORT = 8070
+MASTER_PORT = 8060
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,19 @@ def monitor(feedback_urls: Sequence[str], keys: DemoKeys, data: Path, settings: 
         environment={"SWARMSCOPE_MONITOR_READ_TOKEN": keys.read},
         port=MONITOR_PORT,
     )  # fmt: skip
+
+
+def measurement_master(coordinator_url: str, keys: DemoKeys, data: Path) -> Component:
+    """It measures the addresses of the lab, and every client is a manager. The ingest key is in a file that only we can read."""
+    file = data / "master.key"
+    file.touch(mode=0o600)
+    file.write_text(keys.ingest, encoding="ascii")
+    sending = ("--coordinator", coordinator_url, "--ingest-key", str(file))
+    return Component(
+        name="measurement master",
+        arguments=("measurement-master", "--insecure", "--allow-network", "10.0.0.0/8", "--data", str(data / "master"), *sending),
+        port=MASTER_PORT,
+    )
 
 
 def audience(coordinator_url: str, keys: DemoKeys, settings: Settings) -> Component:

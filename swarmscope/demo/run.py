@@ -23,6 +23,9 @@ from swarmscope.demo.settings import Settings
 
 if TYPE_CHECKING:
     from swarmscope.demo.demo_swarm import RelayFailure
+    from swarmscope.demo.link_failure import LinkFailure
+
+    Failure = RelayFailure | LinkFailure
 
 UPDATE_EVERY_S = 1.0
 AUDIENCE_WARNING = "warning of the audience: "
@@ -87,10 +90,14 @@ def run(settings: Settings) -> None:
     keys = components.DemoKeys()
     with suppress(Ended), _folder(settings.data) as data, RunningComponents(data) as running, ExitStack() as stack:
         at = _begin(running, data, settings, keys)
-        if not settings.swarm:
+        if not settings.swarm and not settings.network:
             running.start(components.audience(at.coordinator, keys, settings))
         print(f"swarmscope demo ready on {at.monitor}", flush=True)
-        failure = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
+        failure: Failure | None = None
+        if settings.swarm:
+            failure = _begin_swarm(stack, data, at, settings, keys)
+        elif settings.network:
+            failure = _begin_network(stack, running, data, at, settings, keys)
         _watch(running, at, settings, failure)
     print(end_message(settings.data), flush=True)
 
@@ -117,6 +124,20 @@ def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Setting
     return RelayFailure(swarm, settings.fail_after)
 
 
+def _begin_network(
+    stack: ExitStack, running: RunningComponents, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys
+) -> "LinkFailure":
+    from swarmscope.demo.demo_network import DemoNetwork  # needs the extra netlab
+    from swarmscope.demo.link_failure import LinkFailure
+
+    [master] = running.start(components.measurement_master(at.coordinator, keys, data))
+    print("network: three ISPs with viewers and six agents start in a lab", flush=True)
+    network = stack.enter_context(DemoNetwork(data, at.coordinator, master, keys.ingest, settings.period))
+    network.start()
+    print(f"network: its paths are on {at.monitor}/network", flush=True)
+    return LinkFailure(network, [data / "fs1", data / "fs2"], at.monitor, settings.fail_after)
+
+
 def _begin(running: RunningComponents, data: Path, settings: Settings, keys: DemoKeys) -> ServerUrls:
     data.mkdir(parents=True, exist_ok=True)
     if not (data / components.ALERTS.name).exists():  # the rules of an earlier demo in this folder are kept
@@ -128,7 +149,7 @@ def _begin(running: RunningComponents, data: Path, settings: Settings, keys: Dem
     return ServerUrls(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
 
 
-def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, failure: "RelayFailure | None" = None) -> None:
+def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, failure: "Failure | None" = None) -> None:
     ends_s = time.monotonic() + (inf if settings.duration is None else settings.duration)
     rate = CountRate()
     with Screen(at.monitor) as screen:

@@ -25,13 +25,19 @@ class Settings:
     """Run a real swarm instead of the simulated end hosts: a source, 12 relays and 20 players of the overlay in a lab. A relay is
     killed after --fail-after. Requires root; without it, the nodes run on the loopback interface."""
 
+    network: bool = False
+    """Run a network instead of the simulated end hosts: three ISPs in a lab, with viewers, six agents of active measurement and a
+    master. A link loses packets after --fail-after. Requires root."""
+
     fail_after: float = 120.0
-    """Seconds until a relay of the swarm is killed. Used with --swarm."""
+    """Seconds until a relay of the swarm is killed, or a link of the network loses packets. Used with --swarm and --network."""
 
     data: Path | None = None
     """Folder for all data of the demo. It remains after the demo. Without it, a temporary folder is used and deleted."""
 
     def __post_init__(self) -> None:
+        if self.swarm and self.network:
+            raise ValueError("--swarm and --network exclude each other; use only one of them")
         if self.peers < 1:
             raise ValueError(f"--peers is {self.peers}; use a whole number of at least 1, such as 1500")
         for flag, value, least in (
