@@ -105,7 +105,7 @@ def _verdict(verdict: Verdict) -> Facts:
         "title": CAUSES[verdict.cause],
         "subject": verdict.subject.text,
         "confidence": verdict.confidence.value,
-        "because": verdict.because,
+        "because": f"{verdict.because[:1].upper()}{verdict.because[1:]}.",
         "viewers": [_evidence(each) for each in verdict.evidence if not each.operation_ids],
         "evidence": [_evidence(each) for each in verdict.evidence if each.operation_ids],
         "alternatives": [each.text for each in verdict.alternatives],
