@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
+from yarl import URL
 
 from feedback_analysis.geo.locator import Locator, locator_for
 from feedback_analysis.history.catch_up import last_minutes
@@ -50,6 +51,7 @@ from monitor_platform.api.record_handlers import RecordsHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
+from monitor_platform.api.training_handlers import ROUTES as TRAINING_ROUTES
 from monitor_platform.api.view_handlers import VIEW, ViewHandler, ViewsHandler
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -61,6 +63,7 @@ from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.kind_records import KEPT_MINUTES, OTHER_KINDS, AllKinds, KindRecords
+from monitor_platform.lab_server import LabServer
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
@@ -126,7 +129,7 @@ def assemble(
         connections,
         sockets=sockets,
         tls=tls,
-        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate),
+        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate) + _trainings(settings, tls),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas, PAGES)),
         origins=allowed_hosts(settings, port),
         public_path=settings.public_path,
@@ -184,6 +187,7 @@ def _state(
         annotations=Annotations(notes) if notes is not None else None,
         views=SavedViews(notes) if notes is not None else None,
         others=records.others,
+        has_lab=bool(settings.lab_url),
     )
     opened.callback(state.close)
     return state
@@ -220,7 +224,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     """The interfaces for scripts."""
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
-        (TABLE, TableHandler, {"older": older, "measurements": state.records_of(RecordKind.MEASUREMENT)}),
+        (TABLE, TableHandler, {"older": older, "records_of": state.records_of}),
         *(
             (route.path, RecordsHandler, {"route": route, "queries": state.records_of(kind)})
             for kind, route in RECORD_ROUTES.items()
@@ -236,6 +240,14 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
         views = {"views": state.views, "gate": gate}
         interfaces += [(VIEWS, ViewsHandler, views), (VIEW, ViewHandler, views)]
     return interfaces
+
+
+def _trainings(settings: Settings, tls: Tls) -> list[UrlPattern]:
+    """The interfaces of trainings, if the platform has a lab."""
+    if not settings.lab_url:
+        return []
+    lab = LabServer(url=URL(settings.lab_url), token=settings.lab_token(), tls=tls)
+    return [(path, handler, {"lab": lab}) for path, handler in TRAINING_ROUTES]
 
 
 def _alerts(settings: Settings, alerts: AlertService, records: _Records, tls: Tls, dashboard_url: str) -> list[BackgroundTask]:

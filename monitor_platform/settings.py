@@ -11,7 +11,7 @@ from feedback_analysis.scoring import Scoring
 from serving.forwarded import ProxyHeader, parse_networks
 from serving.listening import is_http_url, is_loopback, parse_listen
 from serving.tls import KeyPair, key_pair
-from serving.tokens import check_token
+from serving.tokens import check_token, is_token
 
 LEAST_MEMORY_MIB = 512
 """Reading one log takes 32 MiB for each core, and as much as its messages."""
@@ -120,6 +120,12 @@ class Settings(Scoring, LocationSettings):
     history_days: int | None = None
     """Number of whole UTC days to keep in the history. Without it, all days are kept."""
 
+    lab_url: str = ""
+    """URL of the server of trainings (swarmscope lab serve), such as http://127.0.0.1:8050, for the page Trainings."""
+
+    lab_token_file: Path | None = None
+    """File with the token of the server of trainings: its --token."""
+
     alerts: Path | None = None
     """TOML file with alert rules and webhooks. For its format, see docs/alerts.md."""
 
@@ -127,6 +133,7 @@ class Settings(Scoring, LocationSettings):
         self._check_mode()
         self._check_exposure()
         self._check_access()
+        self._check_lab()
         if not 1 <= self.poll_seconds < inf:
             raise ValueError(f"--poll-seconds is {self.poll_seconds:g}; it needs at least 1 second, such as 20")
         if self.period is not None and not 0 < self.period < inf:
@@ -172,6 +179,21 @@ class Settings(Scoring, LocationSettings):
     @property
     def port(self) -> int:
         return parse_listen(self.listen)[1]
+
+    def lab_token(self) -> str:
+        """The token in `lab_token_file`; empty without one. OSError or ValueError if the file holds none."""
+        if self.lab_token_file is None:
+            return ""
+        token = self.lab_token_file.read_text().strip()
+        if not is_token(token):
+            raise ValueError(f"--lab-token-file {self.lab_token_file} needs one line with the token of the server of trainings")
+        return token
+
+    def _check_lab(self) -> None:
+        if self.lab_url and not is_http_url(self.lab_url):
+            raise ValueError(f"--lab-url is {self.lab_url!r}; it needs an address such as http://127.0.0.1:8050")
+        if self.lab_token_file is not None and not self.lab_url:
+            raise ValueError("--lab-token-file needs --lab-url: the address of the server of trainings")
 
     def _check_mode(self) -> None:
         if bool(self.feedback_server) == bool(self.static):

@@ -15,6 +15,7 @@ from monitor_platform.api.alert_openapi import alert_paths
 from monitor_platform.api.note_openapi import annotation_paths, view_paths
 from monitor_platform.api.record_openapi import record_paths
 from monitor_platform.api.schemas import NUMBER, list_of, object_of
+from monitor_platform.api.training_openapi import training_paths
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
@@ -47,6 +48,7 @@ def openapi(public_path: str = "") -> Schema:
         | alert_paths()
         | annotation_paths()
         | view_paths()
+        | training_paths()
         | health(content("it is", TEXT, "text/plain")),
     )
     return whole | ({"servers": [{"url": public_path}]} if public_path else {})

@@ -3,28 +3,32 @@
 A page ignores parameters that make no sense. A script would not notice that, so they are refused here.
 """
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode
 
 from tornado.web import RequestHandler
 
+from feedback_wire.kinds import RecordKind
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
-from monitor_platform.dashboard import ranking_page, swarm_page
+from monitor_platform.dashboard import disagreements_page, ranking_page, swarm_page
+from monitor_platform.dashboard.inferred_values import disagreements_in
 from monitor_platform.dashboard.network_queries import extent_of, paths_of
 from monitor_platform.dashboard.network_words import as_network_table
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.record_queries import RecordQueries
+from monitor_platform.dashboard.snapshot import span_of
 from monitor_platform.dashboard.tables import BY_VIEW, Table
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
-RANKING, SWARM, NETWORK = "ranking", "swarm", "network"
-"""The views of the pages Ranking, Swarm and Network, whose own parameters (`p.by`, `p.sort`, …) apply."""
+RANKING, SWARM, NETWORK, DISAGREEMENTS = "ranking", "swarm", "network", "disagreements"
+"""The views of the pages with these names, whose own parameters (`p.by`, `p.sort`, …) apply."""
 
-VIEWS = (*BY_VIEW, RANKING, SWARM, NETWORK)
+VIEWS = (*BY_VIEW, RANKING, SWARM, NETWORK, DISAGREEMENTS)
 
 _CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
 _OTHERS = ("view", "from", "to", "table", "zone")
@@ -33,9 +37,11 @@ _OTHERS = ("view", "from", "to", "table", "zone")
 class TableHandler(RequestHandler):
     """GET /api/v1/table?view=timeline&…: `view` and the query part of a page's address."""
 
-    def initialize(self, older: OlderRecords, measurements: RecordQueries | None) -> None:
+    def initialize(self, older: OlderRecords, records_of: Callable[[RecordKind], RecordQueries | None]) -> None:
+        """`records_of`: the records of a kind other than feedback."""
         self._older = older
-        self._measurements = measurements
+        self._measurements = records_of(RecordKind.MEASUREMENT)
+        self._inferences = records_of(RecordKind.INFERENCE)
 
     async def get(self) -> None:
         await answer_with(self, CSV, self._table())
@@ -55,6 +61,10 @@ class TableHandler(RequestHandler):
         if view == RANKING:
             _, groups = await ranking_page.ranked_groups(state.answers, snapshot, question)
             table = ranking_page.as_table(question, groups)
+        elif view == DISAGREEMENTS:
+            span = span_of(question, snapshot)
+            found = await disagreements_in(self._inferences, state.answers, snapshot, span, question.where(span))
+            table = disagreements_page.as_table(question, found)
         elif view == SWARM:
             table = swarm_page.as_table(question, await swarm_page.swarm_of(state.answers, snapshot, question))
         else:

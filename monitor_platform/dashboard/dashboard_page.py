@@ -68,6 +68,7 @@ class DashboardPage:
     zone; `ranged`: and a time range. `zoned`: its numbers depend on the time zone, so it waits until the browser has named it.
     `reads_back`: it reads what it needs of a time range that is not in memory itself, however long that is.
     `needs`: an entry of `extra` without which the page has nothing to show; it is in the navigation if a message has this entry.
+    `offered`: whether it is in the navigation of a platform in this state (None: always).
     """
 
     name: str
@@ -87,6 +88,11 @@ class DashboardPage:
     zoned: bool = False
     reads_back: bool = False
     needs: str = ""
+    offered: Callable[[DashboardState], bool] | None = None
+
+    def has_content(self, state: DashboardState) -> bool:
+        """Whether the page belongs into the navigation now."""
+        return self.needs in ("", *state.seen_extras) and (self.offered is None or self.offered(state))
 
     @property
     def views(self) -> frozenset[str]:

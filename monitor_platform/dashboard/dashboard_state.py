@@ -73,6 +73,7 @@ class DashboardState:
         annotations: Annotations | None = None,
         views: SavedViews | None = None,
         others: AllKinds | None = None,
+        has_lab: bool = False,
     ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
@@ -85,6 +86,7 @@ class DashboardState:
         self.views = views
         self.others: AllKinds = others or {}
         self._queries = {kind: RecordQueries(records) for kind, records in self.others.items()}
+        self.has_lab = has_lab
         self._table = table
         self._feed = feed
         self._period_s = period_s

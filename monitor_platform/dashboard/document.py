@@ -43,6 +43,7 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
 from monitor_platform.dashboard.snapshot import lengths
 from monitor_platform.dashboard.tiles import TILE_COUNT
+from monitor_platform.dashboard.trainings_page import TRAINING_CHOICES
 from monitor_platform.views.region_view import RegionView
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class PageDocument:
             content |= {"health": health(self._state, shown), "lasting": self._open_alerts(question)}
             if shown is not None and snapshot is not None:
                 self._state.seen_extras |= NEEDED & {*shown.fields}
-                content["offered"] = [each.path for each in PAGES if each.needs in self._state.seen_extras]
+                content["offered"] = [each.path for each in PAGES if each.has_content(self._state)]
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown, lengths(snapshot, self._older.minutes))))
                 # A page that stands alone does not depend on filters.
@@ -239,7 +240,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         heading=page.title,
         first=first_texts(question),
         here=page.path,
-        pages=[(each.path, each.title, _has_nothing_yet(each, page, state)) for each in PAGES if each.listed],
+        pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in PAGES if each.listed],
         cards=page.cards,
         content=page.template,
         script=page.script,
@@ -252,6 +253,8 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         annotating=state.annotations is not None and any(name == "timeline" for name, _, _ in page.cards),
         saving=state.views is not None and page.timed,
         silencing=state.silences is not None,
+        lab=state.has_lab,
+        **TRAINING_CHOICES,
         rule_measures=RULE_MEASURES,
         rule_dimensions=RULE_DIMENSIONS,
         credit=CREDIT_HTML,
@@ -260,11 +263,6 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
     PageDocument(document, page, state, older, spares.take(page))
-
-
-def _has_nothing_yet(listed: DashboardPage, opened: DashboardPage, state: DashboardState) -> bool:
-    """Whether the navigation of `opened` hides the page `listed`, until a message has what that page needs."""
-    return listed is not opened and listed.needs not in ("", *state.seen_extras)
 
 
 def _styles(page: DashboardPage, *, live: bool) -> list[str]:

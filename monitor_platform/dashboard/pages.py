@@ -2,6 +2,7 @@
 
 from monitor_platform.dashboard.alerts_page import ALERTS_PAGE
 from monitor_platform.dashboard.dashboard_page import Card, DashboardPage
+from monitor_platform.dashboard.disagreements_page import DISAGREEMENTS_PAGE
 from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
@@ -11,6 +12,7 @@ from monitor_platform.dashboard.ranking_page import RANKING_PAGE
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
 from monitor_platform.dashboard.swarm_page import SWARM_PAGE
+from monitor_platform.dashboard.trainings_page import TRAININGS_PAGE
 
 MAP: Card = ("map", "Map", "Map in areas of about equal size, coloured by the chosen measure")
 DISTRICT: Card = (
@@ -36,9 +38,11 @@ PAGES = (
     RANKING_PAGE,
     SESSIONS_PAGE,
     SESSION_PAGE,
+    DISAGREEMENTS_PAGE,
     SWARM_PAGE,
     NETWORK_PAGE,
     HISTORY_PAGE,
+    TRAININGS_PAGE,
     ALERTS_PAGE,
     HEALTH_PAGE,
     MEASURES_PAGE,

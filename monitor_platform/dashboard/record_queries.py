@@ -55,6 +55,11 @@ class RecordQueries:
         """The result of `query(table, **arguments)` over the records in memory."""
         return await self._answers.ask(Moment(self.records.table.version, 0, 0), query, **arguments)
 
+    async def table(self, span: Span) -> RecordTable:
+        """A table that has all records that were received in `span`, for a query over several tables."""
+        table, _ = await self._table_of(span)
+        return table
+
     def close(self) -> None:
         self._answers.close()
         for _, answers in self._older.values():

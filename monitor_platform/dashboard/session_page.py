@@ -4,24 +4,28 @@ The session is a filter in the address (`session_id=…`), so links in the heade
 ignores all other filters. In a replay the page ends at the clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.inferences.comparison import JudgedSession
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.scores import Score, scores
 from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, WholeSession, neighbours, whole_session
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_wire.kinds import RecordKind
 from monitor_platform.dashboard.annotations import marks_of, rows_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.inferred_values import comparison_rows, explanation, judged_by_models, model_in_words
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views import thinning
+from monitor_platform.views.inferred_panels import InferredSeries
 from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_value
 from monitor_platform.views.session_view import SessionView, ShownSession, length_in_words, stalls_in_words
 
@@ -96,20 +100,29 @@ class SessionPart:
         if details is None:
             return lambda: self._unknown(session_id)
         known = details
-        return lambda: self._show(known, measure, context)
+        judged = await judged_by_models(
+            context.state.records_of(RecordKind.INFERENCE), context.answers, context.snapshot, known.session
+        )
+        return lambda: self._show(known, measure, context, judged)
 
     def _unknown(self, session_id: str) -> dict[str, Any]:
         self._view.clear()
         return {"known": False, "session_id": session_id}
 
-    def _show(self, details: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
+    def _show(
+        self, details: SessionDetails, measure: Measure, context: PageContext, judged: Sequence[JudgedSession] = ()
+    ) -> dict[str, Any]:
         until_ms = context.question.clock_ms
         shown_session = ShownSession.of(details.session, until_ms)
         at_ms, values = details.own
         shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
         annotations = context.state.annotations.all if context.state.annotations is not None else ()
         marks = marks_of(annotations, shown_session.span)
-        self._view.show(shown_session, measure, (at_ms[: len(shown)], shown), details.band, marks)
+        chosen = _chosen(judged, context.question.own.get("model", ""))
+        series = InferredSeries(slots=chosen.slots, heights=chosen.heights) if chosen is not None else None
+        if series is not None and until_ms is not None:
+            series = series.until(until_ms)
+        self._view.show(shown_session, measure, (at_ms[: len(shown)], shown), details.band, marks, series)
         return {
             "known": True,
             "session_id": details.session.session_id,
@@ -126,6 +139,7 @@ class SessionPart:
             "thinned": _thinned(details.session, shown_session),
             "shares": _shares(shown_session),
             "neighbours": _neighbours(details, measure, live=context.snapshot is not None and context.snapshot.live),
+            "inferred": _inferred(judged, chosen) if chosen is not None else None,
             "rows": _rows(shown_session),
             "rows_of": len(shown_session.at_ms),
         }
@@ -142,6 +156,22 @@ SESSION_PAGE = DashboardPage(
     listed=False,
     stands_alone=True,
 )
+
+
+def _chosen(judged: Sequence[JudgedSession], model: str) -> JudgedSession | None:
+    """The judgement of the model with this SHA-256, or of the one with the most slots."""
+    wanted = (each for each in judged if each.disagreement.inferred.model_sha256 == model)
+    return next(wanted, judged[0] if judged else None)
+
+
+def _inferred(judged: Sequence[JudgedSession], chosen: JudgedSession) -> dict[str, Any]:
+    """Inferred beside reported values, and the models that judged the session."""
+    found = chosen.disagreement
+    return explanation(found) | {
+        "rows": comparison_rows(found),
+        "models": [[each.disagreement.inferred.model_sha256, model_in_words(each.disagreement)] for each in judged],
+        "model": found.inferred.model_sha256,
+    }
 
 
 def _thinned(found: WholeSession, shown_session: ShownSession) -> str:

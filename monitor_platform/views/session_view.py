@@ -4,37 +4,32 @@ The figures are made once. A panel without any value is hidden. A part of the ri
 for it, and else on hover; the page lists all parts as text.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from bokeh.core.properties import value as literally
 from bokeh.layouts import column
 from bokeh.models import (
-    BasicTicker,
     Column,
     ColumnDataSource,
     CustomJSHover,
     HoverTool,
-    LinearAxis,
-    Plot,
     Quad,
     Range1d,
-    VArea,
 )
-from bokeh.models.annotations import Title
-from bokeh.models.glyphs import Line, Scatter, Text
+from bokeh.models.glyphs import Scatter, Text
 
 from feedback_analysis.measures.registry import MEASURES, Measure, shown_in
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSession
 from monitor_platform.views import thinning
+from monitor_platform.views.inferred_panels import InferredPanels, InferredSeries
 from monitor_platform.views.mark_strip import Mark, MarkStrip
-from monitor_platform.views.number_format import format_value, largest_of, title_of
+from monitor_platform.views.number_format import largest_of, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
-from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
-from monitor_platform.views.timeline_view import frame
+from monitor_platform.views.plots import LOCAL_AND_UTC, Plots
+from monitor_platform.views.session_panel import TIP, PanelBand, PanelLine, SessionPanel, panel_frame
 
 _BAD, _, _FAIR, _GOOD, _EXCELLENT = GRADE_COLOURS
 
@@ -47,14 +42,10 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "silent": ("#d8dbe0", "/", DARK_INK),
     "gone": (GROUND, " ", DARK_INK),
 }
-# Points at the ends of an axis are not cut in half: the axis goes on for this share of its length.
-_MARGIN = 0.06
 RATES = ("playback_kbps", "download_kbps", "upload_kbps")
 
 _RIBBON_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@state</b> @length<br>from @begin{custom}</div>"""
-_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
-@at{custom}<br>@title: <b>@text</b></div>"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +71,25 @@ class ShownSession:
             stalls=[each for each in session.stalls if each.at_ms < end],
         )
 
+    def line(self, name: str) -> PanelLine:
+        """The values of a measure that the session reported."""
+        return PanelLine(measure=MEASURES[name], at_ms=self.at_ms, values=self.series[name])
+
 
 class SessionView:
-    """The ribbon, the chosen measure with its neighbours, rates, buffer and partners."""
+    """The ribbon, the chosen measure with its neighbours, inferred beside reported values, rates, buffer and partners."""
 
     def __init__(self) -> None:
         self._range = Range1d(start=0, end=1)
         plots, clock = Plots(), CustomJSHover(code=LOCAL_AND_UTC)
         self._ribbon = _Ribbon(plots, self._range, clock)
-        self._chosen = _Panel(plots, self._range, clock, CATEGORIES[:1], banded=True)
-        self._rates = _Panel(plots, self._range, clock, CATEGORIES[:3])
-        self._buffer = _Panel(plots, self._range, clock, CATEGORIES[3:4])
-        self._partners = _Panel(plots, self._range, clock, CATEGORIES[4:5])
-        self._panels = (self._chosen, self._rates, self._buffer, self._partners)
+        # The chosen measure stays, or the page would have no time axis.
+        self._chosen = SessionPanel(plots, self._range, clock, CATEGORIES[:1], banded=True, stays=True)
+        self._rates = SessionPanel(plots, self._range, clock, CATEGORIES[:3])
+        self._buffer = SessionPanel(plots, self._range, clock, CATEGORIES[3:4])
+        self._partners = SessionPanel(plots, self._range, clock, CATEGORIES[4:5])
+        self._inferred = InferredPanels(plots, self._range, clock)
+        self._panels = (self._chosen, *self._inferred.panels, self._rates, self._buffer, self._partners)
         panels = [panel.figure for panel in self._panels]
         self._marks = MarkStrip(plots, self._range)
         self.figure: Column = column(self._ribbon.figure, *panels, self._marks.figure, sizing_mode="stretch_both", spacing=4)
@@ -104,26 +101,37 @@ class SessionView:
         own: tuple[Sequence[int], Sequence[float | None]],
         band: Band,
         marks: Sequence[Mark] = (),
+        inferred: InferredSeries | None = None,
     ) -> None:
-        """`own`: the session's moments and values of the chosen measure. `marks`: the annotations of its time."""
+        """`own`: the session's moments and values of the chosen measure. `marks`: the annotations of its time.
+
+        `inferred`: what a model inferred about the session; None if there is nothing.
+        """
         self._range.update(start=shown_session.span.from_ms, end=shown_session.span.to_ms)
         self._marks.show(marks, shown_session.span)
         # No line across a gap: there are no values in it.
         breaks = thinning.silences(shown_session.ribbon)
         self._ribbon.show(shown_session)
         title = title_of(measure, largest_of(own[1]))
-        self._chosen.show(f"{title}; grey: neighbours", own[0], [(measure, own[1])], breaks, band)
-        rates = [(MEASURES[name], shown_session.series[name]) for name in RATES]
-        unit = shown_in(rates[0][0], largest_of(value for _, values in rates for value in values))[1]
-        self._rates.show(f"{unit}: bitrate, download – –, upload ···", shown_session.at_ms, rates, breaks)
+        line = PanelLine(measure=measure, at_ms=own[0], values=own[1])
+        grey = PanelBand(at_ms=band.at_ms, low=band.low, high=band.high)
+        self._chosen.show(f"{title}; grey: neighbours", [line], breaks, grey)
+        if inferred is None:
+            self._inferred.clear()
+        else:
+            self._inferred.show(inferred, shown_session.line("mos"), shown_session.ribbon, breaks)
+        rates = [shown_session.line(name) for name in RATES]
+        unit = shown_in(rates[0].measure, largest_of(value for each in rates for value in each.values))[1]
+        self._rates.show(f"{unit}: bitrate, download – –, upload ···", rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
-            panel.show(title_of(MEASURES[name]), shown_session.at_ms, [(MEASURES[name], shown_session.series[name])], breaks)
+            panel.show(title_of(MEASURES[name]), [shown_session.line(name)], breaks)
         shown = [panel for panel in self._panels if panel.figure.visible]
         for panel in self._panels:
             panel.time_axis.visible = panel is shown[-1]
 
     def clear(self) -> None:
         """Remove all data from the figures."""
+        self._inferred.clear()
         self._ribbon.show(None)
         for panel in self._panels:
             panel.clear()
@@ -133,7 +141,7 @@ class _Ribbon:
     """The ribbon: states with their words, and stalls as marks above it."""
 
     def __init__(self, plots: Plots, x_range: Range1d, clock: CustomJSHover) -> None:
-        self.figure = _frame(plots, x_range, Range1d(start=0, end=1.5), height=64)
+        self.figure = panel_frame(plots, x_range, Range1d(start=0, end=1.5), height=64)
         self.stretches = ColumnDataSource(_no_stretches())
         self.stalls = ColumnDataSource({"at": [], "text": [], "title": []})
         block = Quad(left="begin", right="end", top=0.9, bottom=0.05, fill_color="colour", line_color="colour")
@@ -146,7 +154,7 @@ class _Ribbon:
         stall.update(line_color=red, fill_color=red)
         marks = plots.draw(self.figure, self.stalls, stall)
         self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": clock}))
-        self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": clock}))
+        self.figure.add_tools(HoverTool(renderers=[marks], tooltips=TIP, formatters={"@at": clock}))
 
     def show(self, shown_session: ShownSession | None) -> None:
         self.stretches.data = _no_stretches() if shown_session is None else _stretches(shown_session)
@@ -156,57 +164,6 @@ class _Ribbon:
             "text": [stalls_in_words(each) for each in stalls],
             "title": ["reported"] * len(stalls),
         }
-
-
-class _Panel:
-    """One frame with a line for each of its measures."""
-
-    def __init__(
-        self, plots: Plots, x_range: Range1d, clock: CustomJSHover, colours: Sequence[str], *, banded: bool = False
-    ) -> None:
-        self._title = Title(text=" ")
-        self.figure = _frame(plots, x_range, Range1d(start=0, end=1), title=self._title)
-        self._axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=BasicTicker(desired_num_ticks=3))
-        self.time_axis = plots.add_time_axis(self.figure)
-        self._banded = banded
-        self._band = ColumnDataSource({"at": [], "low": [], "high": []})
-        if banded:
-            plots.draw(self.figure, self._band, VArea(x="at", y1="low", y2="high", fill_color=GROUND, fill_alpha=0.25))
-        self.sources = [ColumnDataSource(_no_points()) for _ in colours]
-        for at, (source, colour) in enumerate(zip(self.sources, colours, strict=True)):
-            dash = ("solid", "dashed", "dotted")[at]
-            line = plots.draw(self.figure, source, Line(x="at", y="value", line_color=colour, line_width=2, line_dash=dash))
-            plots.draw(self.figure, source, Scatter(x="at", y="value", size=4, line_color=colour, fill_color=colour))
-            tip = HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": clock})
-            self.figure.add_tools(tip)
-
-    def show(
-        self,
-        title: str,
-        at_ms: Sequence[int],
-        lines: Sequence[tuple[Measure, Sequence[float | None]]],
-        breaks: Set[int],
-        band: Band | None = None,
-    ) -> None:
-        self._title.text = title
-        largest = largest_of(value for _, values in lines for value in values)
-        show_unit(self._axis, lines[0][0], largest)
-        for source, (measure, values) in zip(self.sources, lines, strict=True):
-            source.data = _points(measure, at_ms, values, breaks, largest)
-        known = [value for _, values in lines for value in values if value is not None]
-        if band is not None:
-            low, high = ([_number(value) for value in side] for side in (band.low, band.high))
-            self._band.data = {"at": list(band.at_ms), "low": low, "high": high}
-            known += [value for value in (*low, *high) if isfinite(value)]
-        start, end = frame(lines[0][0], known)
-        margin = (end - start) * _MARGIN
-        self.figure.y_range.update(start=start - margin, end=end + margin)
-        self.figure.visible = self._banded or bool(known)  # the chosen measure stays, or the page would have no time axis
-
-    def clear(self) -> None:
-        self._band.data = {"at": [], "low": [], "high": []}
-        for source in self.sources:
-            source.data = _no_points()
 
 
 def stalls_in_words(stalls: Stalls) -> str:
@@ -243,41 +200,3 @@ def _stretches(shown_session: ShownSession) -> dict[str, list[Any]]:
         for name, value in (("colour", fill), ("hatch", hatch), ("ink", ink)):
             columns[name].append(value)
     return columns
-
-
-def _no_points() -> dict[str, list[Any]]:
-    return {name: [] for name in ("at", "value", "title", "text")}
-
-
-def _points(
-    measure: Measure, at_ms: Sequence[int], values: Sequence[float | None], breaks: Set[int], largest: float
-) -> dict[str, list[Any]]:
-    """The points of a line that is interrupted before each moment of `breaks`."""
-    columns = _no_points()
-    for index in thinning.points(at_ms, values, breaks):
-        at, number = at_ms[index], values[index]
-        for point in (None, number) if at in breaks else (number,):
-            columns["at"].append(at)
-            columns["value"].append(_number(point))
-            columns["title"].append(measure.title)
-            columns["text"].append(format_value(measure, point, largest=largest))
-    return columns
-
-
-def _number(known: float | None) -> float:
-    return float("nan") if known is None else known
-
-
-def _frame(plots: Plots, x_range: Range1d, y_range: Range1d, *, title: Title | None = None, height: int | None = None) -> Plot:
-    return plots.plot(
-        x_range,
-        y_range,
-        sizing_mode="stretch_width" if height else "stretch_both",
-        height=height,
-        min_border_left=56,
-        min_border_right=16,
-        min_border_top=0,
-        min_border_bottom=0 if height else 8,
-        min_height=height or 88,
-        title=title,
-    )

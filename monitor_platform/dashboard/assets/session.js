@@ -26,6 +26,28 @@
     return box;
   }
 
+  // What a model inferred from the session's packets, beside what the session reported.
+  function show_inferred(inferred) {
+    $("inferred").hidden = !inferred;
+    document.body.classList.toggle("judged", Boolean(inferred));
+    if (!inferred) return;
+    const { reason, score, words, evidence, rows, models, model } = inferred;
+    swarmscope.put("#inferred-reason", reason);
+    $("inferred-reason").dataset.reason = reason;
+    $("inferred-reason").title = `Disagreement ${score}`;
+    swarmscope.put("#inferred-words", words);
+    swarmscope.put("#inferred-by", models.find(([sha]) => sha === model)[1]);
+    $("inferred-models").hidden = models.length < 2;
+    refill($("inferred-model"), models, () => models.map(([value, text]) => make("option", { value, textContent: text })));
+    $("inferred-model").value = model;
+    refill(document.querySelector("#inferred-values tbody"), rows, () => rows.map(([name, ...values]) => {
+      const row = make("tr");
+      row.append(make("th", { scope: "row", textContent: name }), ...values.map((text) => make("td", { textContent: text })));
+      return row;
+    }));
+    refill($("inferred-evidence"), evidence, () => evidence.map(([of, text]) => make("li", { textContent: `${of}: ${text}` })));
+  }
+
   function refill(box, content, children) {
     const wanted = JSON.stringify(content);
     if (box.dataset.holds === wanted) return;
@@ -60,6 +82,9 @@
   }
 
   document.addEventListener("shown", () => setTimeout(show_words, 50));
+  addEventListener("DOMContentLoaded", () => {
+    $("inferred-model").addEventListener("change", ({ target }) => swarmscope.choose({ "p.model": target.value }));
+  });
   addEventListener("resize", () => setTimeout(show_words, 250));
 
   swarmscope.page((session) => {
@@ -80,6 +105,7 @@
     swarmscope.put("#neighbours-text", session.neighbours.text);
     $("neighbours").href = session.neighbours.href;
     refill($("facts"), session.facts, () => session.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));
+    show_inferred(session.inferred);
     refill($("scores"), session.scores, () => session.scores.map(score));
     refill(document.querySelector("#messages tbody"), session.rows, () => session.rows.map(line));
     const shown = session.rows.length;

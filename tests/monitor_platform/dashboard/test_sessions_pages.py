@@ -46,7 +46,7 @@ def ids(page):
 
 
 def glyphs(page, view, column, at=0):
-    """A column of the `at`th renderer of one of the story's frames: ribbon (0), measure, rates, buffer, partners."""
+    """A column of the `at`th renderer of one of the story's frames: ribbon (0), measure, three inferred, rates (5), buffer, …"""
     return page.page.evaluate(
         """([view, column, at]) => {
             const source = Bokeh.documents[0].get_model_by_name("story").children[view].renderers[at].data_source;
@@ -153,7 +153,7 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     )
     assert marks == ["1 stall, 5.0\u202fs"] * 6
     # A break in the line where no message arrived: one point more than messages, in each panel.
-    assert [len(glyphs(page, panel, "at", at)) for panel, at in ((1, 2), (2, 0), (3, 0), (4, 0))] == [37] * 4
+    assert [len(glyphs(page, panel, "at", at)) for panel, at in ((1, 2), (5, 0), (6, 0), (7, 0))] == [37] * 4
     facts = page.page.locator("#facts").inner_text()
     assert "peer-0" in facts
     assert "12.00" in facts
