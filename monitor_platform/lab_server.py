@@ -23,7 +23,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=5)
 PASSED_ON = (400, 404, 409, 503)
 """Refusals that the user can understand. The others concern this platform, such as a wrong token."""
 
-Action = Literal["pause", "resume", "cancel"]
+TrainingAction = Literal["pause", "resume", "cancel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class LabServer:
         """Begin a training; the lab checks the settings."""
         return _progress(await self._send("POST", routes.TRAININGS, settings))
 
-    async def act(self, name: str, action: Action) -> TrainingProgress:
+    async def act(self, name: str, action: TrainingAction) -> TrainingProgress:
         """Pause, resume or cancel a training."""
         return _progress(await self._send("POST", f"{routes.training(name)}/{action}"))
 

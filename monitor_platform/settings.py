@@ -184,7 +184,7 @@ class Settings(Scoring, LocationSettings):
         """The token in `lab_token_file`; empty without one. OSError or ValueError if the file holds none."""
         if self.lab_token_file is None:
             return ""
-        token = self.lab_token_file.read_text().strip()
+        token = self.lab_token_file.read_text(encoding="utf-8").strip()
         if not is_token(token):
             raise ValueError(f"--lab-token-file {self.lab_token_file} needs one line with the token of the server of trainings")
         return token

@@ -13,7 +13,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard import disagreements_page, ranking_page, swarm_page
-from monitor_platform.dashboard.inferred_values import disagreements_in
+from monitor_platform.dashboard.inferred_beside_reported import disagreements_in
 from monitor_platform.dashboard.network_queries import extent_of, paths_of
 from monitor_platform.dashboard.network_words import as_network_table
 from monitor_platform.dashboard.older_records import OlderRecords

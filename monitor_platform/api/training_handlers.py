@@ -8,7 +8,7 @@ from tornado.web import RequestHandler
 from monitor_platform.access.login import check_origin
 from monitor_platform.api.changes import json_object
 from monitor_platform.api.responses import answer_with_json
-from monitor_platform.lab_server import Action, LabServer
+from monitor_platform.lab_server import LabServer, TrainingAction
 
 TRAININGS = "/api/v1/trainings"
 TRAINING = "/api/v1/trainings/([A-Za-z0-9][A-Za-z0-9._-]{0,63})"
@@ -58,7 +58,7 @@ class TrainingActionHandler(TrainingHandler):
 
     async def _act(self, name: str, action: str) -> dict[str, Any]:
         check_origin(self)
-        return (await self.lab.act(name, cast("Action", action))).to_json()
+        return (await self.lab.act(name, cast("TrainingAction", action))).to_json()
 
 
 ROUTES: tuple[tuple[str, type[TrainingHandler]], ...] = (

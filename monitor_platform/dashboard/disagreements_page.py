@@ -14,7 +14,7 @@ from feedback_analysis.inferences.disagreement import DISAGREES, Disagreement, R
 from feedback_analysis.measures.registry import MEASURES
 from feedback_wire.kinds import RecordKind
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
-from monitor_platform.dashboard.inferred_values import (
+from monitor_platform.dashboard.inferred_beside_reported import (
     STALLED,
     banded,
     disagreements_in,

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
-from feedback_analysis.inferences.comparison import JudgedSession
+from feedback_analysis.inferences.judged_sessions import JudgedSession
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.scores import Score, scores
@@ -21,7 +21,7 @@ from feedback_wire.kinds import RecordKind
 from monitor_platform.dashboard.annotations import marks_of, rows_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
-from monitor_platform.dashboard.inferred_values import comparison_rows, explanation, judged_by_models, model_in_words
+from monitor_platform.dashboard.inferred_beside_reported import comparison_rows, explanation, judged_by_models, model_in_words
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views import thinning

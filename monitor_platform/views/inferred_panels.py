@@ -10,7 +10,7 @@ from feedback_analysis.measures.registry import MEASURES, Kind, Measure
 from feedback_analysis.messages.sessions import Stretch
 from monitor_platform.views.palette import CATEGORIES, GRADE_COLOURS
 from monitor_platform.views.plots import Plots
-from monitor_platform.views.session_panel import PanelBand, PanelLine, SessionPanel
+from monitor_platform.views.session_panel import SessionBand, SessionLine, SessionPanel
 
 PROBABILITY = Measure(name="stalled_probability", title="Stalled", kind=Kind.MEAN, unit="%", range=(0.0, 1.0))
 HEIGHT = Measure(name="height", title="Height of the picture", kind=Kind.MEAN, unit="px")
@@ -30,9 +30,9 @@ class InferredSeries:
         slots = InferredSession(model=self.slots.model, at_ms=self.slots.at_ms[:shown], series=series)
         return InferredSeries(slots=slots, heights=self.heights)
 
-    def line(self, measure: Measure) -> PanelLine:
+    def line(self, measure: Measure) -> SessionLine:
         """The inferred values of a measure."""
-        return PanelLine(
+        return SessionLine(
             measure=measure, at_ms=self.slots.at_ms, values=self.slots.series[measure.name], title=f"{measure.title}, inferred"
         )
 
@@ -49,15 +49,15 @@ class InferredPanels:
         plots.draw(self._stalled.figure, self._stalls, ground, level="underlay")
         self.panels = (self._stalled, self._mos, self._height)
 
-    def show(self, inferred: InferredSeries, mos: PanelLine, ribbon: Sequence[Stretch], breaks: Set[int]) -> None:
+    def show(self, inferred: InferredSeries, mos: SessionLine, ribbon: Sequence[Stretch], breaks: Set[int]) -> None:
         """`mos` and `ribbon`: what the session reported."""
         stalls = [each for each in ribbon if each.state == "stalled"]
         self._stalls.data = {"begin": [each.from_ms for each in stalls], "end": [each.to_ms for each in stalls]}
         self._stalled.show("Stalled (%): inferred probability; orange ground: reported", [inferred.line(PROBABILITY)], set())
-        band = PanelBand(at_ms=inferred.slots.at_ms, low=inferred.slots.series["mos_low"], high=inferred.slots.series["mos_high"])
+        band = SessionBand(at_ms=inferred.slots.at_ms, low=inferred.slots.series["mos_low"], high=inferred.slots.series["mos_high"])
         both = [mos, inferred.line(MEASURES["mos"])]
         self._mos.show("MOS: reported, inferred – –; grey: its band", both, breaks, band)
-        heights = PanelLine(measure=HEIGHT, at_ms=mos.at_ms, values=inferred.heights[: len(mos.at_ms)])
+        heights = SessionLine(measure=HEIGHT, at_ms=mos.at_ms, values=inferred.heights[: len(mos.at_ms)])
         self._height.show("Height (px): reported, inferred – –", [heights, inferred.line(HEIGHT)], breaks)
 
     def clear(self) -> None:

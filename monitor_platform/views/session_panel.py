@@ -24,7 +24,7 @@ TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b243
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PanelLine:
+class SessionLine:
     """The values of a measure at some moments (Unix ms). `title`: its name in the tooltip; empty: that of the measure."""
 
     measure: Measure
@@ -34,7 +34,7 @@ class PanelLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PanelBand:
+class SessionBand:
     """A lower and an upper end at some moments (Unix ms)."""
 
     at_ms: Sequence[int]
@@ -74,7 +74,7 @@ class SessionPanel:
             tip = HoverTool(renderers=[line], mode="vline", tooltips=TIP, formatters={"@at": clock})
             self.figure.add_tools(tip)
 
-    def show(self, title: str, lines: Sequence[PanelLine], breaks: Set[int], band: PanelBand | None = None) -> None:
+    def show(self, title: str, lines: Sequence[SessionLine], breaks: Set[int], band: SessionBand | None = None) -> None:
         """`breaks`: the moments before which lines are interrupted."""
         self._title.text = title
         largest = largest_of(value for line in lines for value in line.values)
@@ -101,7 +101,7 @@ def _no_points() -> dict[str, list[Any]]:
     return {name: [] for name in ("at", "value", "title", "text")}
 
 
-def _points(line: PanelLine, breaks: Set[int], largest: float) -> dict[str, list[Any]]:
+def _points(line: SessionLine, breaks: Set[int], largest: float) -> dict[str, list[Any]]:
     """The points of a line that is interrupted before each moment of `breaks`."""
     columns = _no_points()
     for index in thinning.points(line.at_ms, line.values, breaks):

@@ -29,7 +29,7 @@ from monitor_platform.views.mark_strip import Mark, MarkStrip
 from monitor_platform.views.number_format import largest_of, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
 from monitor_platform.views.plots import LOCAL_AND_UTC, Plots
-from monitor_platform.views.session_panel import TIP, PanelBand, PanelLine, SessionPanel, panel_frame
+from monitor_platform.views.session_panel import TIP, SessionBand, SessionLine, SessionPanel, panel_frame
 
 _BAD, _, _FAIR, _GOOD, _EXCELLENT = GRADE_COLOURS
 
@@ -71,9 +71,9 @@ class ShownSession:
             stalls=[each for each in session.stalls if each.at_ms < end],
         )
 
-    def line(self, name: str) -> PanelLine:
+    def line(self, name: str) -> SessionLine:
         """The values of a measure that the session reported."""
-        return PanelLine(measure=MEASURES[name], at_ms=self.at_ms, values=self.series[name])
+        return SessionLine(measure=MEASURES[name], at_ms=self.at_ms, values=self.series[name])
 
 
 class SessionView:
@@ -113,8 +113,8 @@ class SessionView:
         breaks = thinning.silences(shown_session.ribbon)
         self._ribbon.show(shown_session)
         title = title_of(measure, largest_of(own[1]))
-        line = PanelLine(measure=measure, at_ms=own[0], values=own[1])
-        grey = PanelBand(at_ms=band.at_ms, low=band.low, high=band.high)
+        line = SessionLine(measure=measure, at_ms=own[0], values=own[1])
+        grey = SessionBand(at_ms=band.at_ms, low=band.low, high=band.high)
         self._chosen.show(f"{title}; grey: neighbours", [line], breaks, grey)
         if inferred is None:
             self._inferred.clear()

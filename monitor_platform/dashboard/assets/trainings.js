@@ -56,19 +56,20 @@ addEventListener("DOMContentLoaded", () => {
   }
 
   function row(training) {
-    const { training_id, settings, state, captured, running, given_up, planned, remaining_s, created_ms, dataset } = training;
-    const line = make("tr", { className: training_id === chosen().get("p.training") ? "chosen-row" : "" });
+    const { settings, state, captured, running, given_up, planned, remaining_s, created_ms, dataset } = training;
+    const { name } = settings;
+    const line = make("tr", { className: name === chosen().get("p.training") ? "chosen-row" : "" });
     const title = make("th", { scope: "row" });
-    const show = make("button", { type: "button", className: "link", textContent: training_id });
-    show.addEventListener("click", () => { choose({ "p.training": training_id }); refresh(); });
+    const show = make("button", { type: "button", className: "link", textContent: name });
+    show.addEventListener("click", () => { choose({ "p.training": name }); refresh(); });
     const limits = settings.limits_mbps.join(", ");
     title.append(show, make("span", { className: "quiet", textContent: `${settings.source}, ${settings.client}, ${limits}\u202fMbit/s, ${length(settings.seconds)} each` }));
     const word = make("b", { className: "severity", textContent: state });
     word.dataset.kind = state;
     const hands = [];
-    if (state === "running") hands.push(action(training_id, "pause", "Pause"), " ");
-    if (state === "paused") hands.push(action(training_id, "resume", "Resume"), " ");
-    if (!ENDED.includes(state)) hands.push(action(training_id, "cancel", "Cancel"));
+    if (state === "running") hands.push(action(name, "pause", "Pause"), " ");
+    if (state === "paused") hands.push(action(name, "resume", "Resume"), " ");
+    if (!ENDED.includes(state)) hands.push(action(name, "cancel", "Cancel"));
     if (ENDED.includes(state)) hands.push(make("span", { className: "quiet", textContent: dataset ? "data set exported" : "no data set yet" }));
     line.append(
       cell("State", word), title,
@@ -85,7 +86,7 @@ addEventListener("DOMContentLoaded", () => {
     $("no-trainings").hidden = trainings.length > 0;
     const running = trainings.filter(({ state }) => state === "running").length;
     put("#trainings-note", `${trainings.length} training${trainings.length === 1 ? "" : "s"}, ${running} running`);
-    keep_children($("trainings").tBodies[0], trainings, row, { key: ({ training_id }) => training_id });
+    keep_children($("trainings").tBodies[0], trainings, row, { key: ({ settings }) => settings.name });
   }
 
   // ---- one training ----
@@ -95,8 +96,8 @@ addEventListener("DOMContentLoaded", () => {
     return [
       ["Source", source], ["Client", client], ["Sessions", String(sessions)], ["Seconds of each", String(seconds)],
       ["Delay each way", `${delay_ms}\u202fms`], ["Loss", String(loss)], ["Queue", `${queue_ms}\u202fms`], ["Congestion control", congestion_control],
-      ["Rate follows", trace ?? "a fixed limit"], ["Seed", String(seed)], ["Begun", swarmscope_times.local(created_ms)],
-      ["Data set", dataset ? "exported" : `not yet: swarmscope lab export ${training_id}`],
+      ["Rate follows", trace ?? "a fixed limit"], ["Seed", String(seed)], ["Begun", swarmscope_times.local(created_ms)], ["ID in messages", training_id],
+      ["Data set", dataset ? "exported" : `not yet: swarmscope lab export ${settings.name}`],
     ];
   }
 
@@ -118,8 +119,8 @@ addEventListener("DOMContentLoaded", () => {
     $("training-card").hidden = training === null;
     shown = training;
     if (training === null) return;
-    const { training_id, limits, discarded, failure, sessions, state } = training;
-    put("#training-title", `Training ${training_id}`);
+    const { settings, limits, discarded, failure, sessions, state } = training;
+    put("#training-title", `Training ${settings.name}`);
     put("#training-note", `${state}: ${counts(training)}`);
     $("training-failure").hidden = !failure;
     put("#training-failure", failure ? `It ended early: ${failure}` : "");
@@ -161,7 +162,7 @@ addEventListener("DOMContentLoaded", () => {
     const name = chosen().get("p.training");
     try {
       const list = await request("GET", "api/v1/trainings");
-      const known = name && list.trainings.some((each) => each.training_id === name);
+      const known = name && list.trainings.some((each) => each.settings.name === name);
       const one = known ? await request("GET", `api/v1/trainings/${encodeURIComponent(name)}`) : null;
       if (own !== asking) return;
       show_list(list);
@@ -223,8 +224,8 @@ addEventListener("DOMContentLoaded", () => {
     put("#training-wrong", "");
     $("training-begin").disabled = true;
     try {
-      const { training_id } = await request("POST", "api/v1/trainings", settings());
-      choose({ "p.training": training_id });
+      const begun = await request("POST", "api/v1/trainings", settings());
+      choose({ "p.training": begun.settings.name });
       $("training-form").elements.name.value = "";
       await refresh();
     } catch (error) {

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from feedback_analysis.inferences.comparison import disagreements
 from feedback_analysis.inferences.disagreement import DISAGREES, Reason
 from feedback_analysis.inferences.inferred_values import BandedValue
+from feedback_analysis.inferences.judged_sessions import disagreements
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import open_records
 from feedback_wire.kinds import RecordKind

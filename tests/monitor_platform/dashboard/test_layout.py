@@ -6,18 +6,21 @@ from urllib.request import urlopen
 import pytest
 
 from monitor_platform.dashboard.tiles import TILE_COUNT
+from tests.harness.inferences import inference_record, write_inferences
 from tests.harness.logs import BEGIN_MS, write_log
 from tests.harness.measurements import write_measurements
 from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.known_audience import evening
 from tests.monitor_platform.dashboard.known_network import measurement_records
 from tests.monitor_platform.dashboard.known_swarm import swarm_records
+from tests.monitor_platform.dashboard.known_trainings import write_trainings
 
 pytestmark = pytest.mark.browser
 
 PAGES = (
     *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0"),
     *("/ranking", "/history", "/alerts", "/health", "/measures", "/swarm", "/network"),
+    *("/disagreements", "/trainings?p.training=hls-evening"),
 )
 WIDTHS = (390, 360, 820, 1280, 1920)
 NARROW = 1100
@@ -60,15 +63,20 @@ def monitor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layout")
     write_log(folder / "logs", evening())
     write_log(folder / "logs", swarm_records(begin_ms=BEGIN_MS + 15 * 60_000))
+    write_inferences(folder / "logs", [inference_record(slot, "s-0", slot_ms=BEGIN_MS + slot * 1000) for slot in range(60)])
+    write_trainings(folder / "trainings")
+    lab = start_server(
+        *("lab", "serve", "--insecure", "--listen", "127.0.0.1:0", "--data", str(folder / "trainings")), log=folder / "lab.log"
+    )
     write_measurements(folder / "logs", measurement_records())
     (folder / "alerts.toml").write_text(RULES)
     server = start_server(
         *("monitor", "--static", str(folder / "logs"), "--history", str(folder / "history"), "--listen", "127.0.0.1:0"),
-        *("--alerts", str(folder / "alerts.toml")),
+        *("--alerts", str(folder / "alerts.toml"), "--lab-url", lab.url),
         log=folder / "log",
     )
     yield server.url
-    assert server.stop() == 0
+    assert (server.stop(), lab.stop()) == (0, 0)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feedback_analysis.inferences.comparison import JudgedSession, around, disagreements, judgements
 from feedback_analysis.inferences.disagreement import Disagreement, Reason
 from feedback_analysis.inferences.inferred_values import BandedValue
+from feedback_analysis.inferences.judged_sessions import JudgedSession, around, disagreements, judgements
 from feedback_analysis.measures.registry import MEASURES, Kind, Measure
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import WholeSession
