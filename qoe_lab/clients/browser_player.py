@@ -95,12 +95,17 @@ class BrowserPlayer:
             raise CannotPlayError(f"{url} is answered with status {answer.status if answer is not None else 'none'}")
 
     async def _end(self, page: Page) -> None:
-        await page.evaluate("window.labEnd?.()")
-        async with asyncio.timeout(END_WITHIN_S):
-            await self._ended.wait()
+        try:
+            async with asyncio.timeout(END_WITHIN_S):
+                await page.evaluate("window.labEnd?.()")
+                await self._ended.wait()
+        except TimeoutError:
+            raise CannotPlayError(f"the page of the player did not load in {self._settings.seconds:g} s") from None
 
     def _heard(self, text: str) -> None:
-        """An event of the page."""
+        """An event of the page. Those after the end are not part of the session."""
+        if self._ended.is_set():
+            return
         event = PlayerEvent(**json.loads(text))
         if event.event == "error":
             self._fail(event.detail or "an unknown error")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from qoe_lab.clients.browser_player import ASSETS
 from qoe_lab.clients.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
 from qoe_lab.labels.session_labels import session_labels
 from qoe_lab.player_events import PlayerEvent, read_events
+from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces
 from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, compared, content_server, played, shaped_link
@@ -70,9 +72,10 @@ def assert_the_first_frame_is_that_of_the_player(events: list[PlayerEvent]) -> N
 
 
 @pytest.mark.browser
+@pytest.mark.soak
 @needs_namespaces
 @needs("tbf")
-@pytest.mark.parametrize(("library", "playlist"), [LIBRARIES[0], pytest.param(*LIBRARIES[1], marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("library", "playlist"), LIBRARIES)
 def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, contents: Path, tmp_path: Path):
     with (
         Lab(shaped_link(rate_kbps=90, delay_ms=10, queue_ms=300)) as lab,
@@ -92,7 +95,10 @@ def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, c
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("library", "playlist"), [("hls.js", "/none/hls/master.m3u8"), ("dash.js", "/player.html")])
+@pytest.mark.parametrize(
+    ("library", "playlist"),
+    [("hls.js", "/none/hls/master.m3u8"), pytest.param("dash.js", "/player.html", marks=pytest.mark.soak)],
+)
 def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, playlist: str, contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
         code, said, events = played(library, server.url + playlist, tmp_path, seconds=30)
@@ -101,6 +107,20 @@ def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, 
     assert events[-1].event == "error"
     assert library in (events[-1].detail or "")
     assert session_labels(events).invalid_reason == "client_error"
+
+
+@pytest.mark.browser
+@pytest.mark.soak
+def test_a_server_that_is_not_there_or_does_not_answer_ends_it_with_the_reason(tmp_path: Path):
+    code, said, events = played("hls.js", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
+    assert code == 1
+    assert "ERR_CONNECTION_REFUSED" in said
+    assert [event.event for event in events] == ["error"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, said, events = played("hls.js", f"http://127.0.0.1:{silent.getsockname()[1]}{MASTER}", tmp_path, seconds=2)
+    assert code == 1
+    assert "did not load in 2 s" in said
+    assert [event.event for event in events] == ["error"]
 
 
 @pytest.mark.browser

@@ -170,6 +170,9 @@ def test_without_credentials_nothing_is_asked(text: str, tmp_path: Path):
         read_credentials(tmp_path / "twitch", {})
     with pytest.raises(TwitchError, match="cannot be read"):
         read_credentials(tmp_path / "none", {})
+
+
+def test_the_command_asks_for_credentials():
     ended = subprocess.run([sys.executable, "-m", "qoe_lab.sources", "twitch"], env={"PATH": ""}, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ID_VARIABLE in ended.stderr
