@@ -100,6 +100,9 @@ COMMANDS = {
 
         Measures are numbers such as the MOS, the continuity, and the count of viewers. Standard error lists damaged records and
         unreadable files; the other records are analyzed. The exit code is 1 if there are no records.""",
+    "diagnose": """Find out where in the network a problem is, from recorded measurements and feedback.
+
+        Each verdict has its evidence. If the evidence does not suffice, the command prints what is missing.""",
     "alerts": """Test alert rules against recorded logs.""",
     "history": """Build and query a history: a small database with sums per hour and minute, computed from recorded logs.""",
     "logs": """Print, verify and convert recorded logs, and send refused messages again.

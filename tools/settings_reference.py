@@ -18,6 +18,7 @@ PAGES = {
     "users": "access.md#users",
     "analyze": "analyze.md#options",
     "alerts": "alerts.md#testing-rules",
+    "diagnose": "measurement.md#diagnosis",
     "history build": "history.md#building-a-history",
     "history show": "history.md#showing-a-history",
     "logs": "logs.md",

@@ -26,6 +26,7 @@ COMMANDS = (
     "users",
     "analyze",
     "alerts",
+    "diagnose",
     "history",
     "logs",
     "import",
