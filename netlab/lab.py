@@ -283,7 +283,9 @@ class Lab:
                 kernel.turn_off_offloads(port.interface)
                 index = routes.link_lookup(ifname=port.interface)[0]
                 routes.addr("add", index=index, address=str(port.address.ip), prefixlen=port.address.network.prefixlen)
-                routes.link("set", index=index, state="up")
+                # TCP puts one segment into a packet. Otherwise a queued packet of several segments can be larger than the burst
+                # of a rate that is set later: tbf then holds it, and everything behind it, without an end.
+                routes.link("set", index=index, state="up", gso_max_segs=1)
                 other = next(each for each in self.plan.ports[port.link] if each is not port)
                 # No ARP: links would lose and delay it like other packets, and add its time to the first packet's.
                 routes.neigh("add", ifindex=index, dst=str(other.address.ip), lladdr=other.mac, state="permanent")

@@ -4,6 +4,7 @@ import json
 import math
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,43 @@ def test_the_delay_of_a_running_link_can_change(tmp_path: Path):
             eventually(lambda: arrived(lab) >= 5)
     sent, received = times(tmp_path / "a.pcap"), times(tmp_path / "b.pcap")
     assert min(received[number] - sent[number] for number in range(5)) >= 60e6
+
+
+@needs("tbf")
+def test_tcp_goes_on_after_a_rate_falls_while_its_segments_are_queued():
+    """A queued packet that is larger than the burst of the new rate would block the link."""
+    with (
+        Lab(two_nodes(rate_kbps=5000, queue_ms=200)) as lab,
+        lab.socket("b", kind=socket.SOCK_STREAM) as listening,
+        lab.socket("a", kind=socket.SOCK_STREAM) as sender,
+    ):
+        listening.bind((lab.address("b"), 0))
+        listening.listen()
+        sender.connect(listening.getsockname())
+        sender.setblocking(False)
+        receiving, _ = listening.accept()
+        with receiving:
+            for falls in range(1, 4):
+                lab.reshape("a-b", rate_kbps=5000)
+                pumped(sender, receiving, 150_000 * falls)
+                lab.reshape("a-b", rate_kbps=400)
+                pumped(sender, receiving, 40_000)
+
+
+def pumped(sender: socket.socket, receiving: socket.socket, size: int) -> None:
+    """Keep the sender's buffer full until so many bytes have arrived."""
+    receiving.setblocking(False)
+    got = 0
+
+    def arrives() -> bool:
+        nonlocal got
+        with suppress(BlockingIOError):
+            sender.send(bytes(100_000))
+        with suppress(BlockingIOError):
+            got += len(receiving.recv(1 << 20))
+        return got >= size
+
+    eventually(arrives, f"{size} bytes", within_s=20, every_s=0.01)
 
 
 @needs("drop_filter")
