@@ -8,7 +8,7 @@ one is another flow.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from qoe_lab.traffic.packet_headers import ACK, SYN, TCP, UDP, Packet, address_text
+from qoe_lab.traffic.packet_headers import ACK, SYN, TCP, UDP, Packet, TcpHeader, address_text
 from qoe_lab.traffic.side_events import EventSink
 from qoe_lab.traffic.tcp_connection import TcpConnection
 from qoe_lab.traffic.tcp_statistics import TcpStatistics
@@ -107,8 +107,10 @@ class OpenFlow:
         sums.frame_bytes += packet.frame_bytes
         sums.ip_bytes += packet.ip_bytes
         sums.payload_bytes += packet.payload_bytes
-        self.begin_ns = min(self.begin_ns, packet.time_ns)
-        self.end_ns = max(self.end_ns, packet.time_ns)
+        if packet.time_ns > self.end_ns:
+            self.end_ns = packet.time_ns
+        elif packet.time_ns < self.begin_ns:
+            self.begin_ns = packet.time_ns
         if self.tcp is not None and packet.tcp is not None:
             self.tcp.add(packet, packet.tcp, from_client=from_client)
 
@@ -161,7 +163,7 @@ class FlowTable:
         else:
             ends = (packet.protocol, packet.source, packet.source_port, packet.destination, packet.destination_port)
             found = self._open.get(ends)
-            if found is None or (packet.tcp and found.flow.tcp and self._is_another(found, packet)):
+            if found is None or (packet.tcp is not None and packet.tcp.flags & SYN and _is_another(found, packet.tcp)):
                 found = self._begin(packet, ends)
             if packet.first_fragment:
                 self._remember(packet, found)
@@ -171,11 +173,6 @@ class FlowTable:
     def flows(self) -> list[Flow]:
         """All flows up to now, in the order of their first packets."""
         return [each.flow() for each in self._all]
-
-    @staticmethod
-    def _is_another(found: FlowPacket, packet: Packet) -> bool:
-        tcp, connection = packet.tcp, found.flow.tcp
-        return tcp is not None and connection is not None and connection.is_followed_by(tcp, from_client=found.from_client)
 
     def _begin(self, packet: Packet, ends: _Ends) -> FlowPacket:
         connection = TcpConnection(self.up_events, self.down_events) if packet.tcp else None
@@ -198,3 +195,9 @@ class FlowTable:
         self._fragmented[packet.protocol, packet.source, packet.destination, packet.ip_id] = found
         if len(self._fragmented) > MOST_FRAGMENTED:
             del self._fragmented[next(iter(self._fragmented))]
+
+
+def _is_another(found: FlowPacket, tcp: TcpHeader) -> bool:
+    """Whether a segment begins another connection between the ports of a flow."""
+    connection = found.flow.tcp
+    return connection is not None and connection.is_followed_by(tcp, from_client=found.from_client)

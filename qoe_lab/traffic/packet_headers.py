@@ -69,6 +69,10 @@ def address_text(address: bytes) -> str:
 
 def read_packet(frame: LinkFrame) -> Packet | LeftOut:
     """The packet in a frame, or why it has none."""
+    return _read_usual_tcp(frame) or _read_any(frame)
+
+
+def _read_any(frame: LinkFrame) -> Packet | LeftOut:
     place = _find_ip(frame.link_type, frame.header)
     if isinstance(place, LeftOut):
         return place
@@ -253,3 +257,31 @@ def _packet(frame: LinkFrame, ip: _Ip, source_port: int, destination_port: int, 
         ip.later_fragment,
         tcp,
     )
+
+
+# The usual case
+
+_USUAL_TCP = struct.Struct("!12xHBxHHHBBxx4s4sHHIIBBH")
+_USUAL_BYTES = 54
+_FRAGMENT_BITS = 0x3FFF
+
+
+def _read_usual_tcp(frame: LinkFrame) -> Packet | None:
+    """TCP behind IPv4 without options behind Ethernet, in one step: most packets are this. None for all others."""
+    header = frame.header
+    if frame.link_type != ETHERNET or len(header) < _USUAL_BYTES:
+        return None
+    (ether_type, first, total, ip_id, fragment, ttl, protocol, source, destination,
+     source_port, destination_port, seq, ack, offset, flags, window) = _USUAL_TCP.unpack_from(header)  # fmt: skip
+    size = (offset >> 4) * 4
+    payload = total - 20 - size
+    if ether_type != 0x0800 or first != 0x45 or protocol != TCP or fragment & _FRAGMENT_BITS:
+        return None
+    if size < 20 or payload < 0 or total + 14 > frame.length:
+        return None
+    options = header[_USUAL_BYTES : 34 + size] if size > 20 else b""
+    tcp = TcpHeader(seq, ack, flags, window, options)
+    return Packet(
+        frame.time_ns, frame.length, total, source, destination, TCP, source_port, destination_port, payload, ttl, ip_id,
+        False, False, tcp,
+    )  # fmt: skip

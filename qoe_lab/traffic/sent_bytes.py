@@ -54,6 +54,8 @@ class SentBytes:
         """Follow other sequence numbers from now on. The counts go on."""
         self._space = SequenceSpace(first_number)
         self._acknowledged: int | None = None
+        self._last_number: int | None = None
+        """The last acknowledgement number."""
         self._duplicates = 0
         self._arrived_end = first_number
         """The end of the highest SACK block."""
@@ -82,6 +84,9 @@ class SentBytes:
 
     def acknowledge(self, number: int, now_ns: int, *, may_report_loss: bool) -> None:
         """See an acknowledgement. `may_report_loss`: it has no data, and the same window as before or SACK blocks."""
+        if number == self._last_number and not may_report_loss:
+            return  # most segments of a download
+        self._last_number = number
         position = self._space.position(number)
         if self._acknowledged is None or position > self._acknowledged:
             self._advance(position, now_ns)

@@ -32,8 +32,11 @@ class SessionChunks:
 
     def down(self, flow: OpenFlow, payload: int, now_ns: int) -> None:
         """See payload from the server."""
-        self._longest_silence_ns = max(self._longest_silence_ns, now_ns - self._last_data_ns)
-        self._last_data_ns = max(now_ns, self._last_data_ns)
+        silence_ns = now_ns - self._last_data_ns
+        if silence_ns > 0:
+            self._last_data_ns = now_ns
+            if silence_ns > self._longest_silence_ns:
+                self._longest_silence_ns = silence_ns
         detector = self._open.get(flow)
         if detector is not None:
             detector.data(payload, now_ns)

@@ -80,7 +80,7 @@ class SlotCounter:
         if self._begin_ns is None:
             self._begin_ns = self._slot_ns = now_ns
             self._chunks = SessionChunks(now_ns)
-        ended = self.advance(now_ns)
+        ended = self.advance(now_ns) if now_ns >= self._slot_ns + SLOT_NS else ()
         repeated = self._table.up_events.rexmit_pkts
         found = self._table.add(packet)
         if now_ns < self._begin_ns:
@@ -126,7 +126,7 @@ class SlotCounter:
             return
         sums.down_packets += 1
         sums.down_bytes += packet.ip_bytes
-        place = max(0, (packet.time_ns - self._slot_ns) // BIN_NS)
+        place = (packet.time_ns - self._slot_ns) // BIN_NS if packet.time_ns > self._slot_ns else 0
         self._bins[place] += packet.ip_bytes
         if payload:
             self._filled_bins.add(place)

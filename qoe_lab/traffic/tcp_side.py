@@ -53,8 +53,10 @@ class TcpSide:
                 self._pure_acks += 1
             if self._first_ack_ns is None and not flags & SYN:
                 self._first_ack_ns = packet.time_ns
-        options = NO_OPTIONS if not tcp.options or _only_timestamps(tcp.options) else read_options(tcp.options)
-        self._sacks += options.sack_block is not None
+        options = NO_OPTIONS
+        if tcp.options and not (len(tcp.options) == 12 and tcp.options.startswith(ONLY_TIMESTAMPS)):
+            options = read_options(tcp.options)
+            self._sacks += options.sack_block is not None
         if flags & (SYN | FIN | RST):
             self._count_flags(tcp, options)
         elif tcp.window != self.window or tcp.window == 0:
@@ -164,10 +166,6 @@ class TcpSide:
             return None, None
         shift = (self.syn.window_scale or 0) if scaled and self.syn else 0
         return self._window_min << shift, self._window_max << shift
-
-
-def _only_timestamps(options: bytes) -> bool:
-    return len(options) == 12 and options.startswith(ONLY_TIMESTAMPS)
 
 
 def _ms(ns: float | None) -> float | None:
