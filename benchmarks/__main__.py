@@ -21,6 +21,7 @@ BENCHMARKS = {
     "overlay_loss": "losses, delay and startup of a player of the overlay behind three links that lose packets",
     "overlay_parity": "packets that are missed with and without parity, over the same lossy link",
     "measurement_master": "plans, idle agents, outcomes per second and returning agents of a measurement master",
+    "lab_traffic": "processor time of reading a capture into slots, compared with tshark",
     "swarm_visible": "time from the kill of a relay until the page of the swarm shows it",
     "visits": "time, bytes, layout shift and processor time of a visit with 800 live viewers, and of filters",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",

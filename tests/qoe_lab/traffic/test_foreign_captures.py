@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qoe_lab.traffic import CaptureReader, Flow, FlowTable, TcpStatistics
+from qoe_lab.traffic import CaptureReader, Flow, FlowTable, SlotCounter, TcpStatistics
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 CAPTURES, NDT = DATA / "captures", DATA / "mlab" / "PCAP"
@@ -109,6 +109,16 @@ def test_packets_that_contradict_themselves_belong_to_no_flow():
     reader = CaptureReader(CAPTURES / "badpackets.pcap")
     assert list(reader) == []
     assert (reader.counts["frames"], reader.counts["malformed"], reader.damage) == (93, 93, None)
+
+
+def test_a_real_flow_of_quic_has_requests_and_chunks():
+    """Its client sends 35 to 41 bytes to acknowledge, and 120 and more to request; first a page, then many small pictures."""
+    slots = SlotCounter()
+    reader = CaptureReader(CAPTURES / "youtube_quic.pcap")
+    rows = [slot.row() for packet in reader for slot in slots.add(packet)]
+    assert [row["total_requests"] for row in rows] == [5, 6, 27]  # the file ends in the fourth second
+    assert [row["chunks"] for row in rows] == [0, 1, 0]
+    assert (rows[1]["chunk_bytes"], rows[1]["chunk_1_ms"], rows[1]["rtt_avg_ms"]) == (93_195, pytest.approx(447, abs=1), None)
 
 
 # tcptrace
