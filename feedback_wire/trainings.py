@@ -52,7 +52,7 @@ class TrainingSettings:
         if not self.limits_mbps or len(set(self.limits_mbps)) != len(self.limits_mbps):
             raise ValueError("limits must be different numbers of Mbit/s, such as 0.25,1,2")
         for limit in self.limits_mbps:
-            _within(f"limit {limit:g} Mbit/s", limit, 0.05, 1000)
+            _within("a limit in Mbit/s", limit, 0.05, 1000)
         _within("seconds", self.seconds, 5, 3600)
         _within("delay_ms", self.delay_ms, 0, 2000)
         _within("loss", self.loss, 0, 0.5)
@@ -210,7 +210,7 @@ def _is_number(value: object) -> bool:
 
 def _within(what: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
-        raise ValueError(f"{what} is {value:g} and out of range; give {least:g} to {most:g}")
+        raise ValueError(f"{what} is {value:g}, which is out of range; give {least:g} to {most:g}")
 
 
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:

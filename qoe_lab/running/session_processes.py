@@ -25,6 +25,12 @@ PATHS = {"hls": "{content}/hls/master.m3u8", "dash": "{content}/dash/manifest.mp
 LAST_CHARACTERS = 500
 
 
+def check_reachable(source: str) -> None:
+    """ValueError for a source that a session cannot reach."""
+    if source not in {*PATHS, "overlay"}:
+        raise ValueError(f"source {source!r} is in the Internet, and sessions have no way out; use {', '.join(PATHS)} or overlay")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playable:
     """What the client plays: its URL, and flags that only this source needs."""

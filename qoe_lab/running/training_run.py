@@ -54,12 +54,20 @@ class _RunningSession:
 
 
 class TrainingRun:
-    """A training that runs. `changed` is called for each change, with the progress after it."""
+    """A training that runs. `changed` is called for each change, with the progress after it.
+
+    `check` is called often; it raises if what the sessions need has ended, and this ends the training too.
+    """
 
     def __init__(
-        self, training: TrainingFolder, options: RunOptions, changed: Callable[[StatusChange, TrainingProgress], None]
+        self,
+        training: TrainingFolder,
+        options: RunOptions,
+        *,
+        changed: Callable[[StatusChange, TrainingProgress], None],
+        check: Callable[[], None],
     ) -> None:
-        self._training, self._options, self._changed = training, options, changed
+        self._training, self._options, self._changed, self._check = training, options, changed, check
         self._queue = SessionQueue(plan_sessions(training.settings))
         self._running: list[_RunningSession] = []
         self._failures_in_a_row = 0
@@ -80,6 +88,7 @@ class TrainingRun:
                 self._note(journal, change, SessionStatus.DISCARDED, INTERRUPTED, "the process that ran the training ended")
             with self._interrupting(journal):
                 while not (self._stopped or self._training.must_stop):
+                    self._check()
                     self._reap(journal)
                     self._fill(journal)
                     if not self._running and self._queue.next() is None:

@@ -16,6 +16,7 @@ from feedback_wire.trainings import TrainingProgress, TrainingSettings, Training
 from qoe_lab.running.environment import environment
 from qoe_lab.running.kernel_offer import kernel_offer, why_no_sessions
 from qoe_lab.running.rate_trace import trace_names
+from qoe_lab.running.session_processes import check_reachable
 from qoe_lab.running.session_queue import SessionQueue
 from qoe_lab.running.settings import Settings
 from qoe_lab.running.started_trainings import CannotRunError, StartedTrainings
@@ -74,6 +75,7 @@ class TrainingsApi:
         """POST /v1/trainings: make a training, and run it."""
         try:
             settings = TrainingSettings.from_json(json.loads(await _body(request)))
+            check_reachable(settings.source)
             if settings.trace not in {None, *trace_names()}:  # a client must not make the server read other files
                 raise ValueError(f"trace {settings.trace!r} is unknown; use one of {', '.join(trace_names())}")
         except (ValueError, RecursionError) as error:

@@ -18,7 +18,7 @@ from feedback_wire.trainings import PLAYED_BY, TrainingProgress, TrainingState
 from qoe_lab.running.environment import environment
 from qoe_lab.running.kernel_offer import kernel_offer, why_no_sessions
 from qoe_lab.running.rate_trace import read_trace
-from qoe_lab.running.session_journal import StatusChange
+from qoe_lab.running.session_processes import check_reachable
 from qoe_lab.running.session_swarm import rung_near
 from qoe_lab.running.training_folder import TrainingExistsError, TrainingFolder, create_training
 from qoe_lab.running.training_run import RunOptions, TrainingFailedError, TrainingRun
@@ -118,6 +118,7 @@ def run(
             trace=trace,
             seed=seed,
         )
+        check_reachable(source)
         if trace is not None:
             read_trace(trace)
         _check(running)
@@ -199,11 +200,7 @@ def _run(training: TrainingFolder, running: Running) -> TrainingProgress:
             ingest_key=pipeline.ingest_key or None,
         )
 
-        def changed(change: StatusChange, progress: TrainingProgress) -> None:
-            pipeline.check()
-            screen.changed(change, progress)
-
-        training_run = TrainingRun(training, options, changed)
+        training_run = TrainingRun(training, options, changed=screen.changed, check=pipeline.check)
         with _stopping(training_run):
             screen.print_line(f"training {training.training_id} in {training.path}: {options.parallel} sessions at a time")
             return training_run.run()

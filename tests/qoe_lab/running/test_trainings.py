@@ -115,13 +115,17 @@ def test_a_killed_session_is_tried_again_and_a_training_pauses_on_request(conten
     eventually(lambda: not descendants(log), "nothing of the training runs")
 
 
+def command_of(pid: int) -> set[bytes]:
+    try:
+        return set(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
+    except OSError:
+        return set()
+
+
 def is_process_of(pid: int, session_id: str, module: str = "") -> bool:
     """Whether the command line of a process has the folder of a session, and the module."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return session_id.encode() in command and (not module or module.encode() in command.split(b"\0"))
+    command = command_of(pid)
+    return session_id.encode() in b" ".join(command) and (not module or module.encode() in command)
 
 
 def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(contents: Path, tmp_path: Path) -> None:
@@ -151,6 +155,21 @@ def test_ctrl_c_pauses_a_training_and_its_own_pipeline_ends(contents: Path, tmp_
     assert "Traceback" not in log.read_text()
     eventually(lambda: not descendants(log), "nothing of the training runs")
     assert [line["status"] for line in statuses(tmp_path / "t")] == [SessionStatus.UNDER_CAPTURING, SessionStatus.DISCARDED]
+
+
+def test_a_training_whose_coordinator_is_killed_ends_with_the_reason_and_can_be_resumed(contents: Path, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    plan = ["--name", "t", "--sessions", 1, "--limits", "1", "--seconds", 60]
+    running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
+    eventually(lambda: with_status(tmp_path / "t", 0), within_s=120)
+    coordinator = min(pid for pid in descendants(log) if {b"coordinator", b"--spool"} <= command_of(pid))  # its workers are younger
+    os.kill(coordinator, signal.SIGKILL)
+    assert running.wait(60) == 1
+    failure = "the coordinator ended by signal SIGKILL"
+    assert failure in log.read_text()
+    assert failure in str(open_training_folder(tmp_path / "t").progress().failure)
+    assert [line.get("reason") for line in statuses(tmp_path / "t")] == [None, "interrupted"]
+    eventually(lambda: not descendants(log), "nothing of the training runs")
 
 
 @pytest.mark.soak
