@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from qoe_lab.dataset.session_doubts import DOUBTS
 from qoe_lab.dataset.splits import SPLITS
 from qoe_lab.dataset.table_columns import VERSION, TableRow
 
@@ -20,6 +21,7 @@ CANNOT_SAY = """\
   out makes the network look better than it was.
 - **Sessions of one training are alike.** Divide by session or content, never by slot; slots of one session are not independent.
   Resample inside of a fold only.
+- **Labels can be wrong.** A player that reports wrong events gives wrong labels. Look at the sessions with doubts first.
 - **MOS is a formula**, the platform's quality model with its default coefficients. No person rated these sessions.
 - **TCP statistics are those at the client.** What was lost before the capture shows as a gap, not as a retransmission."""
 
@@ -34,6 +36,7 @@ def data_card(
         f"Tables of version {VERSION}; the page *Data set of a training* of Swarmscope's documentation lists the columns.",
         _heading("Sessions", _sessions(training, sessions)),
         _heading("Balance", _balance(sessions)),
+        _heading("Doubts", _doubts(valid)),
         _heading("Splits", _splits(valid, slot_states)),
         _heading("Contents", _contents(valid)),
         _heading("Settings and environment", _table(("setting", "value"), _described(settings))),
@@ -80,6 +83,21 @@ def _of_limit(sessions: Sequence[TableRow]) -> tuple[str, ...]:
         _shown(median(_known(started, "startup_ms")) / 1000 if started else None),
         *(_mean(started, name) for name in ("stall_ratio", "mean_height", "mos")),
     )
+
+
+def _doubts(valid: Sequence[TableRow]) -> str:
+    """How far labels, packets and the server's log agree."""
+    counts = Counter(name for session in valid for name in (session["doubts"] or "").split())
+    rows = [(f"`{name}`", meaning, str(counts[name])) for name, (meaning, _) in DOUBTS.items()]
+    both = [session for session in valid if session.get("startup_ms") is not None and session.get("server_startup_ms") is not None]
+    if not both:
+        return _table(("doubt", "meaning", "valid sessions"), rows)
+    late_ms = median(session["startup_ms"] - session["server_startup_ms"] for session in both)
+    witnesses = (
+        f"The player's startup minus the arrival of the first segment in the server's log is {late_ms:.0f} ms "
+        f"(median of {len(both)} sessions)."
+    )
+    return _table(("doubt", "meaning", "valid sessions"), rows) + f"\n\n{witnesses}"
 
 
 def _splits(valid: Sequence[TableRow], slot_states: Mapping[tuple[str, str], int]) -> str:

@@ -10,8 +10,10 @@ from qoe_lab.dataset.recorded_training import RecordedSession, RecordedTraining
 from qoe_lab.dataset.splits import split_of
 from qoe_lab.dataset.table_columns import TableRow
 from qoe_lab.labels.scores import SessionScores
+from qoe_lab.labels.server_witness import agreement, server_witness
 from qoe_lab.labels.session_labels import SessionLabels
 from qoe_lab.player_events import PlayerEvent
+from qoe_lab.sources.ladder import SEGMENT_S
 
 _TEXTS = ("source", "client", "content_id", "congestion_control", "trace")
 _INTEGERS = ("number", "block", "attempt", "begin_ms", "end_ms")
@@ -83,6 +85,33 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
     if round_trips_ms:
         row |= {"server_rtt_ms": sum(round_trips_ms) / len(round_trips_ms)}
     return row
+
+
+def agreement_row(requests: Sequence[JsonValues], labels: SessionLabels) -> TableRow:
+    """Startup and stalls as the server's log shows them, compared with the player. Null where it shows no segment."""
+    answered = [_answered(each) for each in requests if each.number("wall_ms") is not None and each.number("took_ms") is not None]
+    witness = server_witness(answered, wall_ms=labels.wall_ms, until_ms=labels.watched_ms, segment_ms=SEGMENT_S * 1000)
+    if witness.startup_ms is None:
+        return {}
+    compared = agreement(labels, witness)
+    return {
+        "server_startup_ms": witness.startup_ms,
+        "server_stall_count": len(witness.stalls),
+        "server_stall_ms": sum((stall.length_ms for stall in witness.stalls), 0.0),
+        "stalls_only_player": compared.only_player,
+        "stalls_only_server": compared.only_server,
+    }
+
+
+def _answered(request: JsonValues) -> TableRow:
+    return {
+        "path": request.text("path"),
+        "status": request.integer("status"),
+        "arrived": request.boolean("arrived"),
+        "wall_ms": request.number("wall_ms"),
+        "took_ms": request.number("took_ms"),
+        "cmcd": request.object("cmcd").all,
+    }
 
 
 def event_rows(row: TableRow, events: Sequence[PlayerEvent], requests: Sequence[JsonValues], wall_ms: float) -> Iterator[TableRow]:

@@ -9,7 +9,9 @@ from qoe_lab.dataset.address_hash import hashed
 from qoe_lab.dataset.invalid_session import ExportReason, InvalidSessionError, of_damage
 from qoe_lab.dataset.json_values import DamagedFileError, JsonValues, read_objects
 from qoe_lab.dataset.recorded_training import RecordedSession, RecordedTraining
+from qoe_lab.dataset.session_doubts import doubts_of
 from qoe_lab.dataset.session_rows import (
+    agreement_row,
     captured_row,
     event_rows,
     identity_row,
@@ -70,9 +72,12 @@ class SessionReader:
             raise InvalidSessionError(labels.invalid_reason, "; ".join(labels.errors) or None)
         requests = list(read_objects(session.requests))
         row |= {"valid": True} | labels_row(labels, self.scorer.scores(labels))
-        row |= witness_row(requests, read_objects(session.tcp_info))
+        row |= witness_row(requests, read_objects(session.tcp_info)) | agreement_row(requests, labels)
         witnessed = list(event_rows(row, events, requests, labels.wall_ms))
         slots, flows = self._traffic(session, row, labels, slot_labels(labels, events))
+        row |= {name: sum(flow[name] for flow in flows) for name in ("up_payload_bytes", "down_payload_bytes")}
+        row |= {"silent_stall_s": _silent_stall_s(slots) if row["started"] else None}
+        row |= {"doubts": doubts_of(row)}
         return SessionTables(session=row, slots=slots, flows=flows, events=witnessed)
 
     def _traffic(
@@ -158,6 +163,10 @@ def _slot_row(label: SlotLabel, slot: TrafficSlot) -> TableRow:
         "buffer_ms": label.buffer_ms,
         **slot.row(),
     }
+
+
+def _silent_stall_s(slots: Sequence[TableRow]) -> int:
+    return sum(slot["state"] == "stall" and not slot["down_packets"] for slot in slots)
 
 
 def _invalid(row: TableRow, error: InvalidSessionError) -> SessionTables:

@@ -83,6 +83,7 @@ _PLANNED = (
     TableColumn(name="valid", type="yes or no", meaning="whether capture and labels can be used"),
     _text("invalid_reason", "why the session is not valid, as one word"),
     _text("invalid_detail", "the same for people"),
+    _text("doubts", "names of doubts about a valid session, with spaces between them"),
     _SPLIT,
     _integer("begin_ms", "begin, Unix time", "ms"),
     _integer("end_ms", "end, Unix time", "ms"),
@@ -107,6 +108,8 @@ _CAPTURED = (
     _integer("queue_dropped_to_client", "packets that the queue of the shaped link dropped, to the client"),
     _integer("queue_dropped_from_client", "packets that the queue of the shaped link dropped, from the client"),
     _text("pcap_sha256", "SHA-256 of the capture, hexadecimal"),
+    _integer("up_payload_bytes", "payload of all flows from the client", "bytes"),
+    _integer("down_payload_bytes", "payload of all flows to the client", "bytes"),
 )
 
 _LABELS = (
@@ -118,6 +121,7 @@ _LABELS = (
     _number("stall_ms", "sum of the stalls", "ms"),
     _number("stall_ratio", "stalled time as a share of the time since the first picture, 0 to 1"),
     _number("longest_stall_ms", "longest stall", "ms"),
+    _integer("silent_stall_s", "slots in state stall in which no packet came to the client", "s"),
     _integer("switches", "changes of the representation after the first one"),
     _number("mean_kbps", "mean declared rate of the representations, weighted by played time", "kbit/s"),
     _number("mean_height", "mean height of the picture, weighted by played time", "pixels"),
@@ -133,6 +137,11 @@ _WITNESS = (
     _integer("server_bytes", "bytes of these answers", "bytes"),
     _integer("server_retransmissions", "retransmitted segments by the kernel's TCP_INFO of the server's sockets"),
     _number("server_rtt_ms", "mean round-trip time by the kernel's TCP_INFO of the server's sockets", "ms"),
+    _number("server_startup_ms", "when the first segment had arrived, by the server's log", "ms"),
+    _integer("server_stall_count", "times in which all segments that had arrived were played, by the server's log"),
+    _number("server_stall_ms", "sum of these times", "ms"),
+    _integer("stalls_only_player", "stalls of the player that the server's log does not show"),
+    _integer("stalls_only_server", "stalls by the server's log that the player does not have"),
 )
 
 SESSIONS = (*_PLANNED, *_CAPTURED, *_LABELS, *_WITNESS)

@@ -148,17 +148,9 @@ class RecordedTrainingFolder:
         packets = capture(usual_segments() if segments is None else segments)
         (folder / "capture.pcap").write_bytes(packets)
         (folder / "player.jsonl").write_text("".join(event.line() for event in (usual_events() if events is None else events)))
-        requests = [
-            {
-                "wall_ms": BEGIN_MS + 131,
-                "path": "/drama/hls/240/0.m4s",
-                "status": 200,
-                "bytes": 12_000,
-                "took_ms": 470,
-                "cmcd": {"bl": 0},
-            },
-            {"wall_ms": BEGIN_MS + 2111, "path": "/drama/hls/360/1.m4s", "status": 200, "bytes": 1000, "took_ms": 21, "cmcd": {}},
-        ]
+        first = {"wall_ms": BEGIN_MS + 131, "path": "/drama/240p/0.m4s", "status": 200, "bytes": 12_000, "took_ms": 140}
+        second = {"wall_ms": BEGIN_MS + 2111, "path": "/drama/360p/1.m4s", "status": 200, "bytes": 1000, "took_ms": 21}
+        requests = [first | {"arrived": True, "cmcd": {"bl": 0}}, second | {"arrived": True, "cmcd": {}}]
         (folder / "server.jsonl").write_text("".join(json.dumps(each) + "\n" for each in requests))
         kernel = [
             {"wall_ms": BEGIN_MS + 200 + 100 * n, "peer_port": CLIENT_PORT, "rtt_us": 20_000 + 1000 * n, "total_retrans": n // 2}

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,8 @@ def test_the_labels_of_a_session_are_those_of_its_events(training: RecordedTrain
     expected |= {"switches": 1, "decoded_frames": 58, "dropped_frames": 2}
     expected |= {"mean_height": pytest.approx((240 * 1100 + 360 * 1500) / 2600), "limit_mbps": 1, "goodput_mbps": 0.955}
     expected |= {"server_requests": 2, "server_bytes": 13_000, "server_retransmissions": 1, "server_rtt_ms": 21}
+    expected |= {"server_startup_ms": 271, "server_stall_count": 0, "stalls_only_player": 1, "stalls_only_server": 0}
+    expected |= {"up_payload_bytes": 300, "down_payload_bytes": 14_200, "silent_stall_s": 1}
     expected |= {"frames": 30, "kernel_drops": 0, "queue_dropped_to_client": 1, "content_id": "drama", "split": "train"}
     assert {name: row[name] for name in expected} == expected
 
@@ -137,6 +141,59 @@ def test_a_session_of_a_source_without_a_local_server_has_no_witness(training: R
     row = only(training)
     names = ("server_requests", "server_bytes", "server_retransmissions", "server_rtt_ms", "goodput_mbps")
     assert (row["valid"], *(row[name] for name in names)) == (True, None, None, None, None, None)
+
+
+# --- Doubts
+
+
+def steady(kbps: float = 30) -> list[PlayerEvent]:
+    """Playback without a stall."""
+    events = [event for event in usual_events() if not event.event.startswith("stall")]
+    return [replace(event, kbps=kbps) if event.event == "switch" else event for event in events]
+
+
+def test_a_session_whose_witnesses_agree_has_no_doubts(training: RecordedTrainingFolder) -> None:
+    training.add(0, events=steady())
+    export(training.path)
+    assert only(training)["doubts"] is None
+
+
+def test_a_stall_that_only_the_player_has_is_a_doubt_and_the_card_counts_it(training: RecordedTrainingFolder) -> None:
+    training.add(0, events=[replace(event, kbps=30) if event.event == "switch" else event for event in usual_events()])
+    export(training.path)
+    row = only(training)
+    assert (row["valid"], row["doubts"]) == (True, "stall_of_one_witness")
+    card = (training.path / "dataset" / "card.md").read_text()
+    assert re.search(r"\| `stall_of_one_witness` \| .* \| 1 \|", card)
+    assert "in the server's log is 129 ms (median of 1 sessions)" in card
+
+
+def test_a_player_that_claims_to_play_more_than_it_received_raises_a_doubt(training: RecordedTrainingFolder) -> None:
+    training.add(0, events=steady(kbps=1000))
+    training.add(1, events=steady(), segments=[])
+    export(training.path)
+    assert [row["doubts"] for row in rows(training)] == [
+        "played_more_than_received",
+        "played_more_than_received picture_without_traffic",
+    ]
+
+
+def test_a_picture_before_the_first_segment_raises_a_doubt(training: RecordedTrainingFolder) -> None:
+    early = [replace(event, t_ms=150) if event.t_ms == 400 else event for event in steady() if event.event != "segment"]
+    training.add(0, events=early)
+    export(training.path)
+    assert only(training)["doubts"] == "picture_before_first_segment"
+
+
+def test_a_long_stall_without_a_packet_raises_a_doubt(training: RecordedTrainingFolder) -> None:
+    first, *_ = steady()
+    frozen = [first, *(event for event in steady() if event.t_ms == 400)]
+    frozen += [PlayerEvent(event="stall_begin", t_ms=2400), PlayerEvent(event="end", t_ms=10_000)]
+    training.add(0, events=frozen)
+    export(training.path)
+    row = only(training)
+    assert "silent_stall" in row["doubts"].split()
+    assert row["silent_stall_s"] == 7
 
 
 # --- No session is missing

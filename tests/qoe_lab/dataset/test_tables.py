@@ -11,6 +11,7 @@ import swarmscope
 from qoe_lab.dataset.invalid_session import ExportReason
 from qoe_lab.dataset.parquet_tables import arrow_schema, read_table, write_table
 from qoe_lab.dataset.seed_csv import HEADER, LABELS, NOT_MEASURED
+from qoe_lab.dataset.session_doubts import DOUBTS
 from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, TableColumn
 from qoe_lab.traffic.flow_columns import DIRECTION_COLUMNS
 from qoe_lab.traffic.slot_features import SLOT_FEATURES, STATE_FEATURES, WINDOW_FEATURES, WINDOWS
@@ -146,6 +147,10 @@ def test_the_page_of_the_format_has_exactly_the_columns_of_the_slots() -> None:
 
 def test_every_reason_of_the_export_is_on_the_page_of_the_format() -> None:
     assert [each.split("`")[1] for each in documented("Reasons")] == [reason.value for reason in ExportReason]
+
+
+def test_every_doubt_is_on_the_page_of_the_format() -> None:
+    assert documented("Doubts") == [f"| `{name}` | {meaning} |" for name, (meaning, _) in DOUBTS.items()]
 
 
 def test_every_column_of_the_csv_file_is_on_the_page_of_the_format() -> None:
