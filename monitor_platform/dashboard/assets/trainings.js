@@ -2,7 +2,9 @@
 "use strict";
 
 addEventListener("DOMContentLoaded", () => {
-  if (document.getElementById("training-form") === null) return; // no lab is connected
+  // The page becomes visible with the first answer of the lab, so that nothing moves.
+  const show_page = () => { document.body.dataset.filled = ""; };
+  if (document.getElementById("training-form") === null) { show_page(); return; } // no lab is connected
   const $ = (id) => document.getElementById(id);
   const { make, put, keep_children, choose, chosen } = swarmscope;
   const { request, for_managers } = swarmscope_changes;
@@ -171,6 +173,7 @@ addEventListener("DOMContentLoaded", () => {
     } catch (error) {
       if (own === asking) wrong(error.message);
     }
+    show_page();
   }
 
   async function act(name, word) {
