@@ -3,6 +3,7 @@
 A refusal of the server is passed on to the user. Everything else that is no answer of a lab is a `Problem` of this platform.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -44,11 +45,8 @@ class LabServer:
 
     async def training(self, name: str) -> tuple[TrainingProgress, list[SessionProgress]]:
         """A training, and every attempt to play one of its sessions."""
-        answer = await self._send("GET", routes.training(name))
-        try:
-            return TrainingProgress.from_json(answer), [SessionProgress.from_json(each) for each in answer["sessions"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise _no_lab(f"the training cannot be read: {error}") from error
+        # In a thread, because a training may have 100,000 sessions.
+        return await asyncio.to_thread(_whole_training, await self._send("GET", routes.training(name)))
 
     async def begin(self, settings: Mapping[str, Any]) -> TrainingProgress:
         """Begin a training; the lab checks the settings."""
@@ -92,6 +90,13 @@ async def _object_in(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _whole_training(answer: Mapping[str, Any]) -> tuple[TrainingProgress, list[SessionProgress]]:
+    try:
+        return TrainingProgress.from_json(answer), [SessionProgress.from_json(each) for each in answer["sessions"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_lab(f"the training cannot be read: {error}") from error
 
 
 def _progress(answer: Mapping[str, Any]) -> TrainingProgress:

@@ -57,6 +57,7 @@ def training_paths() -> dict[str, Schema]:
     """The paths of `training_handlers.py`."""
     training = content("the training", object_of(**_PROGRESS))
     name = parameter("path", "name", "name of the training", TEXT | {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}, required=True)
+    status = parameter("query", "status", "only attempts with this status", {"enum": [str(int(each)) for each in SessionStatus]})
     sent = {"required": True, "content": {routes.JSON: {"schema": _SETTINGS}}}
     begin = operation("begin a training", {200: training}, 400, 401, 403, 404, 409, 415, 503, requestBody=sent)
     every = content("the trainings", object_of(trainings=list_of(object_of(**_PROGRESS))))
@@ -67,10 +68,10 @@ def training_paths() -> dict[str, Schema]:
         },
         "/api/v1/trainings/{name}": {
             "get": operation(
-                "a training with every attempt to play one of its sessions",
-                {200: content("the training", object_of(**_PROGRESS, sessions=list_of(_SESSION)))},
-                *(401, 403, 404, 503),
-                parameters=(name,),
+                "a training with the newest 500 attempts to play its sessions",
+                {200: content("the training", object_of(**_PROGRESS, sessions=list_of(_SESSION), attempts=COUNT))},
+                *(400, 401, 403, 404, 503),
+                parameters=(name, status),
             )
         },
         **{

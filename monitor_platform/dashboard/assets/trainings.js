@@ -9,11 +9,9 @@ addEventListener("DOMContentLoaded", () => {
   const { make, put, keep_children, choose, chosen } = swarmscope;
   const { request, for_managers } = swarmscope_changes;
   const EVERY_MS = 2000;
-  const MOST_ATTEMPTS = 500;
   const STATUSES = Object.fromEntries([...$("training-status").options].map(({ value, text }) => [value, text]));
   const ENDED = ["finished", "cancelled"];
   const PLAYED_BY = JSON.parse($("played-by").textContent);
-  let shown = null;
 
   // ---- words ----
 
@@ -119,9 +117,8 @@ addEventListener("DOMContentLoaded", () => {
 
   function show_training(training) {
     $("training-card").hidden = training === null;
-    shown = training;
     if (training === null) return;
-    const { settings, limits, discarded, failure, sessions, state } = training;
+    const { settings, limits, discarded, failure, sessions, attempts, state } = training;
     put("#training-title", `Training ${settings.name}`);
     put("#training-note", `${state}: ${counts(training)}`);
     $("training-failure").hidden = !failure;
@@ -139,14 +136,10 @@ addEventListener("DOMContentLoaded", () => {
     const reasons = Object.entries(discarded).sort((one, other) => other[1] - one[1]);
     $("training-none-discarded").hidden = reasons.length > 0;
     keep_children($("training-discarded"), reasons, ([reason, count]) => make("li", { textContent: `${count} × ${reason}` }));
-    const status = $("training-status").value;
-    // The newest changes first; sessions that were not tried yet follow in their order.
-    const all = sessions.filter((each) => status === "" || String(each.status) === status)
-      .sort((one, other) => (other.changed_ms ?? 0) - (one.changed_ms ?? 0) || one.number - other.number);
-    $("no-attempts").hidden = all.length > 0;
-    $("attempts").hidden = all.length === 0;
-    keep_children($("attempts").tBodies[0], all.slice(0, MOST_ATTEMPTS), attempt, { key: ({ number, attempt: nth }) => `${number} ${nth}` });
-    if (all.length > MOST_ATTEMPTS) put("#training-note", `${state}: ${counts(training)}; the last ${MOST_ATTEMPTS} of ${all.length} attempts`);
+    $("no-attempts").hidden = sessions.length > 0;
+    $("attempts").hidden = sessions.length === 0;
+    keep_children($("attempts").tBodies[0], sessions, attempt, { key: ({ number, attempt: nth }) => `${number} ${nth}` });
+    put("#attempts-note", sessions.length < attempts ? `the last ${sessions.length} of ${attempts.toLocaleString()}` : "");
   }
 
   // ---- requests ----
@@ -154,6 +147,12 @@ addEventListener("DOMContentLoaded", () => {
   function wrong(text) {
     $("lab-wrong").hidden = !text;
     put("#lab-wrong", text);
+  }
+
+  // The status that the list of attempts is limited to, as a query.
+  function filter() {
+    const status = $("training-status").value;
+    return status && `?${new URLSearchParams({ status })}`;
   }
 
   let asking = 0;
@@ -165,7 +164,7 @@ addEventListener("DOMContentLoaded", () => {
     try {
       const list = await request("GET", "api/v1/trainings");
       const known = name && list.trainings.some((each) => each.settings.name === name);
-      const one = known ? await request("GET", `api/v1/trainings/${encodeURIComponent(name)}`) : null;
+      const one = known ? await request("GET", `api/v1/trainings/${encodeURIComponent(name)}${filter()}`) : null;
       if (own !== asking) return;
       show_list(list);
       show_training(one);
@@ -241,7 +240,7 @@ addEventListener("DOMContentLoaded", () => {
   $("training-form").addEventListener("submit", begin);
   $("training-form").addEventListener("input", show_plan);
   $("training-form").elements.source.addEventListener("change", show_clients);
-  $("training-status").addEventListener("change", () => show_training(shown));
+  $("training-status").addEventListener("change", refresh);
   $("training-close").addEventListener("click", () => { choose({ "p.training": "" }); show_training(null); });
   $("training-cancel-yes").addEventListener("click", () => {
     $("training-cancel").close();

@@ -7,16 +7,19 @@ import urllib.request
 
 import pytest
 
+from feedback_wire.trainings import SessionStatus
 from monitor_platform.access.roles import UserRole
+from monitor_platform.api.training_handlers import MOST_ATTEMPTS
 from qoe_lab.running.training_folder import create_training
 from tests.harness.logs import record, write_log
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
 from tests.monitor_platform.access.conftest import add_user
-from tests.monitor_platform.dashboard.known_trainings import EVENING, HOSTILE, write_trainings
+from tests.monitor_platform.dashboard.known_trainings import EVENING, HOSTILE, played, write_trainings
 from tests.netlab.labs import needs_namespaces
 
 TOKEN = "token-of-the-lab"
+ATTEMPTS_ARE = "n => document.querySelectorAll('#attempts tbody tr').length === n"
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +95,10 @@ def test_a_training_is_shown_with_its_limits_its_reasons_and_every_attempt(monit
     assert sum(int(limit[-1][0]) for limit in limits) == 3
     assert page.page.locator("#training-discarded li").all_inner_texts() == ["1 × no_first_frame"]
     page.page.locator("#training-status").select_option(label="discarded")
-    [row] = page.page.locator("#attempts tbody tr").all()
-    assert HOSTILE in row.inner_text()
+    page.becomes(ATTEMPTS_ARE, 1)
+    assert HOSTILE in page.page.locator("#attempts tbody tr").inner_text()
     page.page.locator("#training-status").select_option(label="captured")
-    assert page.page.locator("#attempts tbody tr").count() == 3
+    page.becomes(ATTEMPTS_ARE, 3)
     assert page.page.locator("#attempts a").first.get_attribute("href").startswith("session?session_id=hls-evening-")
 
 
@@ -133,6 +136,19 @@ def test_a_training_is_cancelled_after_a_question_and_other_pages_see_it(folder,
     page.page.get_by_role("button", name="Cancel the training").click()
     other.becomes("() => document.querySelector('#trainings .severity')?.textContent === 'cancelled'")
     assert training.is_cancelled
+
+
+def test_an_answer_has_the_newest_attempts_of_a_large_training(folder, serve, tmp_path):
+    large = dataclasses.replace(EVENING, name="large", sessions=MOST_ATTEMPTS + 100)
+    training = create_training(tmp_path / "trainings" / large.name, large, {})
+    played(training, 599, 1, SessionStatus.UNDER_CAPTURING)
+    own = serve("lab", "serve", "--listen", "127.0.0.1:0", "--data", str(training.path.parent), "--insecure")
+    server = serve(*monitor_of(folder, own.url))
+    _, answer = ask(server.url, "/large")
+    assert (len(answer["sessions"]), answer["attempts"]) == (MOST_ATTEMPTS, large.sessions)
+    assert answer["sessions"][0]["number"] == 599
+    assert ask(server.url, "/large?status=1")[1]["attempts"] == 0
+    assert ask(server.url, "/large?status=9")[0] == 400
 
 
 def test_a_lab_that_does_not_answer_or_refuses_the_token_is_named_with_the_reason(lab, folder, serve):
