@@ -29,11 +29,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportCounts:
-    """What the data set has. `invalid` counts the sessions that are not valid by their reason."""
+    """What the data set has. `invalid` counts the sessions that are not valid by their reason, `doubts` those that are valid."""
 
     folder: Path
     valid: int
     invalid: Mapping[str, int]
+    doubts: Mapping[str, int]
     slots: int
     flows: int
     events: int
@@ -78,6 +79,7 @@ def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progr
         folder=draft,
         valid=row["sessions_valid"],
         invalid=Counter(session["invalid_reason"] for session in sessions if not session["valid"]),
+        doubts=Counter(doubt for session in sessions for doubt in (session.get("doubts") or "").split()),
         **{name: table.rows for name, table in zip(_OF_SESSION, tables, strict=True)},
     )
 

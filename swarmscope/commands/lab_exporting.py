@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qoe_lab.dataset.export import CARD
 from qoe_lab.dataset.export import export as export_dataset
 from qoe_lab.running.training_folder import TrainingFolder
 from swarmscope.commands import exit_on
@@ -30,3 +31,7 @@ def export_training(folder: TrainingFolder) -> None:
     counts = export_dataset(folder.path)
     invalid = sum(counts.invalid.values())
     print(f"data set {folder.dataset}: {counts.valid} valid sessions, {invalid} others, {counts.slots} slots", flush=True)
+    for reason, count in sorted(counts.invalid.items()):
+        print(f"not valid: {reason}, {count}", flush=True)
+    for doubt, count in sorted(counts.doubts.items()):
+        print(f"doubt: {doubt}, {count}; see {CARD}", flush=True)

@@ -15,6 +15,7 @@ from qoe_lab.dataset.export import export
 from qoe_lab.dataset.invalid_session import ExportReason
 from qoe_lab.dataset.parquet_tables import read_table
 from qoe_lab.player_events import PlayerEvent
+from tests.harness.processes import run_here
 from tests.qoe_lab.dataset.recorded_trainings import (
     BEGIN_MS,
     CLIENT,
@@ -163,6 +164,8 @@ def test_a_stall_that_only_the_player_has_is_a_doubt_and_the_card_counts_it(trai
     export(training.path)
     row = only(training)
     assert (row["valid"], row["doubts"]) == (True, "stall_of_one_witness")
+    said = run_here("lab", "export", training.path).stdout
+    assert "1 valid sessions, 0 others, 4 slots\ndoubt: stall_of_one_witness, 1; see card.md" in said
     card = (training.path / "dataset" / "card.md").read_text()
     assert re.search(r"\| `stall_of_one_witness` \| .* \| 1 \|", card)
     assert "in the server's log is 129 ms (median of 1 sessions)" in card
