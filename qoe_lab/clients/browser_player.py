@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 from playwright.async_api import BrowserContext, Error, Page, async_playwright
 
 from qoe_lab.clients.client_settings import CannotPlayError, ClientSettings
+from qoe_lab.clients.habits import Habits, habits_of
 from qoe_lab.clients.scratch_folder import ScratchFolder
 from qoe_lab.player_events import PlayerEvent
 
@@ -121,19 +122,27 @@ class BrowserPlayer:
     def _script(self) -> str:
         """Only for the page of the content server: a browser begins with an empty one."""
         settings = self._settings
+        habits = habits_of(settings.session_id)
+        begin = f'{{event: "navigation", t_ms: 0, wall_ms: performance.timeOrigin, detail: "{_named(habits)}"}}'
         session = {
             "library": settings.client,
             "url": settings.url,
             "session_id": settings.session_id,
             "content_id": settings.content_id,
+            "chosen": habits.chosen,
         }
         library = (ASSETS / LIBRARIES[settings.client]).read_text("utf-8")
         player = (ASSETS / "player.js").read_text("utf-8")
         own = f"((session) => {{\n{player}\n}})({json.dumps(session)});"
         return f"""if (location.pathname === "{PLAYER_PAGE}") {{
-            labRecord(JSON.stringify({{event: "navigation", t_ms: 0, wall_ms: performance.timeOrigin}}));
+            labRecord(JSON.stringify({begin}));
             document.addEventListener("DOMContentLoaded", () => {{
 {library}
 {own}
             }});
         }}"""
+
+
+def _named(habits: Habits) -> str:
+    """The habits as far as a player of others can have them: how it adapts is its own."""
+    return habits.name if habits.chosen is not None else "default"

@@ -10,6 +10,7 @@ import aiohttp
 from qoe_lab.clients.adaptation import Throughput, choose
 from qoe_lab.clients.client_settings import CannotPlayError, ClientSettings
 from qoe_lab.clients.dash_manifest import DashPresentation
+from qoe_lab.clients.habits import habits_of
 from qoe_lab.clients.hls_playlists import HlsPresentation
 from qoe_lab.clients.playback_clock import PlaybackClock
 from qoe_lab.clients.presentation import Presentation, Representation, Segment
@@ -17,8 +18,6 @@ from qoe_lab.clients.session_recorder import wall_ms
 from qoe_lab.cmcd import PARAMETER, CmcdValue, cmcd_text
 from qoe_lab.player_events import PlayerEvent
 
-ENOUGH_MS = 1000.0
-MOST_BUFFERED_MS = 14_000.0
 TICK_S = 0.02
 SAMPLE_EACH_MS = 250.0
 MOST_PLAYLIST_BYTES = 4 << 20
@@ -32,14 +31,15 @@ class HeadlessPlayer:
         self._settings = settings
         self._record = record
         self._began_s = time.monotonic()
-        self._clock = PlaybackClock(enough_ms=ENOUGH_MS)
-        self._throughput = Throughput()
+        self._habits = habits_of(settings.session_id)
+        self._clock = PlaybackClock(enough_ms=self._habits.enough_s * 1000)
+        self._throughput = Throughput(self._habits.measured_segments)
         self._stalled_since_request = False
         self._sampled_ms = 0.0
 
     async def play(self) -> None:
         """Play until the time is over or the content ends. CannotPlayError if that is not possible."""
-        self._record(PlayerEvent(event="navigation", t_ms=0, wall_ms=wall_ms()))
+        self._record(PlayerEvent(event="navigation", t_ms=0, wall_ms=wall_ms(), detail=self._habits.name))
         limits = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.seconds, sock_read=self._settings.seconds)
         async with aiohttp.ClientSession(timeout=limits, auto_decompress=False) as http, asyncio.TaskGroup() as tasks:
             loading = tasks.create_task(self._load(http))
@@ -85,7 +85,7 @@ class HeadlessPlayer:
         number = 0
         while True:
             rates = [each.bps for each in presentation.representations]
-            representation = presentation.representations[choose(rates, self._throughput.bps, self._clock.buffer_ms / 1000)]
+            representation = presentation.representations[self._chosen(rates)]
             parts = await presentation.segments(representation)
             if number >= len(parts.segments):
                 break
@@ -94,8 +94,11 @@ class HeadlessPlayer:
             loaded = representation
             await self._load_segment(http, presentation, representation, parts.segments[number])
             number += 1
-            await asyncio.sleep(max(self._clock.buffer_ms - MOST_BUFFERED_MS, 0) / 1000)
+            await asyncio.sleep(max(self._clock.buffer_ms / 1000 - self._habits.most_buffered_s, 0))
         self._note(self._clock.complete(self._now_ms()))
+
+    def _chosen(self, rates_bps: list[int]) -> int:
+        return choose(self._habits, rates_bps, self._throughput.bps, self._clock.buffer_ms / 1000)
 
     async def _load_segment(
         self, http: aiohttp.ClientSession, presentation: Presentation, representation: Representation, segment: Segment

@@ -65,8 +65,8 @@ def content_server(
 
 
 def client_command(client: str, url: str, folder: Path, *arguments: str, seconds: float = 5) -> list[str]:
-    """The command line of a client that writes to `player.jsonl` in a folder."""
-    session = ("--session-id", "s-1", "--content-id", "ball", "--seconds", str(seconds), "--events", str(folder / "player.jsonl"))
+    """The command line of a client that writes to `player.jsonl` in a folder. Its session has the habits `usual`."""
+    session = ("--session-id", "s-0", "--content-id", "ball", "--seconds", str(seconds), "--events", str(folder / "player.jsonl"))
     return [sys.executable, "-m", "qoe_lab.clients", client, "--url", url, *session, *arguments]
 
 

@@ -1,5 +1,6 @@
 // Plays one session with hls.js or dash.js, and tells Python what happens. It runs when the page of the content server is there,
-// inside a function that has `session`: library, url, session_id, content_id. labRecord() is the way to Python; it uses no network.
+// inside a function that has `session`: library, url, session_id, content_id, and chosen: the representation that the viewer chose,
+// counted from the lowest, or null. labRecord() is the way to Python; it uses no network.
 
 const SAMPLE_EACH_MS = 250;
 
@@ -14,6 +15,9 @@ function playWithHls(video, heard) {
     cmcd: { sessionId: session.session_id, contentId: session.content_id },
   });
   const encoding = (level) => ({ height: level.height, kbps: level.bitrate / 1000 });
+  player.on(Hls.Events.MANIFEST_PARSED, () => {
+    if (session.chosen !== null) player.currentLevel = Math.min(session.chosen, player.levels.length - 1);
+  });
   player.on(Hls.Events.FRAG_LOADED, (_, { frag }) => {
     if (frag.sn === "initSegment") return;
     const { loading, total } = frag.stats;
@@ -36,6 +40,12 @@ function playWithDash(video, heard) {
     streaming: {
       cmcd: { enabled: true, sid: session.session_id, cid: session.content_id, mode: "query", version: 1 },
     },
+  });
+  player.on(events.MANIFEST_LOADED, ({ data }) => {
+    if (session.chosen === null) return;
+    const rates = data.Period[0].AdaptationSet[0].Representation.map((each) => each.bandwidth).sort((a, b) => a - b);
+    const kbps = rates[Math.min(session.chosen, rates.length - 1)] / 1000;
+    player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false }, initialBitrate: { video: kbps + 1 } } } });
   });
   player.on(events.FRAGMENT_LOADING_COMPLETED, ({ request, error }) => {
     if (request.type !== "MediaSegment" || error) return;

@@ -16,6 +16,7 @@ import pytest
 
 from netlab import Lab
 from qoe_lab.clients.browser_player import ASSETS
+from qoe_lab.clients.habits import habits_of
 from qoe_lab.clients.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
 from qoe_lab.labels.session_labels import session_labels
 from qoe_lab.player_events import PlayerEvent, read_events
@@ -57,9 +58,21 @@ def test_it_shows_the_video_and_reports_what_is_on_screen(
     assert len([event for event in events if event.event == "sample"]) >= 12
     segments = [request for request in requests if request["path"].endswith(".m4s")]
     assert len(segments) >= len([event for event in events if event.event == "segment"]) > 0
-    assert {request["cmcd"]["sid"] for request in segments} == {"s-1"}
+    assert {request["cmcd"]["sid"] for request in segments} == {"s-0"}
     assert_the_first_frame_is_that_of_the_player(events)
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.browser
+@pytest.mark.soak
+@pytest.mark.parametrize(("library", "playlist"), LIBRARIES)
+def test_a_quality_that_the_viewer_chose_is_not_changed(library: str, playlist: str, contents: Path, tmp_path: Path):
+    assert habits_of("s-2").chosen == 1
+    with content_server(contents, tmp_path) as server:
+        _, _, events = played(library, server.url + playlist, tmp_path, "--session-id", "s-2", seconds=4)
+    assert events[0].detail == "chosen quality 1"
+    assert [shown.height for shown in session_labels(events).shown] == [144]
+    assert {event.height for event in events if event.event == "segment"} == {144}
 
 
 def assert_the_first_frame_is_that_of_the_player(events: list[PlayerEvent]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from netlab import Lab
 from qoe_lab.clients.__main__ import main
+from qoe_lab.clients.habits import habits_of
 from qoe_lab.labels.session_labels import session_labels
 from qoe_lab.player_events import read_events
 from tests.harness.ports import free_port
@@ -31,8 +32,16 @@ def test_without_a_limit_it_starts_at_once_and_climbs_to_the_highest_rung(playli
     assert labels.stall_count == 0
     assert labels.shown[-1].height == 240
     segments = [request for request in requests if request["path"].endswith(".m4s")]
-    assert {request["cmcd"]["sid"] for request in segments} == {"s-1"}
+    assert {request["cmcd"]["sid"] for request in segments} == {"s-0"}
     assert segments[0]["cmcd"]["su"] is True
+
+
+def test_a_quality_that_the_viewer_chose_is_played_from_the_first_frame_to_the_last(contents: Path, tmp_path: Path):
+    assert habits_of("s-6").chosen == 2
+    with content_server(contents, tmp_path) as server:
+        _, _, events = played("headless", server.url + MASTER, tmp_path, "--session-id", "s-6", seconds=3)
+    assert events[0].detail == "chosen quality 2"
+    assert [shown.height for shown in session_labels(events).shown] == [240]
 
 
 @needs_namespaces

@@ -26,7 +26,7 @@ def test_what_a_client_reports_is_what_its_events_say(deployment: Deployment, co
     found = records(deployment)
     labels = session_labels(events)
     assert [each["event"] for each in found] == ["join", *["report"] * (len(found) - 2), "leave"]
-    assert {each["session_id"] for each in found} == {"s-1"}
+    assert {each["session_id"] for each in found} == {"s-0"}
     assert {each["channel"] for each in found} == {"ball"}
     assert {(each["app"], each["platform"]) for each in found} == {("swarmscope-lab", "headless")}
     assert {each["extra"]["training_id"] for each in found} == {"evening"}
