@@ -131,8 +131,8 @@ class BrowserPlayer:
             "content_id": settings.content_id,
             "chosen": habits.chosen,
         }
-        library = (ASSETS / LIBRARIES[settings.client]).read_text("utf-8")
-        player = (ASSETS / "player.js").read_text("utf-8")
+        library = (ASSETS / LIBRARIES[settings.client]).read_text(encoding="utf-8")
+        player = (ASSETS / "player.js").read_text(encoding="utf-8")
         own = f"((session) => {{\n{player}\n}})({json.dumps(session)});"
         return f"""if (location.pathname === "{PLAYER_PAGE}") {{
             labRecord(JSON.stringify({begin}));

@@ -1,7 +1,7 @@
 """What a client has to know, and the errors with which it ends."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ class ClientSettings:
     content_id: str
     training_id: str | None = None
     coordinator: str | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     period_s: float = 5.0
     """Seconds between two reports: a session of the lab is much shorter than one of a viewer."""
 

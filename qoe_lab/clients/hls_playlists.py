@@ -4,7 +4,7 @@ from urllib.parse import urljoin
 
 import m3u8
 
-from qoe_lab.clients.presentation import BrokenPlaylistError, Fetch, Representation, Segment, SegmentList
+from qoe_lab.clients.presentation import BrokenPlaylistError, FetchUrl, Representation, Segment, SegmentList
 
 
 class HlsPresentation:
@@ -12,7 +12,7 @@ class HlsPresentation:
 
     streaming_format = "h"
 
-    def __init__(self, url: str, text: str, fetch: Fetch) -> None:
+    def __init__(self, url: str, text: str, fetch: FetchUrl) -> None:
         playlist = _parsed(url, text)
         found = [
             Representation(

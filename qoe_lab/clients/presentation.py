@@ -6,7 +6,7 @@ from typing import Protocol
 
 from qoe_lab.clients.client_settings import CannotPlayError
 
-Fetch = Callable[[str], Awaitable[bytes]]
+FetchUrl = Callable[[str], Awaitable[bytes]]
 """Gets what is at a URL."""
 
 

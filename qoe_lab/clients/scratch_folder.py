@@ -70,7 +70,7 @@ def _users(folder: Path) -> list[int]:
 def _started(pid: int) -> str:
     """When a process started, in ticks since the boot; empty if there is none. Ids of processes are used again."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
     except OSError:
         return ""
 

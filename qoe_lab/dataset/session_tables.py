@@ -20,8 +20,8 @@ from qoe_lab.dataset.session_rows import (
     witness_row,
 )
 from qoe_lab.dataset.table_columns import TableRow
-from qoe_lab.labels.scores import Scorer
 from qoe_lab.labels.session_labels import SessionLabels, session_labels
+from qoe_lab.labels.session_scores import Scorer
 from qoe_lab.labels.slot_labels import SlotLabel, slot_labels
 from qoe_lab.player_events import PlayerEvent, read_events
 from qoe_lab.traffic.capture_reader import CaptureReader

@@ -10,7 +10,7 @@ from qoe_lab.player_events import PlayerEvent
 
 SLOT_MS = 1000.0
 
-State = Literal["startup", "play", "stall"]
+SlotState = Literal["startup", "play", "stall"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class SlotLabel:
     """One second. `slot` counts from 0; it covers `slot` to `slot + 1` seconds after the navigation start."""
 
     slot: int
-    state: State
+    state: SlotState
     """What took most of the second; of two that took the same, the later one in the list startup, play, stall."""
     stalled_ms: float
     height: int | None
@@ -41,7 +41,7 @@ def _slot_label(labels: SessionLabels, slot: int, buffer_ms: float | None) -> Sl
     begin_ms, end_ms = slot * SLOT_MS, (slot + 1) * SLOT_MS
     started_ms = math.inf if labels.startup_ms is None else labels.startup_ms
     stalled_ms = labels.stalled_ms(begin_ms, end_ms)
-    shares: dict[State, float] = {
+    shares: dict[SlotState, float] = {
         "startup": max(min(started_ms, end_ms) - begin_ms, 0.0),
         "play": labels.played_ms(begin_ms, end_ms),
         "stall": stalled_ms,

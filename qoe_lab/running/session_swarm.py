@@ -18,8 +18,8 @@ from netlab import Lab
 from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFailedError, SessionFolder
 from qoe_lab.running.session_processes import SERVER_READY_S, Playable, end_of
 from qoe_lab.running.shaped_link import CLIENT, RELAYS, SERVER
+from qoe_lab.sources.joined_rung import OVERHEAD, write_overlay_file
 from qoe_lab.sources.ladder import Content, read_content
-from qoe_lab.sources.overlay_file import OVERHEAD, write_overlay_file
 
 CHECK_EACH_S = 0.05
 OVERLAY = (sys.executable, "-m", "swarmscope", "overlay")

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from qoe_lab.sources.content_server import ContentServerSettings, serve
-from qoe_lab.sources.encoding import make_contents
 from qoe_lab.sources.twitch import Twitch, TwitchError, read_credentials
+from qoe_lab.sources.video_encoding import make_contents
 from serving.lifecycle import on_stop
 from serving.listening import parse_listen, url_of
 

@@ -111,7 +111,7 @@ def read_content(folder: Path) -> Content:
     """The content in a folder. ValueError if its description is missing or broken."""
     path = folder / DESCRIPTION
     try:
-        fields = json.loads(path.read_text("utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
         fields.pop("made_from")
         rungs = tuple(EncodedRung(**{**rung, "segment_bytes": tuple(rung["segment_bytes"])}) for rung in fields.pop("rungs"))
         return Content(**fields, rungs=rungs)

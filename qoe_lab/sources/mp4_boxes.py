@@ -8,7 +8,7 @@ _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Mp4Box:
     """A box of a file: its type, and where its content is."""
 
     kind: bytes
@@ -22,7 +22,7 @@ class BrokenMp4Error(ValueError):
     """The bytes are no MP4 of the expected layout."""
 
 
-def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
+def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Mp4Box]:
     """The boxes between two places, one after the other."""
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -32,11 +32,11 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
             size, content = struct.unpack_from(">Q", data, start + 8)[0], start + 16
         if size < content - start or start + size > end:
             raise BrokenMp4Error(f"box {kind!r} at byte {start} has the size {size}")
-        yield Box(kind, start, content, start + size)
+        yield Mp4Box(kind, start, content, start + size)
         start += size
 
 
-def find(data: bytes, kind: bytes) -> Box:
+def find(data: bytes, kind: bytes) -> Mp4Box:
     """The first box of a kind, also within other boxes."""
     found = _find(data, kind, 0, len(data))
     if found is None:
@@ -44,7 +44,7 @@ def find(data: bytes, kind: bytes) -> Box:
     return found
 
 
-def _find(data: bytes, kind: bytes, start: int, end: int) -> Box | None:
+def _find(data: bytes, kind: bytes, start: int, end: int) -> Mp4Box | None:
     for box in boxes(data, start, end):
         if box.kind == kind:
             return box

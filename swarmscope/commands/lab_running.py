@@ -22,8 +22,8 @@ from qoe_lab.running.session_processes import check_reachable
 from qoe_lab.running.session_swarm import rung_near
 from qoe_lab.running.training_folder import TrainingExistsError, TrainingFolder, create_training
 from qoe_lab.running.training_run import RunOptions, TrainingFailedError, TrainingRun
-from qoe_lab.sources.encoding import make_contents
 from qoe_lab.sources.ladder import read_contents
+from qoe_lab.sources.video_encoding import make_contents
 from qoe_lab.training_plan import TrainingSettings, plan_sessions
 from serving.listening import is_http_url
 from swarmscope.commands import exit_on, exit_on_usage_error

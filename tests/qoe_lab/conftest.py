@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qoe_lab.sources.encoding import make_content
+from qoe_lab.sources.video_encoding import make_content
 from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
 
 

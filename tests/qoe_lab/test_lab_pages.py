@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from qoe_lab.labels.scores import SessionScores
 from qoe_lab.labels.session_labels import SessionLabels, Shown, Stall
+from qoe_lab.labels.session_scores import SessionScores
 from qoe_lab.labels.slot_labels import SlotLabel
 from qoe_lab.player_events import EventName, PlayerEvent
 from qoe_lab.sources.ladder import DEFAULT_CONTENTS, DEFAULT_RUNGS

@@ -13,7 +13,7 @@ from overlay.proofs import node_key
 from qoe_lab.clients.__main__ import main
 from qoe_lab.labels.session_labels import session_labels
 from qoe_lab.player_events import read_events
-from qoe_lab.sources.overlay_file import write_overlay_file
+from qoe_lab.sources.joined_rung import write_overlay_file
 from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 from tests.overlay.loopback import Loopback

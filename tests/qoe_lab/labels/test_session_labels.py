@@ -2,8 +2,8 @@
 
 import pytest
 
-from qoe_lab.labels.scores import Scorer
 from qoe_lab.labels.session_labels import SessionLabels, session_labels
+from qoe_lab.labels.session_scores import Scorer
 from qoe_lab.labels.slot_labels import slot_labels
 from qoe_lab.player_events import PlayerEvent
 

@@ -70,7 +70,7 @@ def make_contents(
 
 def _is_made(folder: Path, recipe: ContentRecipe, rungs: Sequence[Rung], segments: int) -> bool:
     try:
-        fields = json.loads((folder / recipe.content_id / DESCRIPTION).read_text("utf-8"))
+        fields = json.loads((folder / recipe.content_id / DESCRIPTION).read_text(encoding="utf-8"))
         return bool(fields["made_from"] == made_from(recipe, rungs, segments))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -87,7 +87,7 @@ def make_content(folder: Path, recipe: ContentRecipe, rungs: Sequence[Rung], seg
                 encoder.add(picture, number)
         encoded = tuple(encoder.write(made) for encoder in encoders)
         content = Content(content_id=recipe.content_id, segment_s=SEGMENT_S, segments=segments, rungs=encoded)
-        (made / DESCRIPTION).write_text(described(content, made_from(recipe, rungs, segments)), "utf-8")
+        (made / DESCRIPTION).write_text(described(content, made_from(recipe, rungs, segments)), encoding="utf-8")
         target = folder / recipe.content_id
         if target.exists():
             shutil.rmtree(target)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from qoe_lab.sources import mp4_boxes
-from qoe_lab.sources.encoding import make_contents
+from qoe_lab.sources.joined_rung import write_overlay_file
 from qoe_lab.sources.ladder import DEFAULT_CONTENTS, DEFAULT_RUNGS, FRAMES_PER_SEGMENT, ContentRecipe, read_content, read_contents
-from qoe_lab.sources.overlay_file import write_overlay_file
 from qoe_lab.sources.pictures import pictures
+from qoe_lab.sources.video_encoding import make_contents
 from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
 
 TINY = (replace(RUNGS[0], width=64, height=36, kbps=30),)
