@@ -9,9 +9,9 @@ from qoe_lab.dataset.json_values import JsonValues
 from qoe_lab.dataset.recorded_training import RecordedSession, RecordedTraining
 from qoe_lab.dataset.splits import split_of
 from qoe_lab.dataset.table_columns import TableRow
-from qoe_lab.labels.session_scores import SessionScores
 from qoe_lab.labels.server_witness import agreement, server_witness
 from qoe_lab.labels.session_labels import SessionLabels
+from qoe_lab.labels.session_scores import SessionScores
 from qoe_lab.player_events import PlayerEvent
 from qoe_lab.sources.ladder import SEGMENT_S
 
