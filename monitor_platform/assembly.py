@@ -52,6 +52,7 @@ from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
 from monitor_platform.api.training_handlers import ROUTES as TRAINING_ROUTES
+from monitor_platform.api.trigger_handler import TRIGGER, TriggerHandler
 from monitor_platform.api.view_handlers import VIEW, ViewHandler, ViewsHandler
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -64,6 +65,7 @@ from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.kind_records import KEPT_MINUTES, OTHER_KINDS, AllKinds, KindRecords
 from monitor_platform.lab_server import LabServer
+from monitor_platform.measuring.master_client import MasterClient
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
@@ -118,6 +120,8 @@ def assemble(
     notes = _notes(settings)
     alerts = _alert_service(settings, rules, records, notes) if rules is not None else None
     state = _state(settings, records, alerts, history, notes, opened)
+    master = _master(settings, tls)
+    state.can_measure = master is not None
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
@@ -129,7 +133,7 @@ def assemble(
         connections,
         sockets=sockets,
         tls=tls,
-        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate) + _trainings(settings, tls),
+        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate, master) + _trainings(settings, tls),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas, PAGES)),
         origins=allowed_hosts(settings, port),
         public_path=settings.public_path,
@@ -198,6 +202,13 @@ def _older_records(settings: Settings, records: _Records, state: DashboardState)
     return OlderRecords(logs, state, begins_ms=_memory_begin(settings, records), minutes=settings.keep_minutes)
 
 
+def _master(settings: Settings, tls: Tls) -> MasterClient | None:
+    """The client of the measurement master; None without one."""
+    if not settings.measurement_master:
+        return None
+    return MasterClient(url=settings.measurement_master, key=settings.read_measurement_key(), tls=tls)
+
+
 def _registry(*collectors: Collector | None) -> CollectorRegistry:
     registry = CollectorRegistry()
     for collector in filter(None, collectors):
@@ -220,7 +231,7 @@ def _alert_service(settings: Settings, rules: Rules, records: _Records, notes: P
     return AlertService(file.rules, table, measurements=measurements, silences=Silences(notes), file=file)
 
 
-def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[UrlPattern]:
+def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate, master: MasterClient | None) -> list[UrlPattern]:
     """The interfaces for scripts."""
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
@@ -230,6 +241,8 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
             for kind, route in RECORD_ROUTES.items()
         ),
     ]
+    if master is not None:
+        interfaces.append((TRIGGER, TriggerHandler, {"master": master}))
     if state.history is not None:
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))
     if state.alerting is not None:

@@ -129,8 +129,15 @@ class Settings(Scoring, LocationSettings):
     alerts: Path | None = None
     """TOML file with alert rules and webhooks. For its format, see docs/alerts.md."""
 
+    measurement_master: str = ""
+    """URL of a measurement master, such as https://master.example. Managers can then start measurements on the page Network."""
+
+    measurement_key: Path | None = None
+    """File with the key of a manager of --measurement-master. Not needed if the master runs with --insecure."""
+
     def __post_init__(self) -> None:
         self._check_mode()
+        self._check_master()
         self._check_exposure()
         self._check_access()
         self._check_lab()
@@ -207,6 +214,28 @@ class Settings(Scoring, LocationSettings):
                 "--read-token is missing: give the one that the feedback servers were started with "
                 "(SWARMSCOPE_MONITOR_READ_TOKEN keeps it off the command line), or --insecure for a trial on this machine"
             )
+
+    def _check_master(self) -> None:
+        if self.measurement_master and not is_http_url(self.measurement_master):
+            raise ValueError(
+                f"--measurement-master is {self.measurement_master!r}; it needs an address such as http://127.0.0.1:8060"
+            )
+        if self.measurement_master and not self.live:
+            raise ValueError("--measurement-master works only with --feedback-server: recorded files have no room for new outcomes")
+        if self.measurement_key is not None and not self.measurement_master:
+            raise ValueError("--measurement-key is the key of --measurement-master: give its URL too")
+        self.read_measurement_key()
+
+    def read_measurement_key(self) -> str:
+        """The key of the measurement master; empty without one. ValueError if its file cannot be used."""
+        if self.measurement_key is None:
+            return ""
+        try:
+            key = self.measurement_key.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"--measurement-key {self.measurement_key} cannot be read: {error}") from error
+        check_token("--measurement-key", key)
+        return key
 
     def _check_exposure(self) -> None:
         if self.insecure and not is_loopback(self.host):

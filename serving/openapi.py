@@ -47,6 +47,7 @@ _WHEN = {
     416: "a range beyond the end",
     429: "too many requests of this sender; wait, then send the same request again",
     431: "request line and headers are too large",
+    502: "another server that is needed gave no usable answer",
     503: "not possible now; wait, then send the same request again",
 }
 

@@ -16,6 +16,7 @@ from monitor_platform.api.note_openapi import annotation_paths, view_paths
 from monitor_platform.api.record_openapi import record_paths
 from monitor_platform.api.schemas import NUMBER, list_of, object_of
 from monitor_platform.api.training_openapi import training_paths
+from monitor_platform.api.trigger_openapi import trigger_paths
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
@@ -44,6 +45,7 @@ def openapi(public_path: str = "") -> Schema:
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
         {routes.SUMMARY: {"get": ask}}
         | record_paths(_TIMES)
+        | trigger_paths()
         | _history()
         | alert_paths()
         | annotation_paths()

@@ -84,6 +84,8 @@ class DashboardState:
         self.history = history
         self.annotations = annotations
         self.views = views
+        # Whether managers can start measurements: the platform knows a master.
+        self.can_measure = False
         self.others: AllKinds = others or {}
         self._queries = {kind: RecordQueries(records) for kind, records in self.others.items()}
         self.has_lab = has_lab

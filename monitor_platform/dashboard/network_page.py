@@ -67,11 +67,12 @@ class NetworkPart:
         """The measurements of the time range."""
         records = context.state.records_of(RecordKind.MEASUREMENT)
         known = await extent_of(records) if records is not None else None
+        can_measure = {"can_measure": context.state.can_measure}
         if records is None or known is None:
-            return self._nothing
+            return lambda: self._nothing() | can_measure
         data = await network_data(records, context, known)
         lengths = lengths_of_network(known, live=records.records.feed is not None)
-        return lambda: self._show(data, context.question) | {"lengths": lengths}
+        return lambda: self._show(data, context.question) | {"lengths": lengths} | can_measure
 
     def _nothing(self) -> dict[str, Any]:
         self._map.clear()

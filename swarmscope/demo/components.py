@@ -68,13 +68,14 @@ def coordinator(feedback_urls: Sequence[str], keys: DemoKeys, data: Path) -> Com
     )
 
 
-def monitor(feedback_urls: Sequence[str], keys: DemoKeys, data: Path, settings: Settings) -> Component:
+def monitor(feedback_urls: Sequence[str], keys: DemoKeys, data: Path, settings: Settings, master_url: str = "") -> Component:
     pace = ("--poll-seconds", f"{settings.poll_seconds:g}", "--period", f"{settings.period:g}")
     return Component(
         name="monitor",
         arguments=(
             "monitor", "--mirror", str(data / "mirror"), *pace, *_feedback_servers(feedback_urls),
-            "--history", str(data / "history"), "--alerts", str(data / ALERTS.name)
+            "--history", str(data / "history"), "--alerts", str(data / ALERTS.name),
+            *(("--measurement-master", master_url) if master_url else ()),
         ),
         environment={"SWARMSCOPE_MONITOR_READ_TOKEN": keys.read},
         port=MONITOR_PORT,

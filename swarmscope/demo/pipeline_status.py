@@ -40,6 +40,8 @@ class ServerUrls:
     coordinator: str
     feedback_servers: Sequence[str]
     monitor: str
+    master: str = ""
+    """Of active measurement; empty without one."""
     metrics_token: str = field(default="", repr=False)
 
 

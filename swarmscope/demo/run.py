@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from math import inf
 from pathlib import Path
 from types import FrameType
@@ -97,7 +98,7 @@ def run(settings: Settings) -> None:
         if settings.swarm:
             failure = _begin_swarm(stack, data, at, settings, keys)
         elif settings.network:
-            failure = _begin_network(stack, running, data, at, settings, keys)
+            failure = _begin_network(stack, data, at, settings, keys)
         _watch(running, at, settings, failure)
     print(end_message(settings.data), flush=True)
 
@@ -124,15 +125,12 @@ def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Setting
     return RelayFailure(swarm, settings.fail_after)
 
 
-def _begin_network(
-    stack: ExitStack, running: RunningComponents, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys
-) -> "LinkFailure":
+def _begin_network(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "LinkFailure":
     from swarmscope.demo.demo_network import DemoNetwork  # needs the extra netlab
     from swarmscope.demo.link_failure import LinkFailure
 
-    [master] = running.start(components.measurement_master(at.coordinator, keys, data))
     print("network: three ISPs with viewers and six agents start in a lab", flush=True)
-    network = stack.enter_context(DemoNetwork(data, at.coordinator, master, keys.ingest, settings.period))
+    network = stack.enter_context(DemoNetwork(data, at.coordinator, at.master, keys.ingest, settings.period))
     network.start()
     print(f"network: its paths are on {at.monitor}/network", flush=True)
     return LinkFailure(network, [data / "fs1", data / "fs2"], at.monitor, settings.fail_after)
@@ -143,10 +141,16 @@ def _begin(running: RunningComponents, data: Path, settings: Settings, keys: Dem
     if not (data / components.ALERTS.name).exists():  # the rules of an earlier demo in this folder are kept
         shutil.copyfile(components.ALERTS, data / components.ALERTS.name)
     feedback_servers = running.start(*(components.feedback_server(number, keys, data) for number in (1, 2)))
+    urls = partial(ServerUrls, feedback_servers=feedback_servers, metrics_token=keys.metrics)
+    if settings.network:
+        [coordinator] = running.start(components.coordinator(feedback_servers, keys, data))
+        [master] = running.start(components.measurement_master(coordinator, keys, data))
+        [monitor] = running.start(components.monitor(feedback_servers, keys, data, settings, master))
+        return urls(coordinator=coordinator, monitor=monitor, master=master)
     coordinator, monitor = running.start(
         components.coordinator(feedback_servers, keys, data), components.monitor(feedback_servers, keys, data, settings)
     )
-    return ServerUrls(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
+    return urls(coordinator=coordinator, monitor=monitor)
 
 
 def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, failure: "Failure | None" = None) -> None:

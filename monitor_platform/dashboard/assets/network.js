@@ -251,7 +251,41 @@
     $("network-csv").search = query.toString();
   }
 
+  // ---- a measurement that a manager starts ----
+
+  // "count=20 name=example.org" as an object; what looks like a number or a truth value is one.
+  function parameters(text) {
+    const value = (given) => (given === "true" || given === "false" ? given === "true" : given !== "" && Number.isFinite(+given) ? +given : given);
+    const pairs = text.split(/\s+/).filter(Boolean).map((pair) => pair.split(/=(.*)/s));
+    return Object.fromEntries(pairs.map(([name, given]) => [name, value(given ?? "")]));
+  }
+
+  async function start(event) {
+    event.preventDefault();
+    const given = Object.fromEntries(new FormData($("trigger-form")));
+    const words = (text) => text.split(/[\s,]+/).filter(Boolean);
+    const body = { technique: given.technique, destinations: words(given.destinations), agents: words(given.agents), parameters: parameters(given.parameters) };
+    $("trigger-wrong").textContent = "";
+    $("trigger-send").disabled = true;
+    try {
+      const { id, planned } = await swarmscope_changes.request("POST", "api/v1/measurement-requests", body);
+      $("trigger").close();
+      put("#network-measured", `${given.technique} has begun: ${planned} ${planned === 1 ? "operation" : "operations"} (request ${id})`);
+    } catch (error) {
+      $("trigger-wrong").textContent = error.message;
+    }
+    $("trigger-send").disabled = false;
+  }
+
+  function offer_trigger(own) {
+    $("network-hands").hidden = !own.can_measure;
+    if (own.can_measure) swarmscope_changes.for_managers($("network-measure"));
+    const { destinations } = $("trigger-form").elements;
+    if (!destinations.value && own.path) destinations.value = own.path.key.split("|").at(-1);
+  }
+
   swarmscope.page((own) => {
+    offer_trigger(own);
     document.body.classList.toggle("no-network", !own.known);
     $("no-network").hidden = own.known;
     $("network-empty").hidden = !own.empty;
@@ -276,6 +310,8 @@
     $("network-in").addEventListener("click", () => zoom(1 / ZOOM));
     $("network-out").addEventListener("click", () => zoom(ZOOM));
     $("network-whole").addEventListener("click", whole);
+    $("network-measure").addEventListener("click", () => $("trigger").showModal());
+    $("trigger-form").addEventListener("submit", start);
     $("network-paths").addEventListener("change", (event) => choose({ "p.path": event.target.value }));
   });
   document.addEventListener("themed", () => setTimeout(show_words, 50));

@@ -1,0 +1,1 @@
+"""Requests of the platform to a measurement master."""
