@@ -65,7 +65,7 @@ from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.kind_records import KEPT_MINUTES, OTHER_KINDS, AllKinds, KindRecords
 from monitor_platform.lab_server import LabServer
-from monitor_platform.measuring.master_client import MasterClient
+from monitor_platform.measuring.master_requests import MasterRequests
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
@@ -202,11 +202,11 @@ def _older_records(settings: Settings, records: _Records, state: DashboardState)
     return OlderRecords(logs, state, begins_ms=_memory_begin(settings, records), minutes=settings.keep_minutes)
 
 
-def _master(settings: Settings, tls: Tls) -> MasterClient | None:
+def _master(settings: Settings, tls: Tls) -> MasterRequests | None:
     """The client of the measurement master; None without one."""
     if not settings.measurement_master:
         return None
-    return MasterClient(url=settings.measurement_master, key=settings.read_measurement_key(), tls=tls)
+    return MasterRequests(url=settings.measurement_master, key=settings.read_measurement_key(), tls=tls)
 
 
 def _registry(*collectors: Collector | None) -> CollectorRegistry:
@@ -231,7 +231,7 @@ def _alert_service(settings: Settings, rules: Rules, records: _Records, notes: P
     return AlertService(file.rules, table, measurements=measurements, silences=Silences(notes), file=file)
 
 
-def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate, master: MasterClient | None) -> list[UrlPattern]:
+def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate, master: MasterRequests | None) -> list[UrlPattern]:
     """The interfaces for scripts."""
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),

@@ -8,18 +8,18 @@ from tornado.web import RequestHandler
 from monitor_platform.api.changes import json_object
 from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
-from monitor_platform.measuring.master_client import MasterClient
+from monitor_platform.measuring.master_requests import MasterRequests
 
 TRIGGER = "/api/v1/measurement-requests"
 
 FIELDS = ("technique", "destinations", "agents", "parameters", "consent")
-"""What a request may have. One round, without a priority: whoever wants more uses `swarmscope measure`."""
+"""What a request may have. One round, without a priority; `swarmscope measure` has all fields."""
 
 
 class TriggerHandler(RequestHandler):
     """POST /api/v1/measurement-requests"""
 
-    def initialize(self, master: MasterClient) -> None:
+    def initialize(self, master: MasterRequests) -> None:
         self._master = master
 
     async def post(self) -> None:

@@ -10,7 +10,7 @@ import requests
 
 from feedback_wire.problem import Problem
 from monitor_platform.api.trigger_handler import TRIGGER, request_of
-from monitor_platform.measuring.master_client import ANSWER_BYTES, MasterClient
+from monitor_platform.measuring.master_requests import ANSWER_BYTES, MasterRequests
 from monitor_platform.settings import Settings
 from tests.harness.ports import free_port
 from tests.harness.processes import start_server
@@ -98,7 +98,7 @@ def test_an_answer_that_cannot_be_used_is_a_bad_gateway(lie):
     server = HTTPServer(("127.0.0.1", 0), Liar)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    client = MasterClient(url=f"http://127.0.0.1:{server.server_port}/", key="")
+    client = MasterRequests(url=f"http://127.0.0.1:{server.server_port}/", key="")
     with pytest.raises(Problem) as refused:
         asyncio.run(client.submit({"technique": "PING"}))
     assert refused.value.status == 502

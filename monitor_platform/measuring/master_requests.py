@@ -19,7 +19,7 @@ TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MasterClient:
+class MasterRequests:
     """Use it on the event loop. All methods raise Problem: of the master's refusal, or 502 without a usable answer."""
 
     url: str
