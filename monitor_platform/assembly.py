@@ -128,12 +128,13 @@ def assemble(
     audience, locations = AudienceMetrics(state), LocationMetrics(locator)
     platform = PlatformMetrics(records.table, state, records.feed, records.others)
     registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, alerts)
+    routes_without_pages = patterns(settings, gate, records.feed, registry)
     server = DashboardServer(
         gate,
         connections,
         sockets=sockets,
         tls=tls,
-        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate, master) + _trainings(settings, tls),
+        patterns=routes_without_pages + _interfaces(state, older, gate, master) + _trainings(settings, tls),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas, PAGES)),
         origins=allowed_hosts(settings, port),
         public_path=settings.public_path,

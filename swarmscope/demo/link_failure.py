@@ -34,7 +34,8 @@ class LinkFailure:
         self._fails_s = self._looks_s = time.monotonic() + fail_after_s
         self._failed_ms: int | None = None
         self._before: Mapping[str, float] = {}
-        self._felt = self._blamed = False
+        self._felt = False
+        self._named: set[str] = set()
 
     def new_lines(self) -> Iterator[str]:
         """What has happened since the last call."""
@@ -52,8 +53,7 @@ class LinkFailure:
             return
         if not self._felt:
             yield from self._fall(self._failed_ms)
-        if not self._blamed:
-            yield from self._verdict(self._failed_ms)
+        yield from self._verdict(self._failed_ms)
 
     def _fall(self, failed_ms: int) -> Iterator[str]:
         now, before = self._mos(failed_ms + round(_SETTLED_S * 1000)), self._before.get(BAD_ISP)
@@ -64,9 +64,11 @@ class LinkFailure:
             yield f"network: the MOS of the viewers of {BAD_ISP} has fallen {fall}; others: {others}"
 
     def _verdict(self, failed_ms: int) -> Iterator[str]:
+        """What a diagnosis blames for the first time. More measurements may name a shorter part of the network."""
         for verdict in self._verdicts(Span(failed_ms, _now_ms())):
-            self._blamed = True
-            yield f"network: to blame is {verdict.subject.text} ({verdict.cause}, {verdict.confidence} confidence)"
+            if verdict.subject.text not in self._named:
+                self._named.add(verdict.subject.text)
+                yield f"network: to blame is {verdict.subject.text} ({verdict.cause}, {verdict.confidence} confidence)"
 
     def _verdicts(self, span: Span) -> tuple[Verdict, ...]:
         table, _ = open_records(self._folders, RecordKind.MEASUREMENT)
