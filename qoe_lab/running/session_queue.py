@@ -28,6 +28,9 @@ class SessionQueue:
         self.discarded: Counter[str] = Counter()
         """Discarded attempts by reason."""
         self._took_ms: list[int] = []
+        self._running: set[int] = set()
+        self._at_once = 1
+        """The most sessions that have run at the same time."""
         self._first_waiting = 0
         """No session before this number waits, unless one of them fails."""
         for change in changes:
@@ -39,7 +42,11 @@ class SessionQueue:
             raise ValueError(f"the journal has session {change.number}, and the plan has {len(self.plan)} sessions")
         before = self._latest.get(change.number)
         self._latest[change.number] = change
-        if change.status == SessionStatus.CAPTURED:
+        self._running.discard(change.number)
+        if change.status == SessionStatus.UNDER_CAPTURING:
+            self._running.add(change.number)
+            self._at_once = max(self._at_once, len(self._running))
+        elif change.status == SessionStatus.CAPTURED:
             self._settled.add(change.number)
             if before is not None:
                 self._took_ms.append(change.wall_ms - before.wall_ms)
@@ -65,7 +72,7 @@ class SessionQueue:
 
     def running(self) -> list[StatusChange]:
         """The attempts that are under capturing. After a crash: those that it interrupted."""
-        return [change for change in self._latest.values() if change.status == SessionStatus.UNDER_CAPTURING]
+        return [self._latest[number] for number in sorted(self._running)]
 
     @property
     def captured(self) -> int:
@@ -80,10 +87,10 @@ class SessionQueue:
         """Whether each planned session is captured or given up."""
         return len(self._settled) == len(self.plan)
 
-    def remaining_s(self, parallel: int, usual_s: float) -> float:
-        """Expected time to the end with so many sessions at once. `usual_s` is that of a session before one was captured."""
+    def remaining_s(self, usual_s: float) -> float:
+        """Expected time to the end. `usual_s` is that of a session before one was captured."""
         each_s = sum(self._took_ms) / len(self._took_ms) / 1000 if self._took_ms else usual_s
-        return (len(self.plan) - len(self._settled)) * each_s / max(parallel, 1)
+        return (len(self.plan) - len(self._settled)) * each_s / self._at_once
 
     def limits(self) -> tuple[LimitProgress, ...]:
         """Planned and captured sessions of each limit, in ascending order."""

@@ -158,7 +158,6 @@ class TrainingFolder:
         return self.progress_of(self.queue(), running=self.is_running())
 
     def progress_of(self, queue: SessionQueue, *, running: bool) -> TrainingProgress:
-        at_once = len(queue.running()) if running else 0
         return TrainingProgress(
             training_id=self.training_id,
             settings=self.settings,
@@ -166,11 +165,11 @@ class TrainingFolder:
             created_ms=self.created_ms,
             planned=len(queue.plan),
             captured=queue.captured,
-            running=at_once,
+            running=len(queue.running()) if running else 0,
             given_up=queue.given_up,
             discarded=dict(queue.discarded),
             limits=queue.limits(),
-            remaining_s=queue.remaining_s(at_once, self.settings.seconds + USUALLY_LONGER_S) if running else None,
+            remaining_s=queue.remaining_s(self.settings.seconds + USUALLY_LONGER_S) if running else None,
             dataset=(self.dataset / "sessions.parquet").exists(),
             failure=_text_of(self.path / FAILURE_FILE),
         )

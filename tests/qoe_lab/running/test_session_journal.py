@@ -1,5 +1,6 @@
 """The journal of a training survives a crash at any byte, and a plan continues from it where it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,16 @@ def test_a_plan_is_done_when_each_session_is_captured_or_given_up() -> None:
     assert [(each.limit_mbps, each.planned - each.captured) for each in queue.limits()] == [
         (limit, int(limit == PLAN[0].limit_mbps)) for limit in (0.5, 1.0, 3.0)
     ]
+
+
+def test_the_expected_end_comes_from_the_sessions_so_far_and_how_many_ran_at_once() -> None:
+    queue = SessionQueue(PLAN)
+    assert queue.remaining_s(usual_s=27) == 7 * 27
+    for number in (0, 1):
+        queue.apply(change(number, UNDER_CAPTURING))
+    assert queue.remaining_s(usual_s=27) == 7 * 27 / 2
+    queue.apply(replace(change(0, CAPTURED), wall_ms=31_000))
+    assert queue.remaining_s(usual_s=27) == 6 * 30 / 2
 
 
 def test_a_journal_of_another_plan_is_refused() -> None:
