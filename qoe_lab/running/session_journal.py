@@ -39,9 +39,13 @@ class StatusChange:
         """ValueError if the line is no status change."""
         try:
             values = json.loads(line)
-            return cls(**values | {"status": SessionStatus(values["status"])})
-        except (TypeError, KeyError, UnicodeDecodeError) as error:
-            raise ValueError(str(error)) from error
+            change = cls(**values | {"status": SessionStatus(values["status"])})
+        except (TypeError, KeyError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"it is no status change: {error}") from error
+        whole = (change.number, change.attempt, change.wall_ms)
+        if not all(type(each) is int for each in whole) or not isinstance(change.session_id, str):
+            raise ValueError("number, attempt and wall_ms are whole numbers, and session_id is a text")
+        return change
 
 
 def read_changes(path: Path) -> list[StatusChange]:

@@ -32,9 +32,11 @@ from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
+from feedback_wire.trainings import SessionProgress, TrainingProgress, TrainingSettings
 from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.feedback_server_client import checked_url
+from qoe_lab.running.session_journal import StatusChange
 from qoe_lab.traffic import NotACaptureError, PacketStream, SlotCounter
 from serving.listening import parse_listen
 from tests.qoe_lab.traffic.hand_made import interface, pcap, section
@@ -157,11 +159,25 @@ def capture(data: bytes) -> None:
         slots.flows()
 
 
+def training(data: bytes) -> None:
+    """What a client of the server of trainings sends, and what the server answers."""
+    with contextlib.suppress(ValueError, RecursionError):
+        decoded = json.loads(data)
+        for of in (TrainingSettings, TrainingProgress, SessionProgress):
+            with contextlib.suppress(ValueError):
+                of.from_json(decoded)
+
+
+def training_journal(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        StatusChange.from_line(data)
+
+
 PARSERS: dict[str, Callable[[bytes], None]] = {
     parser.__name__: parser
     for parser in (
         *(message, body, request_head, frames, log_name, catalogue, keys_file, journal, json_lines_log, csv_log, parquet_log),
-        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses, capture),
+        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses, capture, training, training_journal),
     )
 }
 

@@ -49,6 +49,8 @@ SEEDS = (
     b'{"accepted":1,"refused":[{"index":0,"reason":"r","detail":"d"}]}',
     b"Tue, 07 Aug 2012 09:30:00 GMT",
     b"127.0.0.1:8090",
+    b'{"name":"t","sessions":12,"limits_mbps":[0.5,1,3],"seconds":20,"trace":null,"loss":0.01}',
+    b'{"number":0,"attempt":1,"session_id":"t-0-1","status":2,"wall_ms":1,"reason":"probe_outside"}',
     b"https://[::1]:8080/prefix",
     pcap([Frame(0, ethernet(ipv4(tcp(1, 2, 3, 4, "SA", 5, 60))))]),
     section() + interface() + enhanced(1, ethernet(ipv6(tcp(1, 2, 3, 4, "SA", 5, 60)))),
