@@ -56,7 +56,7 @@ def fitted(family: ModelFamily, task: ModelTask, examples: Examples, effort: Eff
     if not calibrate:
         return plain
     try:
-        splits = grouped_splits(task, examples, effort.folds, seed + 1)
+        splits = grouped_splits(task, examples, effort.inner_folds, seed + 1)
     except TooFewSessionsError:
         return plain
     rows = judged_rows(splits)

@@ -33,10 +33,12 @@ from qoe_lab.models.tree_arrays import Trees
 class Effort:
     """How much is computed. Tests use less."""
 
-    trees: int = 200
-    rounds: int = 150
+    trees: int = 150
+    rounds: int = 100
     """Rounds of boosting."""
     folds: int = 5
+    inner_folds: int = 3
+    """Parts of the sessions that a model is fitted to, for its calibration."""
     resamples: int = 1000
     """Resamples of an interval."""
     shuffles: int = 10

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qoe_lab.models.examples import Examples, Floats, Texts
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.session_features import HEAD_SLOTS, SessionSoFar, head_names, so_far_names
+from qoe_lab.models.slot_history import SlotHistory, slot_names
 from qoe_lab.models.tasks import MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
 
 PREFIX_SLOTS = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
@@ -32,7 +33,7 @@ class SessionSlots:
     limit_mbps: float
     places: Mapping[str, str]
     x: Floats
-    """A row per slot, a column per feature."""
+    """A row per slot, a column per feature of a slot with its history."""
     stalled: NDArray[np.bool_]
     """Whether playback was stalled for most of the slot."""
     stalled_ms: Floats
@@ -59,7 +60,10 @@ def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequenc
     for row in np.flatnonzero(sessions["valid"].astype(bool)).tolist():
         session_id = str(sessions["session_id"][row])
         if session_id in begins:
-            found.append(_session(sessions, slots, row, x, order[begins[session_id] : ends[session_id]]))
+            rows = order[begins[session_id] : ends[session_id]]
+            found.append(_session(sessions, slots, row, _with_history(x[rows], features), rows))
+    if not found:
+        raise ValueError("the data sets have no valid session with slots; see `swarmscope lab show` for the reasons")
     return found
 
 
@@ -70,7 +74,7 @@ def _session(sessions: TableColumns, slots: TableColumns, row: int, x: Floats, r
         session_id=str(sessions["session_id"][row]),
         limit_mbps=float(sessions["limit_mbps"][row]),
         places={name: str(sessions[column][row]) for name, column in _PLACES.items()},
-        x=x[rows],
+        x=x,
         stalled=states == "stall",
         stalled_ms=slots["stalled_ms"][rows].astype(np.float64),
         started=states != "startup",
@@ -91,19 +95,19 @@ def _slot_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: 
     lengths = [len(each.x) for each in sessions]
     if task == SLOT_STALLED:
         classes: tuple[str, ...] = (NO, YES)
-        y = _joined([each.stalled.astype(np.float64) for each in sessions])
+        y = np.concatenate([each.stalled.astype(np.float64) for each in sessions])
     else:
-        heights = _joined([each.heights for each in sessions])
+        heights = np.concatenate([each.heights for each in sessions])
         kinds = np.unique(heights[~np.isnan(heights)])
         classes = tuple(str(int(each)) for each in kinds)
         y = np.where(np.isnan(heights), np.nan, np.searchsorted(kinds, heights))
     all_slots = Examples(
-        names=tuple(features),
-        x=np.concatenate([each.x for each in sessions]) if sessions else np.empty((0, len(features))),
+        names=slot_names(features),
+        x=np.concatenate([each.x for each in sessions]),
         y=y,
         classes=classes,
         sessions=np.repeat(np.array([each.session_id for each in sessions], dtype=np.str_), lengths),
-        slots=np.concatenate([np.arange(length) for length in lengths]) if sessions else np.empty(0, dtype=np.int64),
+        slots=np.concatenate([np.arange(length) for length in lengths]),
         whole=np.ones(len(y), dtype=bool),
         limits=np.repeat(np.array([each.limit_mbps for each in sessions], dtype=np.float64), lengths),
         places={name: np.repeat(_place(sessions, name), lengths) for name in _PLACES},
@@ -111,8 +115,9 @@ def _slot_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: 
     return all_slots.at(~np.isnan(y))
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
-    return np.concatenate(parts) if parts else np.empty(0)
+def _with_history(x: Floats, features: Sequence[str]) -> Floats:
+    history = SlotHistory(features)
+    return np.array([history.add(slot) for slot in x])
 
 
 def _place(sessions: Iterable[SessionSlots], name: str) -> Texts:
@@ -128,10 +133,11 @@ class _Row:
 
 
 def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
-    rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session, features)]
+    of_slot = slot_names(features)
+    rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session, of_slot)]
     last = {row.session: position for position, row in enumerate(rows)}
     owners = [sessions[row.session] for row in rows]
-    names = head_names(features) if task == STARTUP else so_far_names(features)
+    names = head_names(of_slot) if task == STARTUP else so_far_names(of_slot)
     return Examples(
         names=names,
         x=np.array([row.x for row in rows]) if rows else np.empty((0, len(names))),
@@ -145,8 +151,8 @@ def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], feature
     )
 
 
-def _rows(task: ModelTask, number: int, session: SessionSlots, features: Sequence[str]) -> list[_Row]:
-    so_far = SessionSoFar(features)
+def _rows(task: ModelTask, number: int, session: SessionSlots, of_slot: Sequence[str]) -> list[_Row]:
+    so_far = SessionSoFar(of_slot)
     end = len(session.x)
     moments = {*(HEAD_SLOTS if task == STARTUP else PREFIX_SLOTS if task == SESSION_STALLED else ()), end}
     rows = []

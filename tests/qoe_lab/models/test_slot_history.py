@@ -1,0 +1,59 @@
+"""The virtual player shows what a player with the same segments shows, and the history of a slot has nothing of later slots."""
+
+import numpy as np
+import pytest
+
+from qoe_lab.models.slot_history import SlotHistory, slot_names
+from qoe_lab.models.virtual_player import VirtualPlayers, virtual_names
+
+CHUNKS = ("chunks", "chunk_bytes", "chunk_max_bytes")
+
+
+def played(arrivals: list[list[float]]) -> dict[str, list[float]]:
+    """The features of each second in which these segments arrived."""
+    players = VirtualPlayers(CHUNKS)
+    rows = []
+    for sizes in arrivals:
+        mean, largest = (float(np.mean(sizes)), max(sizes)) if sizes else (np.nan, 0.0)
+        rows.append(players.add(np.array([len(sizes), mean, largest])))
+    return {name: [row[place] for row in rows] for place, name in enumerate(virtual_names(CHUNKS))}
+
+
+def test_the_picture_is_that_of_a_segment_that_arrived_earlier():
+    found = played([[50_000], [50_000, 50_000], [200_000], [], [], [], [], []])
+    assert found["virtual_2s_shown_bytes"] == [50_000] * 6 + [200_000] * 2
+    assert found["virtual_2s_buffer_s"] == [2, 5, 6, 5, 4, 3, 2, 1]
+    assert found["virtual_4s_shown_bytes"] == [50_000] * 8
+    assert found["segments"] == [1, 3, 4, 4, 4, 4, 4, 4]
+
+
+def test_the_virtual_player_stalls_when_nothing_is_left_and_goes_on_with_the_next_segment():
+    found = played([[], [50_000], [], [], [], [60_000], [], []])
+    assert found["virtual_2s_stalled"] == [0, 0, 0, 1, 1, 0, 0, 1]
+    assert found["virtual_2s_shown_bytes"][5:] == [60_000] * 3
+
+
+def test_playlists_are_no_segments():
+    found = played([[900.0], [1500.0, 50_000]])
+    assert found["segments"] == [0, 1]
+    assert found["segment_median_bytes"][1] == 50_000
+
+
+def test_without_chunks_nothing_is_known():
+    found = played([[], []])
+    assert np.isnan(found["virtual_2s_shown_bytes"]).all()
+    assert found["virtual_2s_stalled"] == [0, 0]
+    assert virtual_names(("down_kbps",)) == ()
+
+
+@pytest.mark.parametrize("last", [3, 10, 25])
+def test_the_history_of_a_slot_has_nothing_of_later_slots(last: int):
+    names = ("down_kbps", "total_chunks", "elapsed_s", *CHUNKS)
+    random = np.random.default_rng(1)
+    slots = np.column_stack([random.random((30, 3)) * 100, random.integers(0, 3, 30), 50_000 + random.random((30, 2))])
+    whole, cut = SlotHistory(names), SlotHistory(names)
+    rows = [whole.add(slot) for slot in slots]
+    until = [cut.add(slot) for slot in slots[:last]]
+    np.testing.assert_array_equal(rows[last - 1], until[-1])
+    assert len(rows[0]) == len(slot_names(names))
+    assert len(set(slot_names(names))) == len(rows[0])
