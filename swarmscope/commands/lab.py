@@ -88,6 +88,18 @@ SUBCOMMANDS = {
             exit code is 1 if the sessions are too few for any task.""",
         example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
     ),
+    "score": Subcommand(
+        function="lab_scoring:score",
+        help="""Infer from packets what viewers experience, second by second.
+
+            For each client that receives enough to be playing video, the command infers whether playback is stalled, the height of
+            the picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that much.""",
+        example=(
+            "swarmscope lab score capture.pcap --model trainings/first/model\n"
+            "swarmscope lab score --live eth0 --model trainings/first/model \\\n"
+            "    --coordinator https://coordinator.example --key KEY"
+        ),
+    ),
 }
 for name, each in SUBCOMMANDS.items():
     command.command(

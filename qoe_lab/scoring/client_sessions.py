@@ -1,0 +1,135 @@
+"""Finds the sessions in packets: who is the client of each flow, and which clients receive enough to be playing video.
+
+The client of a flow is the side that sent its SYN. Without one, it is the side with the higher port: servers have the low ones. All
+flows of a client belong to one session, which ends after a minute without a packet.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from qoe_lab.models.lab_model import LabModel
+from qoe_lab.scoring.session_scorer import SessionScorer, SlotInference
+from qoe_lab.traffic.packet_headers import ACK, SYN, Packet, address_text
+from qoe_lab.traffic.slot_counter import SlotCounter, TrafficSlot
+
+IDLE_NS = 60_000_000_000
+LEAST_BYTES = 100_000
+"""A session that has received less is no candidate: not even the lowest representation needs so little for long."""
+MOST_FLOWS = 100_000
+MOST_CLIENTS = 1000
+
+_Flow = tuple[bytes, bytes, int, int, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientSession:
+    """A session of one client. `inferences` are those of the slots that are over."""
+
+    address: str
+    begin_ns: int
+    slots: SlotCounter
+    scorer: SessionScorer
+    received_bytes: int = 0
+    last_ns: int = 0
+    inferences: list[SlotInference] = field(default_factory=list)
+
+    @property
+    def is_candidate(self) -> bool:
+        return self.received_bytes >= LEAST_BYTES
+
+
+class ClientSessions:
+    """All sessions in a stream of packets. `keep` is False for a live capture, which does not keep what it has handed out."""
+
+    def __init__(self, model: LabModel, *, client: str | None = None, keep: bool = True) -> None:
+        """`client`: the address of the only client that counts; None: every client."""
+        self._model, self._client, self._keep = model, client, keep
+        self._clients: dict[_Flow, bytes] = {}
+        self._running: dict[bytes, ClientSession] = {}
+        self.ended: list[ClientSession] = []
+        self.dropped: Counter[str] = Counter()
+        """What was left out, by reason."""
+
+    def add(self, packet: Packet) -> Iterator[tuple[ClientSession, SlotInference]]:
+        """The inferences of the slots of this client that were over when the packet came."""
+        client = self._client_of(packet)
+        if client is None:
+            return
+        session = self._session(client, packet.time_ns)
+        if session is None:
+            return
+        yield from self._inferred(session, session.slots.add(packet))
+        session.last_ns = packet.time_ns
+        if packet.destination == client:
+            session.received_bytes += packet.ip_bytes
+
+    def advance(self, now_ns: int) -> Iterator[tuple[ClientSession, SlotInference]]:
+        """The inferences of all slots that are over at a time; sessions without packets end."""
+        for client, session in list(self._running.items()):
+            if now_ns - session.last_ns > IDLE_NS:
+                self._end(client)
+            else:
+                yield from self._inferred(session, session.slots.advance(now_ns))
+
+    def end(self) -> Iterator[tuple[ClientSession, SlotInference]]:
+        """The capture is over: the inferences of the slots that were open."""
+        for client, session in list(self._running.items()):
+            last = session.slots.end()
+            yield from self._inferred(session, [last] if last is not None else [])
+            self._end(client)
+
+    def _inferred(self, session: ClientSession, slots: Iterable[TrafficSlot]) -> Iterator[tuple[ClientSession, SlotInference]]:
+        for slot in slots:
+            inference = session.scorer.add(slot)
+            if self._keep:
+                session.inferences.append(inference)
+            yield session, inference
+
+    def _session(self, client: bytes, now_ns: int) -> ClientSession | None:
+        session = self._running.get(client)
+        if session is not None and now_ns - session.last_ns > IDLE_NS:
+            self._end(client)
+            session = None
+        if session is not None:
+            return session
+        if len(self._running) >= MOST_CLIENTS:
+            self.dropped["packets of too many clients"] += 1
+            return None
+        address = address_text(client)
+        session = ClientSession(
+            address=address,
+            begin_ns=now_ns,
+            last_ns=now_ns,
+            slots=SlotCounter(client=address),
+            scorer=SessionScorer(self._model),
+        )
+        self._running[client] = session
+        return session
+
+    def _end(self, client: bytes) -> None:
+        session = self._running.pop(client)
+        if self._keep:
+            self.ended.append(session)
+
+    def _client_of(self, packet: Packet) -> bytes | None:
+        """The client's address, or None for a packet that does not count."""
+        flow = (packet.source, packet.destination, packet.source_port, packet.destination_port, packet.protocol)
+        client = self._clients.get(flow)
+        if client is None:
+            client = _client(packet)
+            if len(self._clients) >= 2 * MOST_FLOWS:
+                self._clients.clear()
+                self.dropped["tables of flows that were full"] += 1
+            back = (packet.destination, packet.source, packet.destination_port, packet.source_port, packet.protocol)
+            self._clients[flow] = self._clients[back] = client
+        if self._client is not None and address_text(client) != self._client:
+            self.dropped["packets of other clients"] += 1
+            return None
+        return client
+
+
+def _client(packet: Packet) -> bytes:
+    if packet.tcp is not None and packet.tcp.flags & SYN:
+        return packet.destination if packet.tcp.flags & ACK else packet.source
+    return packet.source if packet.source_port >= packet.destination_port else packet.destination

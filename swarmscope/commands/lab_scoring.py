@@ -1,0 +1,238 @@
+"""`swarmscope lab score`: what a model concludes from a capture, or from the packets at an interface."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from feedback_wire.kinds import RecordKind
+from qoe_lab.models.lab_model import LabModel
+from qoe_lab.models.storage import load
+from qoe_lab.scoring.client_sessions import ClientSession, ClientSessions
+from qoe_lab.scoring.inference_messages import InferredSession, inference_line, inference_message
+from qoe_lab.scoring.live_packets import live_packets
+from qoe_lab.scoring.session_scorer import Band, SlotInference
+from qoe_lab.traffic.capture_reader import CaptureReader
+from qoe_lab.traffic.link_frame import NotACaptureError
+from swarmscope.commands import exit_on, exit_on_usage_error
+from swarmscope.output.escaping import plain
+from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
+
+CAPTURE, SESSION = "capture.pcap", "session.json"
+HEIGHT_MARKS = "▁▂▃▄▅▆▇█"
+STALLED_MARK, UNKNOWN_MARK = "×", "·"
+SECONDS_IN_ROW = 60
+
+
+def score(
+    file: Path | None = None,
+    /,
+    *,
+    model: Path,
+    live: str | None = None,
+    client: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    coordinator: str = "",
+    key: str = "",
+) -> int:
+    """Infer the quality of the sessions in a capture. Returns the exit code.
+
+    Parameters
+    ----------
+    file
+        Capture (pcap or pcapng, also compressed with gzip), or the folder of a session of a training.
+    model
+        Folder with a model of `lab fit`.
+    live
+        Instead of FILE: read the packets at this interface until Ctrl-C. Needs CAP_NET_RAW.
+    client
+        Address of the client. Other clients are left out. Without it, every client that receives enough to be playing video is
+        scored.
+    as_json
+        Print one inference message per second and session as a JSON line.
+    coordinator
+        Also send the inference messages to this coordinator.
+    key
+        Ingest key for the coordinator.
+    """
+    if (file is None) == (live is None):
+        exit_on_usage_error(ValueError("give either FILE or --live INTERFACE"))
+    try:
+        loaded = load(model)
+        sender = CoordinatorClient(coordinator, key) if coordinator else None
+    except (OSError, ValueError) as error:
+        exit_on_usage_error(error)
+    output = _Output(loaded, sender, as_json=as_json or live is not None)
+    try:
+        if file is None:
+            return _score_live(loaded, live or "", client, output)
+        return _score_file(loaded, file, client, output)
+    except (ConnectionError, ValueError, OSError) as error:
+        exit_on(error, "swarmscope lab score")
+
+
+class _Output:
+    """Prints and sends inferences. `ids` are the session and the training of a session's folder."""
+
+    def __init__(self, model: LabModel, sender: CoordinatorClient | None, *, as_json: bool) -> None:
+        self.model, self.sender, self.as_json = model, sender, as_json
+        self.source = "capture"
+        self.ids: tuple[str | None, str | None] = (None, None)
+        self.counts = SendCounts()
+
+    def print_line(self, session: ClientSession, inference: SlotInference) -> None:
+        message = inference_message(self.model, self._about(session), inference)
+        print(json.dumps(message), flush=self.source == "live")
+
+    def send(self, session: ClientSession, inferences: list[SlotInference]) -> None:
+        if self.sender is None:
+            return
+        lines = [inference_line(self.model, self._about(session), each) for each in inferences]
+        for batch in batches(lines):
+            self.sender.send(batch, session.address, self.counts, RecordKind.INFERENCE)
+
+    def _about(self, session: ClientSession) -> InferredSession:
+        session_id, training_id = self.ids
+        return InferredSession(
+            address=session.address,
+            source=self.source,
+            begin_ms=session.begin_ns // 1_000_000,
+            session_id=session_id,
+            training_id=training_id,
+        )
+
+    def print_sent(self) -> int:
+        """Print what the coordinator accepted. The exit code."""
+        if self.sender is not None:
+            refused = sum(self.counts.refused.values())
+            print(f"the coordinator accepted {self.counts.accepted:,} inferences and refused {refused:,}", file=sys.stderr)
+            for reason, number in self.counts.refused.items():
+                print(f"  {number:,} {plain(reason)}", file=sys.stderr)
+            return 1 if refused else 0
+        return 0
+
+
+def _score_file(model: LabModel, file: Path, client: str | None, output: _Output) -> int:
+    capture = file
+    if file.is_dir():
+        capture, about = file / CAPTURE, _about_session(file)
+        client = client or about["client_address"]
+        output.ids = (about["session_id"], about["training_id"])
+    sessions = ClientSessions(model, client=client)
+    reader = CaptureReader(capture)
+    try:
+        for packet in reader:
+            for _ in sessions.add(packet):
+                pass
+    except NotACaptureError as error:
+        exit_on_usage_error(error)
+    for _ in sessions.end():
+        pass
+    found = sorted((each for each in sessions.ended if each.is_candidate), key=lambda each: each.begin_ns)
+    for session in found:
+        output.send(session, session.inferences)
+        if output.as_json:
+            for inference in session.inferences:
+                output.print_line(session, inference)
+    if not output.as_json and found:
+        _print_sessions(model, found)
+    _print_notes(sessions, reader, len(found))
+    return output.print_sent() if found else 1
+
+
+def _about_session(folder: Path) -> dict[str, str]:
+    try:
+        about = json.loads((folder / SESSION).read_text(encoding="utf-8"))
+        return {name: str(about[name]) for name in ("session_id", "training_id", "client_address")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        exit_on_usage_error(ValueError(f"{folder} is no folder of a session: {error}; give a capture file instead"))
+
+
+def _print_notes(sessions: ClientSessions, reader: CaptureReader, found: int) -> None:
+    if reader.damage:
+        print(f"warning: {plain(str(reader.path))} is damaged: {plain(reader.damage)}", file=sys.stderr)
+    small = len(sessions.ended) - found
+    if small:
+        print(f"{small:,} sessions received too little to be video, and are left out", file=sys.stderr)
+    for what, number in sessions.dropped.items():
+        print(f"left out: {number:,} {what}", file=sys.stderr)
+    if not found:
+        print("no session in this capture received enough to be video", file=sys.stderr)
+
+
+def _score_live(model: LabModel, interface: str, client: str | None, output: _Output) -> int:
+    import time
+
+    output.source = "live"
+    sessions = ClientSessions(model, client=client, keep=False)
+
+    def hand_out(found: Iterator[tuple[ClientSession, SlotInference]]) -> None:
+        for session, inference in found:
+            if session.is_candidate:
+                output.print_line(session, inference)
+                output.send(session, [inference])
+
+    try:
+        for packet in live_packets(interface):
+            hand_out(sessions.advance(time.time_ns()) if packet is None else sessions.add(packet))
+    except KeyboardInterrupt:
+        hand_out(sessions.end())
+    return output.print_sent()
+
+
+def _print_sessions(model: LabModel, found: list[ClientSession]) -> None:
+    console = Console(highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("client", "seconds", "kbit/s", "stalled", "slots stalled", "height", "startup", "MOS"):
+        table.add_column(column, justify="left" if column == "client" else "right", no_wrap=True)
+    for session in found:
+        table.add_row(*_summary(session))
+    console.print(table)
+    heights = sorted({each.height for session in found for each in session.inferences if each.height is not None})
+    marks = {
+        height: HEIGHT_MARKS[place * (len(HEIGHT_MARKS) - 1) // max(1, len(heights) - 1)] for place, height in enumerate(heights)
+    }
+    for session in found:
+        console.print(f"\n{session.address}, one mark per second:")
+        line = "".join(_mark(each, marks) for each in session.inferences)
+        for begin in range(0, len(line), SECONDS_IN_ROW):
+            console.print(f"{begin:>6}  {line[begin : begin + SECONDS_IN_ROW]}")
+    legend = [f"{mark} {height}p" for height, mark in marks.items()]
+    console.print(f"\n{STALLED_MARK} stalled, {', '.join(legend)}; inferred by the model {model.name}")
+
+
+def _mark(inference: SlotInference, marks: dict[int, str]) -> str:
+    if inference.stalled:
+        return STALLED_MARK
+    return UNKNOWN_MARK if inference.height is None else marks[inference.height]
+
+
+def _summary(session: ClientSession) -> list[str]:
+    inferences = session.inferences
+    last = inferences[-1]
+    stalled = [each.stalled for each in inferences if each.stalled is not None]
+    heights = [each.height for each in inferences if each.height is not None]
+    probability = last.session_stalled_probability
+    return [
+        session.address,
+        f"{len(inferences):,}",
+        f"{sum(each.download_kbps for each in inferences) / len(inferences):,.0f}",
+        "" if probability is None else f"{'yes' if last.session_stalled else 'no'} ({probability:.0%})",
+        f"{sum(stalled):,}" if stalled else "",
+        f"{max(set(heights), key=heights.count)}p" if heights else "",
+        _band(last.startup_ms, lambda ms: f"{ms / 1000:.1f}", " s"),
+        _band(last.mos, lambda value: f"{value:.1f}", ""),
+    ]
+
+
+def _band(band: Band | None, text: Callable[[float], str], unit: str) -> str:
+    if band is None:
+        return ""
+    if band.low is None or band.high is None:
+        return f"{text(band.value)}{unit}"
+    return f"{text(band.value)}{unit} ({text(band.low)} to {text(band.high)})"
