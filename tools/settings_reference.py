@@ -28,6 +28,7 @@ PAGES = {
     "overlay": "overlay.md#run-it",
     "lab run": "lab.md#options-of-run",
     "lab fit": "lab-models.md",
+    "lab score": "lab-models.md#score-a-capture",
     "lab": "lab.md",
     "measure": "measurement.md#a-request",
     "measurement-master": "measurement.md#the-master",

@@ -1,7 +1,7 @@
 """Finds the sessions in packets: who is the client of each flow, and which clients receive enough to be playing video.
 
 The client of a flow is the side that sent its SYN. Without one, it is the side with the higher port: servers have the low ones. All
-flows of a client belong to one session, which ends after a minute without a packet.
+flows of a client belong to one session, which ends after half a minute without a packet.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from qoe_lab.scoring.session_scorer import SessionScorer, SlotInference
 from qoe_lab.traffic.packet_headers import ACK, SYN, Packet, address_text
 from qoe_lab.traffic.slot_counter import SlotCounter, TrafficSlot
 
-IDLE_NS = 60_000_000_000
+IDLE_NS = 30_000_000_000
 LEAST_BYTES = 100_000
 """A session that has received less is no candidate: not even the lowest representation needs so little for long."""
 MOST_FLOWS = 100_000
@@ -56,6 +56,9 @@ class ClientSessions:
         client = self._client_of(packet)
         if client is None:
             return
+        running = self._running.get(client)
+        if running is not None and packet.time_ns - running.last_ns > IDLE_NS:
+            yield from self._finish(client)
         session = self._session(client, packet.time_ns)
         if session is None:
             return
@@ -74,10 +77,15 @@ class ClientSessions:
 
     def end(self) -> Iterator[tuple[ClientSession, SlotInference]]:
         """The capture is over: the inferences of the slots that were open."""
-        for client, session in list(self._running.items()):
-            last = session.slots.end()
-            yield from self._inferred(session, [last] if last is not None else [])
-            self._end(client)
+        for client in list(self._running):
+            yield from self._finish(client)
+
+    def _finish(self, client: bytes) -> Iterator[tuple[ClientSession, SlotInference]]:
+        """End a session with the slot of its last packet."""
+        session = self._running[client]
+        last = session.slots.end()
+        yield from self._inferred(session, [last] if last is not None else [])
+        self._end(client)
 
     def _inferred(self, session: ClientSession, slots: Iterable[TrafficSlot]) -> Iterator[tuple[ClientSession, SlotInference]]:
         for slot in slots:
@@ -88,9 +96,6 @@ class ClientSessions:
 
     def _session(self, client: bytes, now_ns: int) -> ClientSession | None:
         session = self._running.get(client)
-        if session is not None and now_ns - session.last_ns > IDLE_NS:
-            self._end(client)
-            session = None
         if session is not None:
             return session
         if len(self._running) >= MOST_CLIENTS:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
 from feedback_wire.kinds import RecordKind
 from qoe_lab.models.lab_model import LabModel
@@ -186,24 +184,21 @@ def _score_live(model: LabModel, interface: str, client: str | None, output: _Ou
 
 
 def _print_sessions(model: LabModel, found: list[ClientSession]) -> None:
-    console = Console(highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False)
-    for column in ("client", "seconds", "kbit/s", "stalled", "slots stalled", "height", "startup", "MOS"):
-        table.add_column(column, justify="left" if column == "client" else "right", no_wrap=True)
-    for session in found:
-        table.add_row(*_summary(session))
-    console.print(table)
     heights = sorted({each.height for session in found for each in session.inferences if each.height is not None})
-    marks = {
-        height: HEIGHT_MARKS[place * (len(HEIGHT_MARKS) - 1) // max(1, len(heights) - 1)] for place, height in enumerate(heights)
-    }
+    step = (len(HEIGHT_MARKS) - 1) / max(1, len(heights) - 1)
+    marks = {height: HEIGHT_MARKS[round(place * step)] for place, height in enumerate(heights)}
     for session in found:
-        console.print(f"\n{session.address}, one mark per second:")
+        print(f"{session.address}: {len(session.inferences):,} s, {_mean_kbps(session.inferences):,.0f} kbit/s")
+        print(f"  {'; '.join(_conclusions(session.inferences))}")
         line = "".join(_mark(each, marks) for each in session.inferences)
         for begin in range(0, len(line), SECONDS_IN_ROW):
-            console.print(f"{begin:>6}  {line[begin : begin + SECONDS_IN_ROW]}")
-    legend = [f"{mark} {height}p" for height, mark in marks.items()]
-    console.print(f"\n{STALLED_MARK} stalled, {', '.join(legend)}; inferred by the model {model.name}")
+            print(f"{begin:>6} s {line[begin : begin + SECONDS_IN_ROW]}")
+    legend = "".join(f", {mark} {height}p" for height, mark in marks.items())
+    print(f"one mark per second: {STALLED_MARK} stalled{legend}; inferred by the model {plain(model.name)}")
+
+
+def _mean_kbps(inferences: list[SlotInference]) -> float:
+    return sum(each.download_kbps for each in inferences) / len(inferences)
 
 
 def _mark(inference: SlotInference, marks: dict[int, str]) -> str:
@@ -212,27 +207,20 @@ def _mark(inference: SlotInference, marks: dict[int, str]) -> str:
     return UNKNOWN_MARK if inference.height is None else marks[inference.height]
 
 
-def _summary(session: ClientSession) -> list[str]:
-    inferences = session.inferences
-    last = inferences[-1]
-    stalled = [each.stalled for each in inferences if each.stalled is not None]
-    heights = [each.height for each in inferences if each.height is not None]
-    probability = last.session_stalled_probability
-    return [
-        session.address,
-        f"{len(inferences):,}",
-        f"{sum(each.download_kbps for each in inferences) / len(inferences):,.0f}",
-        "" if probability is None else f"{'yes' if last.session_stalled else 'no'} ({probability:.0%})",
-        f"{sum(stalled):,}" if stalled else "",
-        f"{max(set(heights), key=heights.count)}p" if heights else "",
-        _band(last.startup_ms, lambda ms: f"{ms / 1000:.1f}", " s"),
-        _band(last.mos, lambda value: f"{value:.1f}", ""),
-    ]
+def _conclusions(inferences: list[SlotInference]) -> list[str]:
+    """What the last slot says about the session, and how many slots are stalled."""
+    last, found = inferences[-1], []
+    if last.session_stalled_probability is not None:
+        slots = sum(bool(each.stalled) for each in inferences)
+        found.append(f"stalled: {'yes' if last.session_stalled else 'no'} ({last.session_stalled_probability:.0%}), {slots} slots")
+    if last.startup_ms is not None:
+        found.append(f"startup: {_band(last.startup_ms, lambda ms: f'{ms / 1000:.1f}')} s")
+    if last.mos is not None:
+        found.append(f"MOS: {_band(last.mos, lambda value: f'{value:.1f}')}")
+    return found or ["too short for conclusions about the session"]
 
 
-def _band(band: Band | None, text: Callable[[float], str], unit: str) -> str:
-    if band is None:
-        return ""
+def _band(band: Band, text: Callable[[float], str]) -> str:
     if band.low is None or band.high is None:
-        return f"{text(band.value)}{unit}"
-    return f"{text(band.value)}{unit} ({text(band.low)} to {text(band.high)})"
+        return text(band.value)
+    return f"{text(band.value)} ({text(band.low)} to {text(band.high)})"
