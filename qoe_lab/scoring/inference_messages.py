@@ -8,12 +8,12 @@ from typing import Any
 from feedback_wire.inference import INFERENCE_VERSION
 from qoe_lab.models.bands import COVERAGE
 from qoe_lab.models.lab_model import LabModel
-from qoe_lab.scoring.session_scorer import Band, SlotInference
+from qoe_lab.scoring.session_scorer import InferredBand, SlotInference
 from qoe_lab.traffic.slot_features import SLOT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InferredSession:
+class ScoredSession:
     """Which session inferences are about. The ids are those of feedback messages, if they are known."""
 
     address: str
@@ -24,7 +24,7 @@ class InferredSession:
     training_id: str | None = None
 
 
-def inference_message(model: LabModel, session: InferredSession, inference: SlotInference) -> dict[str, Any]:
+def inference_message(model: LabModel, session: ScoredSession, inference: SlotInference) -> dict[str, Any]:
     """The message of one slot. Scoring the same slot twice gives the same id, so it counts once."""
     identity = f"{session.address} {session.session_id or session.begin_ms} {inference.begin_ms} {model.sha256}"
     message = {
@@ -53,12 +53,12 @@ def inference_message(model: LabModel, session: InferredSession, inference: Slot
     return {name: value for name, value in message.items() if value is not None}
 
 
-def _band(name: str, unit: str, band: Band | None) -> dict[str, float | None]:
+def _band(name: str, unit: str, band: InferredBand | None) -> dict[str, float | None]:
     if band is None:
         return {}
     return {f"{name}{unit}": band.value, f"{name}_low{unit}": band.low, f"{name}_high{unit}": band.high}
 
 
-def inference_line(model: LabModel, session: InferredSession, inference: SlotInference) -> bytes:
+def inference_line(model: LabModel, session: ScoredSession, inference: SlotInference) -> bytes:
     """The message as a line for a coordinator, without its end."""
     return json.dumps(inference_message(model, session, inference), allow_nan=False).encode()

@@ -20,7 +20,7 @@ _PLACES = {each.name: place for place, each in enumerate(SLOT_FEATURES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class InferredBand:
     """An inferred number with the ends of its band, which are None if the model has no band."""
 
     value: float
@@ -41,8 +41,8 @@ class SlotInference:
     session_stalled: bool | None = None
     height: int | None = None
     height_probability: float | None = None
-    startup_ms: Band | None = None
-    mos: Band | None = None
+    startup_ms: InferredBand | None = None
+    mos: InferredBand | None = None
 
 
 class SessionScorer:
@@ -101,14 +101,14 @@ class SessionScorer:
         best = int(probabilities.argmax())
         return int(fitted.classes[best]), float(probabilities[best])
 
-    def _band(self, name: str, row: Floats | None, factor: float, ends: tuple[float, float]) -> Band | None:
+    def _band(self, name: str, row: Floats | None, factor: float, ends: tuple[float, float]) -> InferredBand | None:
         fitted = self._task(name, row)
         if fitted is None or row is None:
             return None
         inferred = fitted.outputs(row[None, :])[:, 0]
         low, high = (None, None) if fitted.half_width is None else fitted.bounds(inferred)
         value = in_units(fitted.task, inferred)
-        return Band(value=_within(value, factor, ends), low=_end(low, factor, ends), high=_end(high, factor, ends))
+        return InferredBand(value=_within(value, factor, ends), low=_end(low, factor, ends), high=_end(high, factor, ends))
 
 
 def _within(values: Floats, factor: float, ends: tuple[float, float]) -> float:

@@ -12,9 +12,9 @@ from feedback_wire.kinds import RecordKind
 from qoe_lab.models.lab_model import LabModel
 from qoe_lab.models.storage import load
 from qoe_lab.scoring.client_sessions import ClientSession, ClientSessions
-from qoe_lab.scoring.inference_messages import InferredSession, inference_line, inference_message
+from qoe_lab.scoring.inference_messages import ScoredSession, inference_line, inference_message
 from qoe_lab.scoring.live_packets import live_packets
-from qoe_lab.scoring.session_scorer import Band, SlotInference
+from qoe_lab.scoring.session_scorer import InferredBand, SlotInference
 from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.link_frame import NotACaptureError
 from swarmscope.commands import exit_on, exit_on_usage_error
@@ -94,9 +94,9 @@ class _Output:
         for batch in batches(lines):
             self.sender.send(batch, session.address, self.counts, RecordKind.INFERENCE)
 
-    def _about(self, session: ClientSession) -> InferredSession:
+    def _about(self, session: ClientSession) -> ScoredSession:
         session_id, training_id = self.ids
-        return InferredSession(
+        return ScoredSession(
             address=session.address,
             source=self.source,
             begin_ms=session.begin_ns // 1_000_000,
@@ -220,7 +220,7 @@ def _conclusions(inferences: list[SlotInference]) -> list[str]:
     return found or ["too short for conclusions about the session"]
 
 
-def _band(band: Band, text: Callable[[float], str]) -> str:
+def _band(band: InferredBand, text: Callable[[float], str]) -> str:
     if band.low is None or band.high is None:
         return text(band.value)
     return f"{text(band.value)} ({text(band.low)} to {text(band.high)})"

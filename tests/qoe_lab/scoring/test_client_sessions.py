@@ -8,7 +8,7 @@ from qoe_lab.models.lab_model import LabModel
 from qoe_lab.models.tasks import HEIGHT, SLOT_STALLED
 from qoe_lab.models.training_examples import examples_of, session_slots
 from qoe_lab.scoring.client_sessions import LEAST_BYTES, ClientSession, ClientSessions
-from qoe_lab.scoring.inference_messages import InferredSession, inference_line, inference_message
+from qoe_lab.scoring.inference_messages import ScoredSession, inference_line, inference_message
 from qoe_lab.scoring.session_scorer import SessionScorer
 from qoe_lab.traffic.slot_counter import TrafficSlot
 from qoe_lab.traffic.slot_features import SLOT_FEATURES as TRAFFIC_FEATURES
@@ -114,7 +114,7 @@ def test_a_model_with_unknown_features_is_refused(model):
 
 def test_a_coordinator_accepts_every_message(model):
     [session] = scored(model, video()).ended
-    about = InferredSession(address=session.address, source="capture", begin_ms=1, session_id="s", training_id="t")
+    about = ScoredSession(address=session.address, source="capture", begin_ms=1, session_id="s", training_id="t")
     for inference in session.inferences:
         check_inference(inference_line(model, about, inference))
     last = inference_message(model, about, session.inferences[-1])
@@ -124,9 +124,9 @@ def test_a_coordinator_accepts_every_message(model):
 def test_scoring_the_same_slot_again_gives_the_same_id_and_other_slots_and_sessions_another(model):
     [session] = scored(model, video()).ended
     one, other = session.inferences[:2]
-    about = [InferredSession(address="10.0.0.2", source=source, begin_ms=1, session_id="s") for source in ("live", "capture")]
+    about = [ScoredSession(address="10.0.0.2", source=source, begin_ms=1, session_id="s") for source in ("live", "capture")]
     ids = [inference_message(model, each, one)["inference_id"] for each in about]
     assert ids[0] == ids[1]
     assert inference_message(model, about[0], other)["inference_id"] != ids[0]
-    elsewhere = InferredSession(address="10.0.0.2", source="live", begin_ms=1, session_id="other")
+    elsewhere = ScoredSession(address="10.0.0.2", source="live", begin_ms=1, session_id="other")
     assert inference_message(model, elsewhere, one)["inference_id"] != ids[0]
