@@ -115,7 +115,10 @@ def _times(template: ET.Element, total_s: float) -> list[tuple[int, float]]:
         time = 0
         for each in timeline.findall("m:S", _NS):
             time, length = int(each.get("t", time)), int(each.get("d", "0"))
-            for _ in range(min(int(each.get("r", "0")) + 1, MOST_SEGMENTS - len(found))):
+            times = int(each.get("r", "0")) + 1
+            if times <= 0:  # until the end of the content
+                times = math.ceil((total_s * timescale - time) / length - 1e-6)
+            for _ in range(min(times, MOST_SEGMENTS - len(found))):
                 found.append((time, length / timescale))
                 time += length
     if any(seconds <= 0 for _, seconds in found):

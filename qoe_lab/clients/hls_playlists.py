@@ -40,6 +40,10 @@ class HlsPresentation:
 
 def _segments(url: str, text: str) -> SegmentList:
     playlist = _parsed(url, text)
+    if playlist.segments and not playlist.is_endlist:
+        raise BrokenPlaylistError(f"{url} is a live playlist; this client plays complete ones")
+    if any(each.byterange for each in playlist.segments):
+        raise BrokenPlaylistError(f"{url} has segments that are parts of one file; this client plays none of these")
     segments = tuple(
         Segment(url=urljoin(url, each.uri), seconds=each.duration) for each in playlist.segments if each.uri and each.duration
     )

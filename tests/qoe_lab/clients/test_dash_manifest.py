@@ -40,6 +40,14 @@ def test_a_timeline_has_lengths_of_its_own():
     assert found == [(f"{base}00005.m4s", 1.0), (f"{base}00015.m4s", 1.0), (f"{base}00025.m4s", 2.0)]
 
 
+def test_a_timeline_may_repeat_until_the_end_of_the_content():
+    template = (
+        '<SegmentTemplate timescale="10" media="$Number$"><SegmentTimeline><S d="20" r="-1"/></SegmentTimeline></SegmentTemplate>'
+    )
+    _, found = segments(manifest(template + REPRESENTATION))
+    assert [seconds for _, seconds in found] == [2.0] * 4
+
+
 def test_addresses_are_relative_to_the_base_of_the_manifest():
     _, found = segments(manifest(TEMPLATE + REPRESENTATION, period="<BaseURL>http://other/x/</BaseURL>"))
     assert found[0][0] == "http://other/x/0"

@@ -61,8 +61,18 @@ def test_what_is_no_playlist_is_an_error(text: str):
         presentation(text)
 
 
-@pytest.mark.parametrize("media", ["", "#EXTM3U\n", "#EXTM3U\n#EXTINF:x,\n0.m4s\n", MASTER])
-def test_a_representation_without_segments_is_an_error(media: str):
+@pytest.mark.parametrize(
+    ("media", "complaint"),
+    [
+        ("", "no HLS playlist"),
+        ("#EXTM3U\n", "no segments"),
+        ("#EXTM3U\n#EXTINF:x,\n0.m4s\n", "broken HLS playlist"),
+        (MASTER, "no segments"),
+        (MEDIA.replace("#EXT-X-ENDLIST\n", ""), "live playlist"),
+        (MEDIA.replace("#EXTINF:1.5,", "#EXT-X-BYTERANGE:100@0\n#EXTINF:1.5,"), "parts of one file"),
+    ],
+)
+def test_a_representation_that_cannot_be_played_is_an_error(media: str, complaint: str):
     hls, _ = presentation(MASTER, media)
-    with pytest.raises(BrokenPlaylistError):
+    with pytest.raises(BrokenPlaylistError, match=complaint):
         asyncio.run(hls.segments(hls.representations[0]))
