@@ -86,7 +86,7 @@ class Capture:
 
 
 def read_capture(path: Path) -> Iterator[CapturedFrame]:
-    """The frames of a file that `Capture` wrote, in order. ValueError for another file."""
+    """The frames of a file that `Capture` wrote, in order. ValueError for another file; `qoe_lab.traffic` reads those."""
     with path.open("rb") as file:
         start = file.read(24)
         if len(start) < 24 or struct.unpack_from("=I", start)[0] != PCAP_NANOSECONDS:
