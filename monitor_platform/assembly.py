@@ -22,7 +22,7 @@ from feedback_analysis.history.catch_up import last_minutes
 from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.retention import Retention
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.live_record_table import LiveRecordTable, RecordBounds
+from feedback_analysis.live_record_table import MOST_RECORDS, LiveRecordTable, RecordBounds
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.budgets import Budgets, budgets_of
 from feedback_analysis.messages.extent import extent, warning_of_seconds
@@ -68,6 +68,7 @@ from monitor_platform.lab_server import LabServer
 from monitor_platform.measuring.master_requests import MasterRequests
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
+from monitor_platform.metrics.disagreement_metrics import DisagreementMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
 from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.recorded_logs import RecordedLogs
@@ -82,6 +83,9 @@ log = logging.getLogger(__name__)
 
 _MEMORY_OF_OTHERS = 8
 """Each other kind than feedback takes at most this part of --memory-mib in addition."""
+
+_MOST_INFERENCES = 1_000_000
+"""There is one each second for each judged session, and it takes 150 bytes. In practice, the memory is the limit."""
 
 BackgroundTask = Coroutine[Any, Any, None]
 
@@ -125,9 +129,9 @@ def assemble(
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
-    audience, locations = AudienceMetrics(state), LocationMetrics(locator)
+    audience, locations, disagreements = AudienceMetrics(state), LocationMetrics(locator), DisagreementMetrics(state)
     platform = PlatformMetrics(records.table, state, records.feed, records.others)
-    registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, alerts)
+    registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, disagreements, alerts)
     routes_without_pages = patterns(settings, gate, records.feed, registry)
     server = DashboardServer(
         gate,
@@ -140,7 +144,7 @@ def assemble(
         public_path=settings.public_path,
     )
     url = url_of(settings.host, port, secure=settings.tls_cert is not None)
-    tasks: list[BackgroundTask] = [audience.run(), locations.run()]
+    tasks: list[BackgroundTask] = [audience.run(), locations.run(), disagreements.run()]
     if records.feed is not None:
         tasks.append(records.feed.run())
     tasks += (other.feed.run() for other in records.others.values() if other.feed is not None)
@@ -167,7 +171,8 @@ def _others(kind: RecordKind, settings: Settings, tls: Tls, mirror: Mirror | Non
         if added.unreadable or added.damages:
             log.error("%d %s records could not be read; %d damaged places", added.unreadable, kind, len(added.damages))
         return KindRecords(table=recorded, feed=None, paths=_paths(settings, kind))
-    bounds = RecordBounds(memory_mib=settings.memory_mib // _MEMORY_OF_OTHERS)
+    records = _MOST_INFERENCES if kind is RecordKind.INFERENCE else MOST_RECORDS
+    bounds = RecordBounds(memory_mib=settings.memory_mib // _MEMORY_OF_OTHERS, records=records)
     table = opened.enter_context(closing(LiveRecordTable(kind, bounds)))
     feed = _feed(settings, OtherRecords(table), tls, mirror, keep_minutes=KEPT_MINUTES)
     return KindRecords(table=table, feed=feed, paths=[mirror.of_kind(kind).directory])

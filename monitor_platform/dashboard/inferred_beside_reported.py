@@ -42,7 +42,7 @@ async def judged_by_models(
     """A session beside each model that judged it; empty if none did. `inferences`: those of the platform."""
     if inferences is None:
         return ()
-    table = await inferences.table(around(session.span))
+    table = await _table(inferences, around(session.span))
     asked = {"inferences": table, "version": table.version, "session_id": session.session_id}
     return await answers.ask(snapshot.moment, _judgements, **asked)
 
@@ -53,9 +53,14 @@ async def disagreements_in(
     """The sessions of a time range that a model judged, the largest disagreement first."""
     if inferences is None:
         return ()
-    table = await inferences.table(around(span))
+    table = await _table(inferences, around(span))
     asked = {"inferences": table, "version": table.version, "span": span, "where": where}
     return await answers.ask(snapshot.moment, _disagreements, **asked)
+
+
+async def _table(inferences: RecordQueries, span: Span) -> RecordTable:
+    """The inferences in memory, unless the whole time range is before them: a live page must not read logs all the time."""
+    return inferences.records.table if span.to_ms > inferences.records.begins_ms() else await inferences.table(span)
 
 
 def comparison_rows(found: Disagreement) -> list[list[str]]:

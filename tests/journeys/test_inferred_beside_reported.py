@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.journey
 
+GAUGE = r'^swarmscope_monitor_(?:disagreeing|(judged))_sessions(?:{reason="(.+)"})? (\S+)$'
 OF_SERVERS = ("received_ms", "ip", "weight", "via")
 
 
@@ -32,6 +34,13 @@ def reasons(monitor):
         return {}
 
 
+def gauges(monitor):
+    """The number of judged sessions, and of those with each reason to disagree."""
+    with urllib.request.urlopen(f"{monitor.url}/metrics", timeout=30) as answer:
+        found = re.findall(GAUGE, answer.read().decode(), re.MULTILINE)
+    return {judged or reason: float(number) for judged, reason, number in found}
+
+
 def test_a_live_platform_finds_the_session_whose_report_its_packets_contradict(deployment):
     deployment.feedback_server()
     coordinator = deployment.coordinator()
@@ -44,3 +53,4 @@ def test_a_live_platform_finds_the_session_whose_report_its_packets_contradict(d
         assert sent == (202, {"accepted": SECONDS})
     expected = {"honest": "agrees", "cheat": "cheat", "broken": "broken app", "misjudged": "wrong model"}
     eventually(lambda: reasons(monitor) == expected, "each session has its likely reason")
+    eventually(lambda: gauges(monitor) == {"judged": 4, "cheat": 1, "broken app": 1, "wrong model": 1, "unclear": 0})
