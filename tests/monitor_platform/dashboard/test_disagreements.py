@@ -119,7 +119,7 @@ def test_a_phone_shows_a_disagreement_as_a_card_and_leads_to_its_session(monitor
 
 
 @pytest.mark.browser
-def test_the_navigation_has_the_page_only_if_a_model_has_judged_something(monitor, visit, serve, tmp_path):
+def test_the_navigation_has_the_page_only_if_a_model_has_judged_something(serve, monitor, visit, tmp_path):
     assert "Disagreements" in links(visit(monitor, "/"))
     write_log(tmp_path / "bare", [record(seq=seq, received_ms=OTHER_BEGIN_MS + seq * 30_000) for seq in range(3)])
     bare = serve("monitor", "--static", str(tmp_path / "bare"), "--listen", "127.0.0.1:0")

@@ -124,7 +124,7 @@ def test_the_form_plans_equal_shares_and_shows_why_the_lab_refuses(monitor, visi
 
 
 @pytest.mark.browser
-def test_a_training_is_cancelled_after_a_question_and_other_pages_see_it(folder, visit, serve):
+def test_a_training_is_cancelled_after_a_question_and_other_pages_see_it(folder, serve, visit):
     training = create_training(folder / "cancelled" / "to-cancel", dataclasses.replace(EVENING, name="to-cancel"), {})
     own = serve("lab", "serve", "--listen", "127.0.0.1:0", "--data", str(training.path.parent), "--insecure")
     server = serve(*monitor_of(folder, own.url))
@@ -192,7 +192,7 @@ def tab(browser):
 
 
 @pytest.mark.browser
-def test_a_viewer_sees_trainings_and_cannot_change_them(lab, folder, tab, serve, tmp_path):
+def test_a_viewer_sees_trainings_and_cannot_change_them(lab, folder, serve, tab, tmp_path):
     users = tmp_path / "users.txt"
     add_user(users, "eve", "a long password of eve", UserRole.VIEWER)
     server = serve(*monitor_of(folder, lab.url, "--lab-token-file", str(folder / "token"), "--users", str(users)))
@@ -225,7 +225,7 @@ def test_wrong_settings_of_the_lab_end_the_start_with_the_reason(folder, flags, 
 @pytest.mark.soak
 @pytest.mark.browser
 @needs_namespaces
-def test_a_training_begins_on_the_page_plays_a_session_and_is_paused_and_resumed(folder, visit, serve, tmp_path):
+def test_a_training_begins_on_the_page_plays_a_session_and_is_paused_and_resumed(folder, serve, visit, tmp_path):
     own = serve("lab", "serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "trainings"), "--insecure")
     server = serve(*monitor_of(folder, own.url))
     page = visit(server.url, "/trainings")
