@@ -14,7 +14,7 @@ from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard import disagreements_page, ranking_page, swarm_page
 from monitor_platform.dashboard.inferred_beside_reported import disagreements_in
-from monitor_platform.dashboard.network_queries import extent_of, paths_of
+from monitor_platform.dashboard.network_queries import extent_of, is_live, paths_of, span_of_network
 from monitor_platform.dashboard.network_words import as_network_table
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
@@ -73,10 +73,11 @@ class TableHandler(RequestHandler):
 
     async def _network(self, question: Question) -> str:
         """All paths; this needs no feedback."""
-        known = None if self._measurements is None else await extent_of(self._measurements)
+        known = None if self._measurements is None else await extent_of(self._measurements, question)
         if self._measurements is None or known is None:
             raise Problem(404, "nothing_yet", "no measurement has arrived yet; try again later")
-        return self._download(NETWORK, as_network_table(await paths_of(self._measurements, question, known)))
+        span = span_of_network(question, known, live=is_live(self._measurements))
+        return self._download(NETWORK, as_network_table(await paths_of(self._measurements, question, span)))
 
     def _download(self, view: str, table: Table) -> str:
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')

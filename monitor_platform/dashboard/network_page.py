@@ -21,6 +21,7 @@ from monitor_platform.dashboard.network_queries import (
     NetworkData,
     PathDetails,
     extent_of,
+    is_live,
     lengths_of_network,
     network_data,
 )
@@ -66,12 +67,12 @@ class NetworkPart:
     async def ask(self, context: PageContext) -> Show:
         """The measurements of the time range."""
         records = context.state.records_of(RecordKind.MEASUREMENT)
-        known = await extent_of(records) if records is not None else None
+        known = await extent_of(records, context.question) if records is not None else None
         can_measure = {"can_measure": context.state.can_measure}
         if records is None or known is None:
             return lambda: self._nothing() | can_measure
         data = await network_data(records, context, known)
-        lengths = lengths_of_network(known, live=records.records.feed is not None)
+        lengths = lengths_of_network(known, live=is_live(records))
         return lambda: self._show(data, context.question) | {"lengths": lengths} | can_measure
 
     def _nothing(self) -> dict[str, Any]:

@@ -63,10 +63,10 @@ class NetworkData:
 async def network_data(records: RecordQueries, context: PageContext, known: Span) -> NetworkData:
     """The answers to the question of a page; `known` is the time of the measurements in memory."""
     question = context.question
-    span = span_of_network(question, known, live=records.records.feed is not None)
+    span = span_of_network(question, known, live=is_live(records))
     step = step_s(span, most=MOST_STEPS)
     paths, bands = await asyncio.gather(
-        paths_of(records, question, known), records.ask(latency_bands, span=span, step_s=step, where=_agents(question))
+        paths_of(records, question, span), records.ask(latency_bands, span=span, step_s=step, where=_agents(question))
     )
     chosen = isps_of(paths)
     isps, details, diagnosis = await asyncio.gather(
@@ -75,9 +75,8 @@ async def network_data(records: RecordQueries, context: PageContext, known: Span
     return NetworkData(span=span, paths=paths, bands=bands, isps=isps, details=details, diagnosis=diagnosis)
 
 
-async def paths_of(records: RecordQueries, question: Question, known: Span) -> list[MeasuredPath]:
-    """The paths that a question selects."""
-    span = span_of_network(question, known, live=records.records.feed is not None)
+async def paths_of(records: RecordQueries, question: Question, span: Span) -> list[MeasuredPath]:
+    """The paths that a question selects, of `span`."""
     return await records.ask(measured_paths, span=span, where=_agents(question))
 
 
@@ -106,9 +105,16 @@ def lengths_of_network(known: Span, *, live: bool) -> list[int]:
     return [0, *(minutes for minutes in MINUTES if minutes * MINUTE_MS < known.to_ms - known.from_ms)]
 
 
-async def extent_of(records: RecordQueries) -> Span | None:
-    """The time of the measurements in memory; None without any."""
-    return await records.ask_all(extent_of_measurements)
+async def extent_of(records: RecordQueries, question: Question) -> Span | None:
+    """The time of the measurements in memory; None without any. A chosen time range may have older ones, which are in the logs."""
+    known = await records.ask_all(extent_of_measurements)
+    older = question.span is not None or question.minutes > 0
+    return known or (Span(0, 0) if older and is_live(records) else None)
+
+
+def is_live(records: RecordQueries) -> bool:
+    """Whether measurements still arrive."""
+    return records.records.feed is not None
 
 
 def worst_path(paths: Sequence[MeasuredPath]) -> MeasuredPath | None:

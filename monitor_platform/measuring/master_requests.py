@@ -51,8 +51,14 @@ class MasterRequests:
                     content += more
                 return _read(content, answer.status, answer.headers.get("Content-Type", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or f"no answer within {TIMEOUT_S:g} s"
-            raise Problem(502, "master_unreachable", f"the measurement master does not answer: {why[:200]}") from error
+            raise Problem(502, "master_unreachable", f"the measurement master does not answer: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """In words; aiohttp's text of a refused connection has parts that say nothing to a user."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    return str(error)[:200] or f"no answer within {TIMEOUT_S:g} s"
 
 
 def _read(content: bytes, status: int, content_type: str) -> dict[str, Any]:

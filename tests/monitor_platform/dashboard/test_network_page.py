@@ -125,6 +125,22 @@ def test_the_csv_has_a_line_for_each_path(monitor):
     assert all(0.02 < float(row["Packets lost"]) / float(row["Packets"]) < 0.12 for row in rows)
 
 
+def test_a_live_platform_reads_measurements_of_months_ago_from_its_mirror(tmp_path):
+    log = write_measurements(tmp_path / "mirror" / "measurement" / "fs1", measurement_records())
+    log.rename(log.with_name(log.name.replace("20261129T030000Z", "20120807T093000Z")))  # the log period of its records
+    server = start_server(
+        *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--mirror", str(tmp_path / "mirror")),
+        *("--listen", "127.0.0.1:0"),
+        log=tmp_path / "log",
+    )
+    month = f"from={BEGIN_MS - 15 * DAY_MS}&to={BEGIN_MS + 15 * DAY_MS}"
+    with urllib.request.urlopen(f"{server.url}/api/v1/table?view=network&{month}", timeout=60) as answer:
+        assert len(answer.read().splitlines()) == 1 + 3 * 6
+    with urllib.request.urlopen(f"{server.url}/network?{month}", timeout=60) as answer:
+        assert answer.status == 200
+    assert server.stop() == 0
+
+
 @pytest.fixture
 def monitor_without_measurements(tmp_path):
     write_log(tmp_path / "logs", [record()])
