@@ -49,7 +49,7 @@ def retransmission_kind(evidence: SegmentEvidence, *, timeout_ns: float, shortes
     """The class of a segment. `timeout_ns` and `shortest_ns` are the sender's timeout and the shortest round trip."""
     if evidence.probes_window:
         return RetransmissionKind.PROBE
-    if evidence.seen_before and evidence.same_ip_id:
+    if evidence.same_ip_id:
         return RetransmissionKind.DUPLICATE
     if evidence.keeps_alive:
         return RetransmissionKind.UNKNOWN

@@ -66,6 +66,10 @@ class SentBytes:
         self._past: deque[SentSegment] = deque(maxlen=KEPT_ACKNOWLEDGED)
         self._has_syn = self._has_fin = self._data_acknowledged = False
 
+    def may_begin_with(self, number: int) -> bool:
+        """Whether a SYN with this number belongs to the sequence numbers that were seen, only later in the capture."""
+        return self._space.position(number) in (self._space.lowest - 1, self._space.lowest)
+
     def send(self, number: int, payload: int, *, syn: bool, fin: bool, ip_id: int | None, now_ns: int, probe: bool) -> None:
         """See a segment with data, SYN or FIN. `probe`: it may be a probe of a receive window of zero."""
         segment = SentSegment(self._space.position(number), payload, syn=syn, fin=fin, ip_id=ip_id, now_ns=now_ns)

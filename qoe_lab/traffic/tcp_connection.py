@@ -18,7 +18,7 @@ class TcpConnection:
         if not tcp.flags & SYN or tcp.flags & ACK:
             return False
         side = self.up if from_client else self.down
-        return side.syn_number != tcp.seq and (self._over or self._has_data)
+        return not side.may_begin_with(tcp.seq) and (self._over or self._has_data)
 
     def add(self, packet: Packet, tcp: TcpHeader, *, from_client: bool) -> None:
         """See a segment."""

@@ -63,6 +63,12 @@ class TcpSide:
             self._count_window(tcp.window)
         return options
 
+    def may_begin_with(self, number: int) -> bool:
+        """Whether a SYN with this number may belong to what the side has sent so far."""
+        if self.syn_number is not None:
+            return self.syn_number == number
+        return self.sent is None or self.sent.may_begin_with(number)
+
     def follow(self, first_number: int, peer: "TcpSide") -> SentBytes:
         """Begin to follow the data at a sequence number."""
         self.sent = SentBytes(first_number, there=self.round_trips, back=peer.round_trips, events=self._events)
@@ -147,9 +153,9 @@ class TcpSide:
             self._syns += 1
             self._different_syn |= self.syn_number not in (None, tcp.seq)
             if self.syn_number != tcp.seq:
-                self.syn_number, self.syn = tcp.seq, options
-                if self.sent is not None:
+                if self.sent is not None and not self.may_begin_with(tcp.seq):
                     self.sent.begin_at(tcp.seq)
+                self.syn_number, self.syn = tcp.seq, options
         elif not tcp.flags & RST:
             self._count_window(tcp.window)
 

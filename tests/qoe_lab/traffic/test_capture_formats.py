@@ -199,6 +199,10 @@ def test_a_packet_that_the_network_card_will_divide_has_no_length_in_its_header(
     assert only(pcap([Frame(TIME_NS, ethernet(large))])).payload_bytes == 1000
 
 
+def test_a_frame_that_claims_to_be_shorter_than_what_was_captured_has_the_captured_length():
+    assert only(pcap([Frame(TIME_NS, ethernet(PACKET), 10)])).frame_bytes == 1054
+
+
 CAPTURE = pcap([Frame(TIME_NS + number, ethernet(PACKET)) for number in range(5)], snaplen=60)
 CAPTURE_NG = section() + interface() + b"".join(enhanced(number, ethernet(PACKET)) for number in range(5))
 

@@ -100,6 +100,15 @@ def test_a_flow_of_udp_has_sizes_and_no_tcp_statistics():
     }
 
 
+def test_packets_in_the_wrong_order_do_not_change_the_times_of_a_flow():
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.up(50, 1, data=100)
+    first, *others = made.packets()
+    [flow] = flows_of([*others, first])
+    assert (flow.begin_ns, flow.end_ns) == (BEGIN_NS, BEGIN_NS + 50 * MS)
+
+
 def test_a_flow_of_one_moment_has_no_goodput():
     [flow] = flows_of(datagrams((CLIENT, SERVER, 50000, 443, 1200)))
     assert (flow.duration_s, flow.goodput_up_kbps) == (0, None)

@@ -32,6 +32,8 @@ CAPTURES = Path(__file__).parents[4] / "shared" / "data" / "captures"
 STARTS = [b"", pcap([]), pcap([], order=">", link=113), section() + interface(), section(">") + interface(">", resolution=9)]
 FRAMES = [
     ethernet(ipv4(tcp(1, 2, 3, 4, "A", 5, 60))),
+    ethernet(ipv4(tcp(1, 2, 3, 4, "A", 5, 60), more=True)),
+    ethernet(ipv4(bytes(100), offset=1480)),
     ethernet(ipv4(udp(1, 2, 60), protocol=17, options=bytes(8)), vlans=[0x8100, 0x88A8]),
     ethernet(ipv6(bytes([44, 1]) + bytes(14) + bytes([6, 0]) + bytes(6) + tcp(1, 2, 3, 4, "S", 5, 0), following=0)),
 ]
@@ -109,6 +111,7 @@ def test_a_time_far_ahead_makes_no_slot_for_each_second():
     last = slots.end()
     assert last.number == 10**8
     assert last.row()["up_packets"] == 3  # earlier packets count in the open slot
+    assert last.row()["trend_up_packets"] == 3  # the slots before the pause are not the last ones
     assert slots.packets_before == 1
 
 

@@ -81,10 +81,12 @@ def test_idle_time_is_counted_in_bins_and_silence_exactly_across_slots():
     player = Player()
     player.download(100, 3000, every_ms=100)  # data at 120, 220, 320
     player.download(2500, 1000)  # data at 2520
-    first, second, third = rows_of(player.packets(), until_ms=3000)
+    player.download(3000, 50_000, every_ms=20)  # data from 3020 to 4000
+    first, second, third, fourth = rows_of(player.packets(), until_ms=4000)
     assert (first["idle_ms"], second["idle_ms"], third["idle_ms"], third["total_idle_ms"]) == (700, 1000, 900, 2600)
     assert (first["silence_ms"], second["silence_ms"], third["silence_ms"]) == (680, 1680, 2200)
     assert (third["trend_silence_ms"], third["total_silence_ms"]) == (2200, 2200)
+    assert (fourth["idle_ms"], fourth["silence_ms"], fourth["trend_silence_ms"]) == (0, 500, 2200)
 
 
 def test_a_chunk_is_the_data_between_two_requests():
@@ -199,13 +201,16 @@ def test_quic_has_chunks_by_sizes_and_null_where_tcp_would_be_needed():
 
 def test_packets_before_the_session_belong_to_flows_but_to_no_slot():
     player = Player()
+    player.up(30, 1, 1, data=10)
+    player.down(40, 1, 11)
     player.download(100, 20_000)
     counter = SlotCounter(client=CLIENT, begin_ns=BEGIN_NS + 50 * MS)
     for packet in player.packets():
         counter.add(packet)
     row = counter.end().row()
-    assert (counter.packets_before, row["up_packets"], row["down_packets"], row["handshake_ms"]) == (3, 1, 20, 10)
-    assert counter.flows()[0].up.packets == 3
+    assert (counter.packets_before, row["up_packets"], row["down_packets"], row["handshake_ms"]) == (5, 1, 20, 10)
+    assert (row["rtt_min_ms"], counter.flows()[0].up.tcp.rtt_min_ms) == (20, 10)
+    assert counter.flows()[0].up.packets == 4
 
 
 def test_without_a_begin_the_first_packet_begins_the_first_slot():

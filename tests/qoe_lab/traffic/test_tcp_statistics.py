@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qoe_lab.traffic import FLOW_COLUMNS, SEED_COLUMNS, TCP_COLUMNS, WRITTEN_AS, TcpStatistics, flow_row, seed_row
 from qoe_lab.traffic.retransmission_kind import RetransmissionKind
+from qoe_lab.traffic.sequence_space import SequenceSpace
 from tests.qoe_lab.traffic.hand_made import (
     SACK_PERMITTED,
     Conversation,
@@ -416,6 +417,87 @@ def test_a_tail_loss_probe_is_of_no_known_kind():
     assert kinds_of(made.flow().up.tcp) == {"unknown": 1}
 
 
+def test_a_gap_that_is_filled_after_a_round_trip_and_before_the_timeout_has_no_known_kind():
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.down(20, 1, data=1000)
+    made.down(21, 2001, data=1000)
+    made.down(33, 1001, data=1000)
+    assert kinds_of(made.flow().down.tcp) == {"unknown": 1}
+
+
+@pytest.mark.parametrize(("waited_ms", "kind"), [(205, "unknown"), (215, "rtx_rto")])
+def test_the_timeout_is_the_round_trip_and_200_ms(waited_ms, kind):
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.up(20, 1, data=100)
+    made.up(20 + waited_ms, 1, data=100)
+    assert kinds_of(made.flow().up.tcp) == {kind: 1}
+
+
+@pytest.mark.parametrize(("waited_ms", "kind"), [(899, "unknown"), (901, "rtx_rto")])
+def test_without_a_round_trip_the_timeout_is_900_ms(waited_ms, kind):
+    made = Conversation()
+    made.up(20, 1, data=100)
+    made.up(20 + waited_ms, 1, data=100)
+    assert kinds_of(made.flow().up.tcp) == {kind: 1}
+
+
+def test_repeated_acknowledgements_report_no_loss_while_nothing_is_in_flight():
+    made = Conversation()
+    made.handshake(rtt=10)
+    for number in range(4):
+        made.down(20 + number, 1, 1)
+    made.up(30, 1, data=100)
+    made.up(60, 1, data=100)
+    assert kinds_of(made.flow().up.tcp) == {"unknown": 1}
+
+
+def test_more_than_a_byte_to_a_window_of_zero_is_no_probe():
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.down(15, 1, data=1000)
+    made.up(20, 1, window=0)
+    made.up(30, 1, window=0)
+    made.down(400, 1, data=1000)
+    flow = made.flow()
+    assert kinds_of(flow.down.tcp) == {"rtx_rto": 1}
+    assert flow.up.tcp.win_zero == 2
+
+
+def test_fin_is_not_in_flight():
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.up(20, 1, data=100)
+    made.up(21, 101, flags="FA")
+    made.up(400, 1, data=100)
+    assert (made.flow().up.tcp.cwin_max_bytes, made.flow().up.tcp.cwin_min_bytes) == (100, 100)
+
+
+def test_data_from_before_the_first_segment_of_the_capture_is_new():
+    made = Conversation()
+    made.down(20, 2001, data=1000)
+    made.down(21, 1, data=500)
+    made.down(22, 1501, data=1000)
+    made.down(23, 501, data=1000)
+    side = next(side for side in (made.flow().up.tcp, made.flow().down.tcp) if side.data_pkts)
+    assert (side.unique_bytes, side.rexmit_bytes, side.out_seq_pkts, side.rexmit_pkts) == (3000, 500, 2, 1)
+
+
+def test_a_segment_that_fills_two_gaps_was_missing_since_the_older_one():
+    space = SequenceSpace(0)
+    space.extend(10, 20, 100)
+    space.extend(30, 40, 200)
+    assert space.see(0, 40, 300) == (20, 20, 100)
+    assert space.see(0, 40, 400) == (0, 40, None)
+
+
+def test_a_window_scale_is_at_most_14():
+    made = Conversation()
+    made.handshake(options=window_scale(200), window=1)
+    assert (made.flow().up.tcp.window_scale, made.flow().up.tcp.win_max_bytes) == (14, 1 << 14)
+
+
 def test_syn_and_fin_are_sent_again_like_data():
     made = Conversation()
     made.up(0, 0, 0, flags="S")
@@ -459,6 +541,17 @@ def test_a_round_trip_is_from_data_to_the_acknowledgement_that_covers_it():
     made.down(80, 1, 201)
     up = made.flow().up.tcp
     assert (up.rtt_count, up.rtt_min_ms, up.rtt_avg_ms, up.rtt_max_ms, up.stdev_rtt_ms) == (2, 20, 25, 30, 5)
+
+
+def test_data_in_a_sack_block_has_its_round_trip_then_and_no_other_one_later():
+    made = Conversation()
+    made.handshake(rtt=10)
+    made.up(20, 1, data=100)
+    made.up(21, 101, data=100)
+    made.down(31, 1, 1, options=sack((1101, 1201)))
+    made.down(45, 1, 201)
+    up = made.flow().up.tcp
+    assert (up.rtt_count, up.rtt_min_ms, up.rtt_max_ms) == (2, 10, 25)
 
 
 def test_data_that_was_sent_twice_has_no_round_trip():
