@@ -39,6 +39,7 @@ from feedback_wire.kinds import RecordKind
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.access.roles import VIEWS
+from monitor_platform.alerts.alert_diagnoses import AlertDiagnoses
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.alerts.rules_file import RulesFile
@@ -62,6 +63,7 @@ from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
+from monitor_platform.diagnosing.diagnosis_loop import DiagnosisLoop
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.kind_records import KEPT_MINUTES, OTHER_KINDS, AllKinds, KindRecords
 from monitor_platform.lab_server import LabServer
@@ -131,7 +133,8 @@ def assemble(
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
     audience, locations, disagreements = AudienceMetrics(state), LocationMetrics(locator), DisagreementMetrics(state)
     platform = PlatformMetrics(records.table, state, records.feed, records.others)
-    registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, disagreements, alerts)
+    loop = _diagnosis_loop(master, alerts, records)
+    registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, disagreements, alerts, loop)
     routes_without_pages = patterns(settings, gate, records.feed, registry)
     server = DashboardServer(
         gate,
@@ -148,6 +151,8 @@ def assemble(
     if records.feed is not None:
         tasks.append(records.feed.run())
     tasks += (other.feed.run() for other in records.others.values() if other.feed is not None)
+    if loop is not None:
+        tasks.append(loop.run())
     if alerts is not None:
         tasks += _alerts(settings, alerts, records, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
@@ -234,7 +239,9 @@ def _alert_service(settings: Settings, rules: Rules, records: _Records, notes: P
     if not settings.live or settings.alerts is None or notes is None:
         return AlertService(rules, table, measurements=measurements)
     file = RulesFile(settings.alerts)
-    return AlertService(file.rules, table, measurements=measurements, silences=Silences(notes), file=file)
+    return AlertService(
+        file.rules, table, measurements=measurements, silences=Silences(notes), diagnoses=AlertDiagnoses(notes), file=file
+    )
 
 
 def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate, master: MasterRequests | None) -> list[UrlPattern]:
@@ -267,6 +274,16 @@ def _trainings(settings: Settings, tls: Tls) -> list[UrlPattern]:
         return []
     lab = LabServer(url=URL(settings.lab_url), token=settings.lab_token(), tls=tls)
     return [(path, handler, {"lab": lab}) for path, handler in TRAINING_ROUTES]
+
+
+def _diagnosis_loop(master: MasterRequests | None, alerts: AlertService | None, records: _Records) -> DiagnosisLoop | None:
+    """The loop from alerts to diagnoses; None without a measurement master."""
+    if alerts is None or alerts.diagnoses is None or master is None:
+        return None
+    measurements = records.others[RecordKind.MEASUREMENT].table
+    loop = DiagnosisLoop(master, records.table, measurements, alerts.diagnoses, on_verdict=alerts.notify_of_diagnosis)
+    alerts.on_begin = loop.begin
+    return loop
 
 
 def _alerts(settings: Settings, alerts: AlertService, records: _Records, tls: Tls, dashboard_url: str) -> list[BackgroundTask]:

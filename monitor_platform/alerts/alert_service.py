@@ -18,6 +18,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
+from monitor_platform.alerts.alert_diagnoses import AlertDiagnoses
 from monitor_platform.alerts.alert_text import as_json, link
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert, last_record_ms
 from monitor_platform.alerts.dry_run import DryRun, dry_run
@@ -48,11 +49,16 @@ class AlertService(Collector):
         *,
         measurements: RecordTable | None = None,
         silences: Silences | None = None,
+        diagnoses: AlertDiagnoses | None = None,
         file: RulesFile | None = None,
     ) -> None:
         self.watch = AlertWatch(rules.rules, self._on_change, measurements=measurements)
         self._measurements = measurements
         self.silences = silences
+        self.diagnoses = diagnoses
+        """None for recorded files."""
+        self.on_begin: Callable[[ExplainedAlert], None] = lambda _explained: None
+        """Called for each begin and end of an alert that is not silenced."""
         self.file = file
         self._changed = 0
         self._worker: Executor | None = None
@@ -68,7 +74,8 @@ class AlertService(Collector):
     @property
     def changes(self) -> int:
         """Grows with each change that a user makes."""
-        return self._changed + (self.silences.changes if self.silences is not None else 0)
+        kept = (self.silences, self.diagnoses)
+        return self._changed + sum(each.changes for each in kept if each is not None)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -124,6 +131,12 @@ class AlertService(Collector):
     def _notify(self, explained: ExplainedAlert) -> None:
         if self._held.passes(explained, silenced=self._is_silenced(explained)):
             self._send(explained)
+            self.on_begin(explained)
+
+    def notify_of_diagnosis(self, explained: ExplainedAlert) -> None:
+        """Notify the webhooks that the diagnosis of an alert has ended, unless the alert is silenced."""
+        if not self._is_silenced(explained):
+            self._send(explained, diagnosed=True)
 
     async def use(self, rules: Rules) -> None:
         """Evaluate other rules, and notify other webhooks, from now on."""
@@ -161,7 +174,9 @@ class AlertService(Collector):
     def _is_silenced(self, explained: ExplainedAlert) -> bool:
         return self.silences is not None and self.silences.of(explained.alert, time.time_ns() // 1_000_000) is not None
 
-    def _send(self, explained: ExplainedAlert) -> None:
+    def _send(self, explained: ExplainedAlert, *, diagnosed: bool = False) -> None:
         if self.sender is not None:
-            facts = as_json(explained.alert, explained.evidence)
-            self.sender.send(Notification(facts=facts, link=link(explained.alert, self._dashboard_url)))
+            diagnosis = self.diagnoses.of(explained.alert) if self.diagnoses is not None else None
+            facts = as_json(explained.alert, explained.evidence, diagnosis)
+            address = link(explained.alert, self._dashboard_url)
+            self.sender.send(Notification(facts=facts, link=address, diagnosed=diagnosed))

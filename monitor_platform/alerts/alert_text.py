@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from feedback_analysis.measures.registry import named, shown_in
 from feedback_analysis.time_units import MINUTE_MS
+from monitor_platform.alerts.alert_diagnoses import AlertDiagnosis
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, Rule
@@ -32,7 +33,7 @@ def sentence(alert: Alert, evidence: Evidence) -> str:
     return "; ".join([*parts, *evidence.paths])
 
 
-def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
+def as_json(alert: Alert, evidence: Evidence, diagnosis: AlertDiagnosis | None = None) -> dict[str, Any]:
     """The JSON of webhooks and of the command. Times are Unix milliseconds; `until` is null while the alert is open."""
     return {
         "rule": alert.rule.name,
@@ -54,6 +55,7 @@ def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
             {"session_id": each.session_id, "peer_id": each.peer_id, "value": each.value} for each in evidence.sessions
         ],
         "changed_paths": list(evidence.paths),
+        "diagnosis": diagnosis.to_json() if diagnosis is not None else None,
         "title": title(alert),
         "text": sentence(alert, evidence),
     }

@@ -73,6 +73,7 @@ class Rule:
     window_minutes: int = 5
     expected: tuple[str, ...] = ()
     diagnose: bool = False
+    destinations: tuple[str, ...] = ()
 
     @property
     def measures_network(self) -> bool:
@@ -186,6 +187,14 @@ def _check(rule: Rule) -> None:
     limits = [rule.below, rule.above, rule.deviates]
     if sum(limit is not None for limit in limits) != 1:
         raise ValueError("give one of below, above and deviates, such as below = 3.0")
+    _check_numbers(rule)
+    if rule.destinations and not rule.diagnose:
+        raise ValueError("destinations needs diagnose = true: they are what a diagnosis measures")
+    if rule.severity not in SEVERITIES:
+        raise ValueError(f"severity is {rule.severity!r}; choose from {', '.join(SEVERITIES)}")
+
+
+def _check_numbers(rule: Rule) -> None:
     if rule.deviates is not None and rule.deviates <= 0:
         raise ValueError(f"deviates is {rule.deviates:g}; it needs a number above 0, such as 4")
     for name in ("for_minutes", "baseline_minutes", "window_minutes"):
@@ -194,8 +203,6 @@ def _check(rule: Rule) -> None:
     for name in ("least_sessions", "least_operations"):
         if getattr(rule, name) < 1:
             raise ValueError(f"{name} is {getattr(rule, name)}; it needs a whole number of 1 or more")
-    if rule.severity not in SEVERITIES:
-        raise ValueError(f"severity is {rule.severity!r}; choose from {', '.join(SEVERITIES)}")
 
 
 def _check_feedback(rule: Rule) -> None:
@@ -276,10 +283,11 @@ def _typed(kind: type[Entry], entry: Mapping[str, Any]) -> Entry:
     }
     if not isinstance(entry.get("diagnose", False), bool):
         raise TypeError(f"diagnose is {entry['diagnose']!r}; it needs true or false")
-    expected = entry.get("expected", [])
-    if not isinstance(expected, list | tuple) or any(not isinstance(each, str) for each in expected):
-        raise TypeError('expected takes texts: expected = ["hk-1", "hk-2"]')
-    entry = dict(entry) | ({"expected": tuple(expected)} if expected else {})
+    texts = {name: entry[name] for name in ("expected", "destinations") if name in entry}
+    for name, given in texts.items():
+        if not isinstance(given, list | tuple) or any(not isinstance(each, str) or not each for each in given):
+            raise TypeError(f'{name} takes texts: {name} = ["{"hk-1" if name == "expected" else "media.example"}"]')
+    entry = dict(entry) | {name: tuple(given) for name, given in texts.items()}
     for name, value in entry.items():
         if name in wanted and (not isinstance(value, wanted[name]) or isinstance(value, bool)):
             raise ValueError(

@@ -50,9 +50,13 @@ class Notification:
 
     facts: Mapping[str, Any]
     link: str
+    diagnosed: bool = False
+    """Whether it is about the end of the alert's diagnosis, not about the begin or the end of the alert."""
 
     @property
     def text(self) -> str:
+        if self.diagnosed:
+            return f"Diagnosis: {self.facts['title']}\n{self.facts['diagnosis']['text']}"
         over = self.facts["until"] is not None
         return f"{'Over' if over else str(self.facts['severity']).upper()}: {self.facts['title']}\n{self.facts['text']}"
 
@@ -76,6 +80,7 @@ def sample_notification(dashboard_url: str) -> Notification:
     facts = {
         "test": True,
         "rule": "test",
+        "kind": "feedback",
         "severity": "info",
         "measure": "mos",
         "slice": {},
@@ -87,6 +92,8 @@ def sample_notification(dashboard_url: str) -> Notification:
         "sessions": 0,
         "explained_by": [],
         "worst_sessions": [],
+        "changed_paths": [],
+        "diagnosis": None,
         "title": "Test message of Swarmscope",
         "text": "No rule has raised an alert.",
     }

@@ -70,7 +70,8 @@ class AlertsHandler(AlertHandler):
         alert, silences = explained.alert, self.alerts.silences
         silence = silences.of(alert, _now_ms()) if silences is not None and alert.ended_ms is None else None
         acknowledged = silences.acknowledgement_of(alert) if silences is not None else None
-        return as_json(alert, explained.evidence) | {
+        diagnosis = self.alerts.diagnoses.of(alert) if self.alerts.diagnoses is not None else None
+        return as_json(alert, explained.evidence, diagnosis) | {
             "silence": asdict(silence) if silence is not None else None,
             "acknowledgement": asdict(acknowledged) if acknowledged is not None else None,
         }

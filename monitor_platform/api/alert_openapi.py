@@ -111,6 +111,7 @@ _ALERT: Schema = {
         "acknowledgement",
     ],
     "properties": {
+        "diagnosis": {"type": ["object", "null"], "description": "the diagnosis that the alert started, as `diagnose --json`"},
         "silence": {"type": ["object", "null"], "properties": _SILENCE},
         "acknowledgement": {"type": ["object", "null"], "properties": _ACKNOWLEDGEMENT},
     },
@@ -164,6 +165,7 @@ _RULE_ENTRY: Schema = {
         **{key: {"type": ["integer", "null"], "minimum": 1} for key in _WHOLE},
         "severity": {"enum": [*SEVERITIES]},
         "expected": list_of(TEXT),
+        "destinations": list_of(TEXT),
         "diagnose": {"type": ["boolean", "null"]},
     },
 }

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monitor_platform.alerts.alert_diagnoses import AlertDiagnoses
 from monitor_platform.alerts.alert_text import measure_title, shown
 from monitor_platform.alerts.alert_watch import RuleState
 from monitor_platform.alerts.detector import Alert
@@ -14,6 +15,9 @@ from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.views.number_format import format_count
 
 Row = dict[str, Any]
+
+MOST_MISSING = 10
+"""Answers "not enough evidence" at an alert."""
 
 STATES = {"firing": "Firing", "well": "OK", "no data": "No data"}
 
@@ -38,6 +42,27 @@ def response(alert: Alert, silences: Silences | None) -> Row:
         "silence": None if silence is None else _note(silence) | {"until": silence.until_ms},
         "acknowledgement": None if acknowledged is None else _note(acknowledged) | {"at": acknowledged.at_ms},
     }
+
+
+def diagnosis_row(alert: Alert, diagnoses: AlertDiagnoses | None) -> Row | None:
+    """The diagnosis of an alert: its state, one line, and the verdicts with their evidence; None without one."""
+    found = diagnoses.of(alert) if diagnoses is not None else None
+    if found is None:
+        return None
+    facts = found.to_json()
+    verdicts = [
+        {
+            "text": f"{each['cause'].replace('_', ' ')}: {each['subject']['text']}",
+            "why": f"{each['confidence']} confidence: {each['because']}",
+            "evidence": [one["text"] for one in each["evidence"]],
+        }
+        for each in facts["verdicts"]
+    ]
+    missing = [
+        {"text": f"not enough evidence: {each['about']['text']}", "why": f"missing: {each['missing']}", "evidence": []}
+        for each in facts["not_enough_evidence"][:MOST_MISSING]
+    ]
+    return {"at": found.at_ms, "state": found.state, "text": found.text, "answers": [*verdicts, *missing]}
 
 
 def silence_rows(silences: Silences | None) -> list[Row]:

@@ -18,7 +18,7 @@ from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, SEVERITIES, RuleKind
 from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.alert_marks import address, minutes_of
-from monitor_platform.dashboard.alert_responses import response, rule_rows, silence_rows, webhook_rows
+from monitor_platform.dashboard.alert_responses import diagnosis_row, response, rule_rows, silence_rows, webhook_rows
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
@@ -80,7 +80,11 @@ def _list(alerting: AlertService | None, end_ms: int | None, clock_ms: int | Non
         return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": [], "states": [], "silences": [], "webhooks": None}
     watch, silences = alerting.watch, alerting.silences
     known = watch.alerts if clock_ms is None else _known(watch.alerts, clock_ms)
-    rows = [_row(each, clock_ms or end_ms) | response(each.alert, silences) for each in known]
+    diagnoses = alerting.diagnoses if clock_ms is None else None
+    rows = [
+        _row(each, clock_ms or end_ms) | response(each.alert, silences) | {"diagnosis": diagnosis_row(each.alert, diagnoses)}
+        for each in known
+    ]
     rows.sort(key=lambda row: (not row["lasts"], row["silence"] is not None, row["acknowledgement"] is not None, -row["from"]))
     last, quiet = sum(row["lasts"] for row in rows), sum(row["silence"] is not None for row in rows)
     how = "checked each minute" if end_ms is None else "recorded files, checked once"

@@ -43,8 +43,31 @@
     return line.childNodes.length ? [line] : [];
   }
 
+  const open_diagnoses = new Set();
+
+  // The verdicts of the diagnosis that an alert started, with their evidence.
+  function diagnosed(key, diagnosis) {
+    if (!diagnosis) return [];
+    const { at, state, text, answers } = diagnosis;
+    const box = make("details", { className: `diagnosis ${state}` });
+    box.open = open_diagnoses.has(key);
+    box.addEventListener("toggle", () => (box.open ? open_diagnoses.add(key) : open_diagnoses.delete(key)));
+    const head = make("summary");
+    head.append(make("b", { textContent: "Diagnosis" }), " ", minute(at), state === "running" ? ": agents measure" : `: ${text}`);
+    const list = make("ul");
+    list.append(...answers.map((answer) => {
+      const item = make("li");
+      const evidence = make("ul");
+      evidence.append(...answer.evidence.map((each) => make("li", { textContent: each })));
+      item.append(make("b", { textContent: answer.text }), make("p", { textContent: answer.why }), evidence);
+      return item;
+    }));
+    box.append(head, list);
+    return [box];
+  }
+
   function alert_box(alert) {
-    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence, network, paths } = alert;
+    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence, network, paths, diagnosis, rule, slice } = alert;
     const item = make("li", { className: lasts && !silence ? "alert lasts" : "alert" });
     item.dataset.severity = severity;
     const head = make("h3", {});
@@ -58,7 +81,7 @@
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";
     why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
-    item.append(head, when, make("p", { textContent: text }), ...paths.map((each) => make("p", { textContent: each })), ...response(alert), why);
+    item.append(head, when, make("p", { textContent: text }), ...paths.map((each) => make("p", { textContent: each })), ...diagnosed(JSON.stringify([rule, slice, from]), diagnosis), ...response(alert), why);
     return item;
   }
 
