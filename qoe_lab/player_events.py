@@ -63,6 +63,9 @@ def read_events(path: Path) -> Iterator[PlayerEvent]:
 
 
 _WHOLE = {"height", "bytes", "decoded_frames", "dropped_frames"}
+LATEST_MS = 86_400_000.0
+"""A session has a slot for each second: an absurd time would fill the memory. Sessions last at most an hour."""
+_LARGEST = 2.0**53
 
 
 def _check_types(event: PlayerEvent) -> None:
@@ -73,7 +76,10 @@ def _check_types(event: PlayerEvent) -> None:
         if name in ("event", "detail") or (value is None and name != "t_ms"):
             continue
         numeric = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if not numeric or (name in _WHOLE and value != int(value)):
+        if not numeric or (name in _WHOLE and value != int(value)) or not -_LARGEST < value < _LARGEST:
             raise ValueError(f"{name} is {value!r}")
+    if not 0 <= event.t_ms <= LATEST_MS:
+        raise ValueError(f"t_ms is {event.t_ms!r}")
     if not isinstance(event.detail, str | None):
         raise TypeError(f"detail is {event.detail!r}")
+    (event.detail or "").encode()  # UnicodeEncodeError is a ValueError

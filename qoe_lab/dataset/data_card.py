@@ -60,7 +60,7 @@ def _sessions(training: TableRow, sessions: Sequence[TableRow]) -> str:
         ("valid", str(training["sessions_valid"])),
         ("valid, but without a first picture", str(never)),
         ("not valid", str(training["sessions_invalid"])),
-        *((f"not valid: `{reason}`", str(count)) for reason, count in sorted(reasons.items())),
+        *((f"not valid: `{_shown(reason)}`", str(count)) for reason, count in sorted(reasons.items())),
     ]
     return _table(("sessions", "number"), rows)
 
@@ -122,7 +122,7 @@ def _contents(valid: Sequence[TableRow]) -> str:
 def _described(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, value in settings.items():
         text = ", ".join(map(_shown, value)) if isinstance(value, list) else _shown(value)
-        yield f"`{name}`", text.replace("|", "\\|").replace("\n", " ")
+        yield f"`{name}`", text
 
 
 def _grouped(sessions: Iterable[TableRow], key: Callable[[TableRow], Any]) -> list[tuple[Any, list[TableRow]]]:
@@ -146,7 +146,7 @@ def _shown(value: object) -> str:
         return UNKNOWN
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
+    return " ".join(str(value).encode("utf-8", "replace").decode().replace("|", "\\|").split())
 
 
 def _heading(title: str, text: str) -> str:

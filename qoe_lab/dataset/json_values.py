@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+LARGEST = 2.0**53
+"""Numbers beyond this are no measured values, and have no exact place in a table."""
 
 
 class DamagedFileError(ValueError):
@@ -29,14 +32,19 @@ class JsonValues:
         return self._values
 
     def text(self, name: str) -> str | None:
-        return self._typed(name, str)
+        text = self._typed(name, str)
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise DamagedFileError(self.path, f"{name} is {text!a}, which has half a character") from None
+        return text
 
     def boolean(self, name: str) -> bool | None:
         return self._typed(name, bool)
 
     def integer(self, name: str) -> int | None:
         number = self.number(name)
-        if number is not None and (number != int(number) or abs(number) >= 2**63):
+        if number is not None and number != int(number):
             raise DamagedFileError(self.path, f"{name} is {number!r}, which is no whole number")
         return None if number is None else int(number)
 
@@ -44,7 +52,7 @@ class JsonValues:
         value = self._values.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
             raise DamagedFileError(self.path, f"{name} is {str(value)[:80]!r}, which is no number")
         return value
 

@@ -25,5 +25,5 @@ def training_row(training: RecordedTraining, sessions: Sequence[TableRow]) -> di
         "sessions_invalid": len(sessions) - valid,
         "limits_mbps": settings.numbers("limits_mbps"),
         "seed": settings.integer("seed"),
-        "environment": json.dumps(training.environment.all, sort_keys=True, ensure_ascii=False),
+        "environment": json.dumps(training.environment.all, sort_keys=True),
     }

@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -281,6 +282,8 @@ WRONG_VALUES = [
     ("session.json", {"number": 10**30}),
     ("session.json", {"content_id": 7}),
     ("session.json", {"client_address": "nowhere"}),
+    ("session.json", {"content_id": "\ud800"}),
+    ("session.json", {"limit_mbps": 10**30}),
     ("session.json", {"begin_ms": [1]}),
     ("result.json", {"frames": {}}),
     ("result.json", {"valid": "yes"}),
@@ -305,6 +308,9 @@ WRONG_EVENTS = [
     '{"event": "sample", "t_ms": 1, "buffer_ms": "full"}',
     '{"event": "sample", "t_ms": 1, "height": 240.5}',
     '{"event": "sample", "t_ms": NaN}',
+    '{"event": "sample", "t_ms": 1e300}',
+    '{"event": "sample", "t_ms": -1}',
+    '{"event": "sample", "t_ms": 1, "bytes": 1e300}',
     '{"event": "party", "t_ms": 1}',
     '{"event": "sample", "t_ms": 1, "colour": "red"}',
     "null",
@@ -317,6 +323,45 @@ def test_an_event_with_wrong_values_makes_its_session_not_valid(training: Record
     first, *others = usual_events()
     (folder / "player.jsonl").write_text(first.line() + line + "\n" + "".join(event.line() for event in others))
     assert export(training.path).invalid == {"events_damaged": 1}
+
+
+def test_texts_of_several_lines_and_with_bars_do_not_break_the_card(training: RecordedTrainingFolder) -> None:
+    training.add(0, content_id="a | b", result={"detail": "two\nlines"})
+    training.add(1, result={"valid": False, "invalid_reason": "a\n|b", "detail": "two\nlines"})
+    export(training.path)
+    assert [row["invalid_detail"] for row in rows(training)] == [None, "two\nlines"]
+    card = (training.path / "dataset" / "card.md").read_text()
+    assert "| not valid: `a \\|b` | 1 |" in card
+    assert "| a \\| b |" in card
+
+
+def test_no_damage_of_any_file_ends_the_export(training: RecordedTrainingFolder) -> None:
+    """Random bytes are changed, inserted and removed. The whole session stays as it is."""
+    random = Random(14)
+    for number in range(36):
+        files = sorted(training.add(number).iterdir())
+        path = files[number % len(files)]
+        path.write_bytes(damaged(path.read_bytes(), random))
+    training.add(36)
+    export(training.path)
+    valid = [row["valid"] for row in rows(training)]
+    assert len(valid) == 37
+    assert valid[-1]
+    assert sum(valid) < 20
+
+
+def damaged(whole: bytes, random: Random) -> bytes:
+    data = bytearray(whole)
+    for _ in range(random.randint(1, 4)):
+        place = random.randrange(len(data) + 1)
+        match random.randrange(3):
+            case 0:
+                data[place : place + 1] = random.randbytes(1)
+            case 1:
+                data[place:place] = random.randbytes(random.randint(1, 20))
+            case 2:
+                del data[place : place + random.randint(1, 50)]
+    return bytes(data)
 
 
 # --- The data set as a whole
