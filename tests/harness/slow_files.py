@@ -17,6 +17,7 @@ SLOW_FILES = (
     "monitor_platform/dashboard/test_layout.py",
     "monitor_platform/dashboard/test_static_pages.py",
     "monitor_platform/dashboard/test_interactions.py",
+    "qoe_lab/running/test_trainings.py",
     "swarmscope/test_demo.py",
     "swarmscope/test_import.py",
     "coordinator/test_failover.py",

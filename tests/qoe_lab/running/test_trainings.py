@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from feedback_wire.trainings import SessionStatus, TrainingState
+from feedback_wire.trainings import TrainingState
 from netlab import read_capture
 from qoe_lab.player_events import read_events
 from qoe_lab.running.session_files import sha256_of
 from qoe_lab.running.training_folder import open_training_folder
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_here, run_swarmscope
 from tests.harness.waiting import eventually
 from tests.qoe_lab.running.labs import descendants, json_of, kill, needs_sessions, start_lab, statuses, with_status
 
@@ -30,7 +30,7 @@ def test_a_training_that_is_killed_is_resumed_without_a_repeated_id_and_every_se
     contents: Path, tmp_path: Path
 ) -> None:
     training, log = tmp_path / "t", tmp_path / "run.log"
-    plan = ["--name", "t", "--sessions", 4, "--limits", "0.5,1", "--seconds", 5, "--delay-ms", 5]
+    plan = ["--name", "t", "--sessions", 3, "--limits", "0.5,1", "--seconds", 5, "--delay-ms", 5]
     running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
     # Two run at a time, so one is under capturing when another is captured.
     eventually(lambda: with_status(training, 1) and len(with_status(training, 0)) > len(with_status(training, 1)), within_s=120)
@@ -50,12 +50,12 @@ def test_a_training_that_is_killed_is_resumed_without_a_repeated_id_and_every_se
     assert len(set(begun)) == len(begun)
     assert any(line.get("reason") == "interrupted" for line in lines)
     captured = with_status(training, 1)
-    assert sorted(line["number"] for line in captured) == [0, 1, 2, 3]
+    assert sorted(line["number"] for line in captured) == [0, 1, 2]
     assert {line["session_id"] for line in captured} >= set(kept)
     for line in captured:
         check_session(training / "sessions" / line["session_id"], line["session_id"], kept)
     limits = Counter(json_of(training / "sessions" / line["session_id"] / "session.json")["limit_mbps"] for line in captured)
-    assert limits == {0.5: 2, 1.0: 2}
+    assert sorted(limits.values()) == [1, 2]
     check_messages(training, {line["session_id"] for line in captured})
 
 
@@ -87,7 +87,7 @@ def check_messages(training: Path, sessions: set[str]) -> None:
     assert reported >= sessions
 
 
-def test_a_killed_session_is_tried_again_and_a_training_pauses_on_request(contents: Path, tmp_path: Path) -> None:
+def test_a_killed_session_is_tried_again_and_ctrl_c_pauses_a_training(contents: Path, tmp_path: Path) -> None:
     training, log = tmp_path / "t", tmp_path / "run.log"
     plan = ["--name", "t", "--sessions", 2, "--limits", "0.5,1", "--seconds", 60]
     running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
@@ -99,17 +99,19 @@ def test_a_killed_session_is_tried_again_and_a_training_pauses_on_request(conten
     eventually(lambda: not [pid for pid in descendants(log) if is_process_of(pid, first)], "the lab of the killed session ends")
     assert [pid for pid in descendants(log) if is_process_of(pid, other)]
     eventually(lambda: len(with_status(training, 0)) == 3, within_s=60)
-    second = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path))
+    second = run_here("lab", "resume", training, *flags(contents, tmp_path))
     assert second.returncode == 2
     assert "another process runs the training" in second.stderr
-    assert run_swarmscope("lab", "pause", training).returncode == 0
+    running.send_signal(signal.SIGINT)
     assert running.wait(60) == 1
     assert "swarmscope lab resume" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert "nothing to pause" in run_here("lab", "pause", training).stderr
     assert [line["reason"] for line in with_status(training, 2)] == ["session_crashed", "interrupted", "interrupted"]
     progress = open_training_folder(training).progress()
     assert (progress.state, progress.captured, progress.given_up) == (TrainingState.PAUSED, 0, 0)
-    assert run_swarmscope("lab", "cancel", training).returncode == 0
-    refused = run_swarmscope("lab", "resume", training, *flags(contents, tmp_path))
+    assert run_here("lab", "cancel", training).returncode == 0
+    refused = run_here("lab", "resume", training, *flags(contents, tmp_path))
     assert refused.returncode == 2
     assert "is cancelled" in refused.stderr
     eventually(lambda: not descendants(log), "nothing of the training runs")
@@ -141,20 +143,8 @@ def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(
     assert {line["reason"] for line in with_status(training, 2)} == {"client_failed"}
     progress = open_training_folder(training).progress()
     assert (progress.state, progress.given_up) == (TrainingState.FINISHED, 1)
-    shown = run_swarmscope("lab", "show", training).stdout
+    shown = run_here("lab", "show", training).stdout
     assert "client_failed 3; 1 sessions given up" in shown
-
-
-def test_ctrl_c_pauses_a_training_and_its_own_pipeline_ends(contents: Path, tmp_path: Path) -> None:
-    log = tmp_path / "run.log"
-    plan = ["--name", "t", "--sessions", 1, "--limits", "1", "--seconds", 60]
-    running = start_lab("run", *plan, *flags(contents, tmp_path), log=log)
-    eventually(lambda: with_status(tmp_path / "t", 0), within_s=120)
-    running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 1
-    assert "Traceback" not in log.read_text()
-    eventually(lambda: not descendants(log), "nothing of the training runs")
-    assert [line["status"] for line in statuses(tmp_path / "t")] == [SessionStatus.UNDER_CAPTURING, SessionStatus.DISCARDED]
 
 
 def test_a_training_whose_coordinator_is_killed_ends_with_the_reason_and_can_be_resumed(contents: Path, tmp_path: Path) -> None:
