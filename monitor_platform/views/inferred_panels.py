@@ -53,7 +53,7 @@ class InferredPanels:
         """`mos` and `ribbon`: what the session reported."""
         stalls = [each for each in ribbon if each.state == "stalled"]
         self._stalls.data = {"begin": [each.from_ms for each in stalls], "end": [each.to_ms for each in stalls]}
-        self._stalled.show("Stalled (%): inferred probability; orange ground: reported", [inferred.line(PROBABILITY)], set())
+        self._stalled.show("Stalled (%): inferred; orange: reported", [inferred.line(PROBABILITY)], set())
         band = SessionBand(at_ms=inferred.slots.at_ms, low=inferred.slots.series["mos_low"], high=inferred.slots.series["mos_high"])
         both = [mos, inferred.line(MEASURES["mos"])]
         self._mos.show("MOS: reported, inferred – –; grey: its band", both, breaks, band)
