@@ -126,7 +126,8 @@ def _rule_in_words(rule: Rule) -> str:
     where = "".join(f", only {dimension_name(name)} {place_name(value)}" for name, value in rule.where.items())
     by = f", by {', '.join(map(dimension_name, rule.by))}" if rule.by else ""
     title = measure_title(rule)
-    return f"{title[:1].upper()}{title[1:]} {limit}{by}{where}"
+    begin = title if title == rule.measure else f"{title[:1].upper()}{title[1:]}"  # the name of a value stays as it is
+    return f"{begin} {limit}{by}{where}"
 
 
 def _fixed_limit(rule: Rule) -> str:

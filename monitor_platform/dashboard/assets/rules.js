@@ -18,6 +18,7 @@ globalThis.swarmscope_rules = (() => {
     return {
       name, measure, by: listed(by), where: Object.fromEntries(filters), [limit]: +value, severity,
       for_minutes: +for_minutes, baseline_minutes: limit === "deviates" ? +baseline_minutes : null, diagnose: own.diagnose ? true : null,
+      destinations: own.diagnose ? listed(own.destinations) : [],
       ...(kind === "measurement" ? { kind, ...of_measurements(own) } : { least_sessions: +least_sessions }),
     };
   }
@@ -36,6 +37,7 @@ globalThis.swarmscope_rules = (() => {
     form.by.value = rule.by.join(", ");
     form.expected.value = rule.expected.join(", ");
     form.diagnose.checked = rule.diagnose;
+    form.destinations.value = rule.destinations.join(", ");
     form.where.value = Object.entries(rule.where).map((pair) => pair.join("=")).join("\n");
     form.limit.value = LIMITS.find((name) => rule[name] !== null) ?? "below";
     form.value.value = rule[form.limit.value] ?? "";
@@ -43,9 +45,10 @@ globalThis.swarmscope_rules = (() => {
     show_kind();
   }
 
-  // Each kind of rules has fields of its own.
+  // Each kind of rules has fields of its own, and so has a diagnosis.
   function show_kind() {
     const kind = $("rule-form").elements.kind.value;
+    $("rule-destinations").hidden = !$("rule-form").elements.diagnose.checked;
     for (const label of $("rule-form").querySelectorAll("[data-kind]")) label.hidden = label.dataset.kind !== kind;
     $("rule-form").elements.measure.setAttribute("list", `rule-measures-${kind}`);
     $("rule-form").elements.by.setAttribute("list", `rule-dimensions-${kind}`);
@@ -82,7 +85,7 @@ globalThis.swarmscope_rules = (() => {
     $("rules-file").textContent = `Rules are in ${file}`;
   }
 
-  const NEW = { name: "", measure: "mos", severity: "warning", by: [], where: {}, below: null, above: null, deviates: null, for_minutes: 2, least_sessions: 25, baseline_minutes: 60, kind: "feedback", least_operations: 1, window_minutes: 5, expected: [], diagnose: false };
+  const NEW = { name: "", measure: "mos", severity: "warning", by: [], where: {}, below: null, above: null, deviates: null, for_minutes: 2, least_sessions: 25, baseline_minutes: 60, kind: "feedback", least_operations: 1, window_minutes: 5, expected: [], diagnose: false, destinations: [] };
 
   async function open(name) {
     replaces = name;
@@ -146,7 +149,7 @@ globalThis.swarmscope_rules = (() => {
   addEventListener("DOMContentLoaded", () => {
     $("rule-new").addEventListener("click", () => open(null));
     $("rule-form").elements.limit.addEventListener("change", show_limit);
-    $("rule-form").elements.kind.addEventListener("change", show_kind);
+    for (const name of ["kind", "diagnose"]) $("rule-form").elements[name].addEventListener("change", show_kind);
     $("rule-form").addEventListener("submit", (event) => event.preventDefault());
     $("rule-try").addEventListener("click", dry_run);
     $("rule-save").addEventListener("click", () => is_complete() && save(entry()));
