@@ -130,7 +130,8 @@ class Settings(Scoring, LocationSettings):
     """TOML file with alert rules and webhooks. For its format, see docs/alerts.md."""
 
     measurement_master: str = ""
-    """URL of a measurement master, such as https://master.example. Managers can then start measurements on the page Network."""
+    """URL of a measurement master, such as https://master.example. Managers can then start measurements on the page Network, and
+    alerts can start diagnoses."""
 
     measurement_key: Path | None = None
     """File with the key of a manager of --measurement-master. Not needed if the master runs with --insecure."""
