@@ -35,6 +35,10 @@ def _silent_stall(row: TableRow) -> bool:
     return (row.get("silent_stall_s") or 0) >= LONG_SILENCE_S
 
 
+def _frozen_link(row: TableRow) -> bool:
+    return (row.get("silent_end_s") or 0) >= LONG_SILENCE_S - 1 and (row.get("server_unacked") or 0) > 0
+
+
 def _no_traffic(row: TableRow) -> bool:
     return bool(row.get("started")) and not row.get("down_payload_bytes")
 
@@ -52,6 +56,10 @@ DOUBTS: Mapping[str, tuple[str, Callable[[TableRow], bool]]] = {
     "silent_stall": (
         f"in at least {LONG_SILENCE_S} s of stalls, no packet came: an outage of the trace, or a lab that failed",
         _silent_stall,
+    ),
+    "silent_end": (
+        f"in the last {LONG_SILENCE_S - 1} s, no packet came while the server had sent some: an outage, or a link that froze",
+        _frozen_link,
     ),
     "picture_without_traffic": ("a picture was shown, and nothing was received", _no_traffic),
 }

@@ -73,15 +73,17 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
     if requests:
         row = {"server_requests": len(requests), "server_bytes": sum(each.integer("bytes") or 0 for each in requests)}
     retransmissions: dict[int | None, int] = {}
+    unacked: dict[int | None, int] = {}
     round_trips_ms = []
     for sample in tcp_info:
         port, total = sample.integer("peer_port"), sample.integer("total_retrans")
         # The kernel's counter only grows, so its last value is that of the whole connection.
         retransmissions[port] = max(retransmissions.get(port, 0), total or 0)
+        unacked[port] = sample.integer("unacked") or 0
         if (rtt_us := sample.number("rtt_us")) is not None and rtt_us > 0:
             round_trips_ms.append(rtt_us / 1000)
     if retransmissions:
-        row |= {"server_retransmissions": sum(retransmissions.values())}
+        row |= {"server_retransmissions": sum(retransmissions.values()), "server_unacked": sum(unacked.values())}
     if round_trips_ms:
         row |= {"server_rtt_ms": sum(round_trips_ms) / len(round_trips_ms)}
     return row

@@ -77,6 +77,7 @@ class SessionReader:
         slots, flows = self._traffic(session, row, labels, slot_labels(labels, events))
         row |= {name: sum(flow[name] for flow in flows) for name in ("up_payload_bytes", "down_payload_bytes")}
         row |= {"silent_stall_s": _silent_stall_s(slots) if row["started"] else None}
+        row |= {"silent_end_s": _silent_end_s(slots)}
         row |= {"doubts": doubts_of(row)}
         return SessionTables(session=row, slots=slots, flows=flows, events=witnessed)
 
@@ -167,6 +168,11 @@ def _slot_row(label: SlotLabel, slot: TrafficSlot) -> TableRow:
 
 def _silent_stall_s(slots: Sequence[TableRow]) -> int:
     return sum(slot["state"] == "stall" and not slot["down_packets"] for slot in slots)
+
+
+def _silent_end_s(slots: Sequence[TableRow]) -> int:
+    heard = [slot["slot"] for slot in slots if slot["down_packets"]]
+    return len(slots) - 1 - heard[-1] if heard else len(slots)
 
 
 def _invalid(row: TableRow, error: InvalidSessionError) -> SessionTables:

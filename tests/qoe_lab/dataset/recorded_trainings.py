@@ -153,7 +153,13 @@ class RecordedTrainingFolder:
         requests = [first | {"arrived": True, "cmcd": {"bl": 0}}, second | {"arrived": True, "cmcd": {}}]
         (folder / "server.jsonl").write_text("".join(json.dumps(each) + "\n" for each in requests))
         kernel = [
-            {"wall_ms": BEGIN_MS + 200 + 100 * n, "peer_port": CLIENT_PORT, "rtt_us": 20_000 + 1000 * n, "total_retrans": n // 2}
+            {
+                "wall_ms": BEGIN_MS + 200 + 100 * n,
+                "peer_port": CLIENT_PORT,
+                "rtt_us": 20_000 + 1000 * n,
+                "total_retrans": n // 2,
+                "unacked": 2 - n,
+            }
             for n in range(3)
         ]
         (folder / "tcp_info.jsonl").write_text("".join(json.dumps(each) + "\n" for each in kernel))

@@ -59,6 +59,7 @@ def test_the_labels_of_a_session_are_those_of_its_events(training: RecordedTrain
     expected |= {"mean_height": pytest.approx((240 * 1100 + 360 * 1500) / 2600), "limit_mbps": 1, "goodput_mbps": 0.955}
     expected |= {"server_requests": 2, "server_bytes": 13_000, "server_retransmissions": 1, "server_rtt_ms": 21}
     expected |= {"server_startup_ms": 271, "server_stall_count": 0, "stalls_only_player": 1, "stalls_only_server": 0}
+    expected |= {"server_unacked": 0, "silent_end_s": 1}
     expected |= {"up_payload_bytes": 300, "down_payload_bytes": 14_200, "silent_stall_s": 1}
     expected |= {"frames": 30, "kernel_drops": 0, "queue_dropped_to_client": 1, "content_id": "drama", "split": "train"}
     assert {name: row[name] for name in expected} == expected
@@ -187,6 +188,18 @@ def test_a_picture_before_the_first_segment_raises_a_doubt(training: RecordedTra
     training.add(0, events=early)
     export(training.path)
     assert only(training)["doubts"] == "picture_before_first_segment"
+
+
+def test_a_link_that_is_silent_at_the_end_while_the_server_waits_raises_a_doubt(training: RecordedTrainingFolder) -> None:
+    longer = [replace(event, t_ms=9000) if event.event == "end" else event for event in steady(kbps=10)]
+    for number in range(2):
+        folder = training.add(number, events=longer)
+        kernel = {"wall_ms": BEGIN_MS + 8000, "peer_port": 40_000, "unacked": 4 * number, "total_retrans": 0, "rtt_us": 1}
+        (folder / "tcp_info.jsonl").write_text(json.dumps(kernel) + "\n")
+    export(training.path)
+    table = rows(training)
+    assert [(row["silent_end_s"], row["server_unacked"]) for row in table] == [(6, 0), (6, 4)]
+    assert ["silent_end" in (row["doubts"] or "").split() for row in table] == [False, True]
 
 
 def test_a_long_stall_without_a_packet_raises_a_doubt(training: RecordedTrainingFolder) -> None:
