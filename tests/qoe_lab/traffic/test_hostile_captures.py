@@ -87,6 +87,12 @@ def test_any_frame_gives_a_packet_that_fits_in_it_or_is_left_out(link, header, m
         assert packet in LeftOut
 
 
+@pytest.mark.parametrize("header", FRAMES)
+def test_the_shorter_way_for_usual_packets_gives_the_same_packet(header):
+    frame = LinkFrame(0, len(header), 1, header)
+    assert read_packet(frame) == _read_any(frame)
+
+
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"{CAPTURES} is not on this machine")
 @pytest.mark.parametrize("name", ["zattoo.pcap", "hls.pcapng", "http_ipv6.pcap", "rtmp.pcap"])
 @given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20))
