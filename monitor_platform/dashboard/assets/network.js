@@ -122,10 +122,11 @@
     data_source.selected.properties.indices.change.connect(on_choice);
     data_source.properties.data.change.connect(() => setTimeout(show_words, 0));
     for (const end of ["start", "end"]) plot.y_range.properties[end].change.connect(() => setTimeout(show_words, 0));
-    document.querySelector(".network-map .figure").addEventListener("keydown", ({ key }) => {
-      if (key === "+" || key === "=") zoom(1 / ZOOM);
-      else if (key === "-") zoom(ZOOM);
-      else if (key === "0") whole();
+    const keys = { "+": () => zoom(1 / ZOOM), "=": () => zoom(1 / ZOOM), "-": () => zoom(ZOOM), 0: whole };
+    document.querySelector(".network-map .figure").addEventListener("keydown", (event) => {
+      if (!keys[event.key]) return;
+      event.preventDefault(); // elsewhere, 0 leads to the tenth page
+      keys[event.key]();
     });
   }
 

@@ -18,7 +18,7 @@
       const of = columns(model.renderers.at(-1));
       return of("range").map((range, i) => `${range}: ${of("share")[i].toFixed(1)} % of peers`);
     }
-    if (name === "swarm") return of_nodes(model);
+    if (name === "swarm" || name === "network") return of_nodes(model);
     if (name.startsWith("history_") && !model.children) return of_periods(model);
     if (!model.children) return of_regions(model);
     return of_moments(model.children.filter((panel) => panel.visible));

@@ -132,10 +132,11 @@
     renderer("nodes").data_source.properties.data.change.connect(() => setTimeout(show_words, 0));
     for (const end of ["start", "end"]) known.y_range.properties[end].change.connect(() => setTimeout(on_zoom, 0));
     const plot = document.querySelector(".card.swarm .figure");
-    plot.addEventListener("keydown", ({ key }) => {
-      if (key === "+" || key === "=") zoom(1 / ZOOM);
-      else if (key === "-") zoom(ZOOM);
-      else if (key === "0") known.y_range.setv(whole());
+    const keys = { "+": () => zoom(1 / ZOOM), "=": () => zoom(1 / ZOOM), "-": () => zoom(ZOOM), 0: () => known.y_range.setv(whole()) };
+    plot.addEventListener("keydown", (event) => {
+      if (!keys[event.key]) return;
+      event.preventDefault(); // elsewhere, 0 leads to the tenth page
+      keys[event.key]();
     });
   }
 

@@ -17,6 +17,7 @@ from monitor_platform.views.network_view import COLOURINGS
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.measurements import write_measurements
 from tests.harness.processes import start_server
+from tests.measurement.measurement_lab import HandmadeAgent
 from tests.monitor_platform.dashboard.known_network import (
     BAD_FROM,
     DESTINATIONS,
@@ -115,6 +116,14 @@ def test_a_change_of_the_route_stands_beside_the_delay_and_the_viewers(monitor, 
     figure.focus()
     figure.press("ArrowRight")
     page.becomes("() => document.querySelector('#network-path-card .read')?.textContent.includes('MOS')")
+    whole = page.page.locator(".network-map .figure")
+    whole.focus()
+    whole.press("ArrowRight")
+    page.becomes("() => document.querySelector('.network-map .read').textContent.includes('agent; on 3 paths')")
+    whole.press("+")
+    page.becomes("() => Bokeh.documents[0].get_model_by_name('network').y_range.end < 0.7")
+    whole.press("0")
+    page.becomes("() => Bokeh.documents[0].get_model_by_name('network').y_range.end === 0.7")
 
 
 def test_the_csv_has_a_line_for_each_path(monitor):
@@ -139,6 +148,28 @@ def test_a_live_platform_reads_measurements_of_months_ago_from_its_mirror(tmp_pa
     with urllib.request.urlopen(f"{server.url}/network?{month}", timeout=60) as answer:
         assert answer.status == 200
     assert server.stop() == 0
+
+
+@pytest.mark.soak
+@pytest.mark.browser
+def test_a_manager_starts_a_measurement_in_the_dialog(tmp_path, visit):
+    allowed = ("--insecure", "--allow-network", "127.0.0.0/8", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "master"))
+    master = start_server("measurement-master", *allowed, log=tmp_path / "master.log")
+    agent = HandmadeAgent(master.url, "a1").connect()
+    server = start_server(
+        *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--mirror", str(tmp_path / "mirror")),
+        *("--listen", "127.0.0.1:0", "--measurement-master", master.url),
+        log=tmp_path / "log",
+    )
+    page = visit(server.url, "/network")
+    page.page.locator("#network-measure").click()
+    page.page.locator("#trigger-form [name=destinations]").fill("127.0.0.1")
+    page.page.locator("#trigger-form [name=parameters]").fill("count=3")
+    page.page.locator("#trigger-send").click()
+    page.becomes("() => document.getElementById('network-measured').textContent.startsWith('PING has begun: 1 operation')")
+    assert agent.next_start()["operation"]["parameters"] == {"count": 3}
+    assert server.stop() == 0
+    assert master.stop() == 0
 
 
 @pytest.fixture
