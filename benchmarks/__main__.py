@@ -23,6 +23,7 @@ BENCHMARKS = {
     "measurement_master": "plans, idle agents, outcomes per second and returning agents of a measurement master",
     "lab_traffic": "processor time of reading a capture into slots, compared with tshark",
     "swarm_visible": "time from the kill of a relay until the page of the swarm shows it",
+    "lab_scoring": "time of an inference of the QoE lab: one slot of one session, compared with scikit-learn",
     "visits": "time, bytes, layout shift and processor time of a visit with 800 live viewers, and of filters",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
 }

@@ -17,7 +17,10 @@ _OUTGOING = 4
 def live_packets(interface: str) -> Iterator[Packet | None]:
     """The packets, and None each `WAIT_S` without one. OSError if the interface does not exist or may not be read."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS)) as packets:
-        packets.bind((interface, _ALL_PROTOCOLS))
+        try:
+            packets.bind((interface, _ALL_PROTOCOLS))
+        except OSError as error:
+            raise OSError(f"the interface {interface} cannot be read: {error.strerror}") from error
         packets.setblocking(False)
         while True:
             if not select.select([packets], [], [], WAIT_S)[0]:

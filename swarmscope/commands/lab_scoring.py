@@ -1,7 +1,9 @@
 """`swarmscope lab score`: what a model concludes from a capture, or from the packets at an interface."""
 
 import json
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +49,7 @@ def score(
     model
         Folder with a model of `lab fit`.
     live
-        Instead of FILE: read the packets at this interface until Ctrl-C. Needs CAP_NET_RAW.
+        Instead of FILE: read the packets at this interface until Ctrl-C or SIGTERM. Needs CAP_NET_RAW.
     client
         Address of the client. Other clients are left out. Without it, every client that receives enough to be playing video is
         scored.
@@ -164,9 +166,9 @@ def _print_notes(sessions: ClientSessions, reader: CaptureReader, found: int) ->
 
 
 def _score_live(model: LabModel, interface: str, client: str | None, output: _Output) -> int:
-    import time
-
     output.source = "live"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     sessions = ClientSessions(model, client=client, keep=False)
 
     def hand_out(found: Iterator[tuple[ClientSession, SlotInference]]) -> None:

@@ -1,6 +1,10 @@
 """`swarmscope lab fit` makes a model of exported trainings, and `swarmscope lab score` applies it, as a user would run them."""
 
 import json
+import signal
+import socket
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +12,12 @@ import pytest
 from qoe_lab.dataset.parquet_tables import write_table
 from qoe_lab.models.storage import CARD, load
 from qoe_lab.traffic.slot_features import SLOT_FEATURES as TRAFFIC_FEATURES
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_swarmscope, servers, start_swarmscope
+from tests.harness.waiting import eventually
 from tests.qoe_lab.models.synthetic_sessions import training
 from tests.qoe_lab.scoring.captured_video import capture, small_model, video
+
+VIEWER, SERVER = "127.0.0.77", "127.0.0.78"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +86,59 @@ def test_a_damaged_capture_is_scored_as_far_as_it_goes_with_a_warning(folder):
     assert found.returncode == 0
     assert "warning: " in found.stderr
     assert "is damaged" in found.stderr
+
+
+def test_packets_at_an_interface_are_scored_second_by_second(folder, tmp_path):
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        pytest.skip("needs the capability CAP_NET_RAW")
+    arguments = ("lab", "score", "--live", "lo", "--client", VIEWER, "--model", str(folder / "small"))
+    output = tmp_path / "live.jsonl"
+    with output.open("w") as stdout, socket.create_server((SERVER, 0)) as server:
+        process = start_swarmscope(*arguments, stdout=stdout, stderr=subprocess.PIPE)
+        try:
+            receive = partial(socket.create_connection, server.getsockname(), source_address=(VIEWER, 0))
+            eventually(lambda: _received(receive, server) and len(output.read_text().splitlines()) >= 3, within_s=60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.communicate()
+    messages = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {(each["address"], each["source"]) for each in messages} == {(VIEWER, "live")}
+    assert sum(each["download_kbps"] for each in messages) > 100
+
+
+def _received(receive, server: socket.socket) -> bool:
+    """Whether the viewer has received a segment in a connection of its own."""
+    with receive() as viewer:
+        connection, _ = server.accept()
+        with connection:
+            viewer.sendall(bytes(300))
+            connection.sendall(bytes(60_000))
+        return len(viewer.recv(1000)) > 0
+
+
+def test_an_interface_that_does_not_exist_is_named(folder):
+    found = run_swarmscope("lab", "score", "--live", "nosuch0", "--model", folder / "small")
+    assert found.returncode == 1
+    assert "nosuch0" in found.stderr
+
+
+def test_inferences_arrive_at_a_coordinator_and_those_of_a_second_run_are_copies(folder, tmp_path):
+    with servers(tmp_path) as start:
+        store = start("feedback-server", "--listen", "127.0.0.1:0", "--insecure", "--data", str(tmp_path / "logs"))
+        coordinator = start(
+            *("coordinator", "--listen", "127.0.0.1:0", "--insecure"),
+            *("--feedback-server", store.url, "--spool", str(tmp_path / "spool")),
+        )
+        for _ in range(2):
+            sent = score(folder, folder / "session", "--coordinator", coordinator.url)
+            assert sent.returncode == 0, sent.stderr
+            assert "the coordinator accepted 12 inferences and refused 0" in sent.stderr
+    analyzed = json.loads(run_swarmscope("analyze", tmp_path / "logs", "--kind", "inference", "--json").stdout)
+    assert (analyzed["inferences"], analyzed["copies"]) == (12, 12)
 
 
 def exported(folder: Path, name: str, sessions: int) -> Path:
