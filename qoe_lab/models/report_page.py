@@ -170,7 +170,7 @@ def _matrix_card(result: TaskResult) -> str:
         rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
     what = "sessions" if result.task.per == "session" else "slots"
     table = f"<table class='matrix'><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    note = f"<p class='note'>Rows: reported. TableColumns: inferred. Numbers of {what}, and shares of the row.</p>"
+    note = f"<p class='note'>Rows: reported. Columns: inferred. Numbers of {what}, and shares of the row.</p>"
     return _card("Confusion matrix", f"<div class='scroll'>{table}</div>{note}")
 
 

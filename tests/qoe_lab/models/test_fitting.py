@@ -113,6 +113,7 @@ def test_the_report_shows_scores_with_intervals_matrices_calibration_places_alar
     assert page.count("<h3>Calibration</h3>") == 3
     assert page.count("<h3>Inferred and reported</h3>") == 2
     assert page.count("<h3>Leak alarms</h3>") == 5
+    assert page.count("Rows: reported. Columns: inferred.") == 3
     assert "Not computed for each client: all sessions have the client headless." in page
     for goal in goals(done.results):
         assert f"goal: at {'least' if goal.at_least else 'most'} {goal.wanted:g}" in page
