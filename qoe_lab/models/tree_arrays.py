@@ -1,4 +1,4 @@
-"""TaskDecision trees as plain arrays, and their evaluation with NumPy.
+"""Decision trees as plain arrays, and their evaluation with NumPy.
 
 Forests and boosted trees of scikit-learn become the same arrays: all nodes of all trees one after the other. The output of an
 example is `base` plus `scale` times the sum of the values of the leaves that it reaches. The results equal those of scikit-learn.
