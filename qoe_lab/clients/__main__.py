@@ -6,14 +6,22 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Protocol
 
-from qoe_lab.clients.browser_player import BrowserPlayer
 from qoe_lab.clients.client_settings import CannotPlayError, ClientSettings
 from qoe_lab.clients.headless_player import HeadlessPlayer
 from qoe_lab.clients.overlay_player import OverlayPlayer
 from qoe_lab.clients.session_recorder import SessionRecorder
 from qoe_lab.player_events import PlayerEvent
 from qoe_lab.training_plan import CLIENTS
+
+
+class SessionPlayer(Protocol):
+    """What plays: one of the clients."""
+
+    async def play(self) -> None:
+        """Play the session. CannotPlayError if that is not possible."""
+        ...
 
 
 def main() -> int:
@@ -51,13 +59,15 @@ def main() -> int:
 
 
 async def _play(settings: ClientSettings, recorder: SessionRecorder) -> None:
-    player: HeadlessPlayer | BrowserPlayer | OverlayPlayer
+    player: SessionPlayer
     match settings.client:
         case "headless":
             player = HeadlessPlayer(settings, recorder.record)
         case "overlay":
             player = OverlayPlayer(settings, recorder.record)
         case _:
+            from qoe_lab.clients.browser_player import BrowserPlayer  # Playwright takes long to import; the others do not need it
+
             player = BrowserPlayer(settings, recorder.record)
     await player.play()
 

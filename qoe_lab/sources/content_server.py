@@ -28,6 +28,7 @@ from qoe_lab.sources.tcp_info import tcp_info
 
 SAMPLE_EACH_S = 0.1
 ACKNOWLEDGED_CHECK_S = 0.005
+TCP_CLOSE = 7  # linux/tcp_states.h: the client has reset the connection
 SEND_BYTES = 64 * 1024
 PLAYER_PAGE = "/player.html"
 
@@ -58,6 +59,14 @@ class ContentServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _AnsweredOn:
+    """A connection, and how many bytes its client has acknowledged when the answer has arrived."""
+
+    connection: socket.socket
+    acknowledged_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Served:
     """A request that was answered. Status 499: the client closed the connection before the end of the answer."""
 
@@ -65,6 +74,7 @@ class _Served:
     wall_ms: float
     status: int
     sent_bytes: int
+    on: _AnsweredOn | None
 
 
 class ContentServer:
@@ -144,7 +154,8 @@ class ContentServer:
                 await answer.write_eof()
             status, sent = answer.status, answer.content_length or 0
         finally:
-            served = _Served(began_s=began, wall_ms=wall_ms, status=status, sent_bytes=sent)
+            answered = None if status == 499 else self._answered_on(request)
+            served = _Served(began_s=began, wall_ms=wall_ms, status=status, sent_bytes=sent, on=answered)
             task = asyncio.create_task(self._log_when_acknowledged(request, served))
             self._unacknowledged.add(task)
             task.add_done_callback(self._unacknowledged.discard)
@@ -156,15 +167,16 @@ class ContentServer:
             return await handler(request)
         except KeyError:
             return web.Response(status=404, text="there is no such content or rung\n")
+        except FileNotFoundError as missing:
+            return web.Response(status=500, text=f"a file of this content is missing: {missing.filename}; make it again\n")
         except web.HTTPException as refused:
             return web.Response(status=refused.status, text=refused.text)
 
     async def _log_when_acknowledged(self, request: web.Request, served: "_Served") -> None:
-        connection = self._connections.get(request.transport) if request.transport is not None else None
-        arrived = connection is not None and served.status != 499 and await _acknowledged(request.transport, connection)
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        arrived = served.on is not None and await _acknowledged(served.on)
         if self._requests is None:
             return
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         line = {
             "wall_ms": round(served.wall_ms, 3),
             "path": request.path,
@@ -176,6 +188,18 @@ class ContentServer:
             "cmcd": read_cmcd(request.query.get(PARAMETER, "")),
         }
         self._requests.write(json.dumps(line) + "\n")
+
+    def _answered_on(self, request: web.Request) -> "_AnsweredOn | None":
+        """The connection with an answer, kept open until that is acknowledged. None if it has ended."""
+        transport = request.transport
+        if transport is None:
+            return None
+        try:
+            connection = self._connections[transport].dup()
+            unsent = transport.get_write_buffer_size() + _unacknowledged_bytes(connection)
+            return _AnsweredOn(connection=connection, acknowledged_bytes=tcp_info(connection)["bytes_acked"] + unsent)
+        except OSError:
+            return None
 
     def _note_connection(self, request: web.Request) -> None:
         transport: Any = request.transport
@@ -217,13 +241,14 @@ def _opened(path: Path | None) -> TextIO | None:
     return None if path is None else path.open("a", buffering=1, encoding="utf-8")
 
 
-async def _acknowledged(transport: asyncio.Transport | None, connection: socket.socket) -> bool:
-    """Wait until the client's kernel has acknowledged all that was sent so far; False if the connection ends before."""
+async def _acknowledged(answered: _AnsweredOn) -> bool:
+    """Wait until the client's kernel has acknowledged the answer; False if the connection ends before."""
     try:
-        waiting = transport.get_write_buffer_size() if transport is not None else 0
-        target = tcp_info(connection)["bytes_acked"] + _unacknowledged_bytes(connection) + waiting
-        while tcp_info(connection)["bytes_acked"] < target:  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(ACKNOWLEDGED_CHECK_S)
+        with answered.connection as connection:
+            while (info := tcp_info(connection))["bytes_acked"] < answered.acknowledged_bytes:
+                if info["state"] == TCP_CLOSE:
+                    return False
+                await asyncio.sleep(ACKNOWLEDGED_CHECK_S)
     except (OSError, asyncio.CancelledError):  # the connection or the server ends: this is the last step of the task
         return False
     return True

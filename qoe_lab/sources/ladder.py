@@ -71,6 +71,11 @@ class Content:
     segments: int
     rungs: tuple[EncodedRung, ...]
 
+    def __post_init__(self) -> None:
+        check_name("content_id", self.content_id)
+        for rung in self.rungs:
+            check_name("rung", rung.name)
+
     def rung(self, name: str) -> EncodedRung:
         """KeyError if there is none of this name."""
         for rung in self.rungs:

@@ -40,7 +40,8 @@ class RunningServer:
     folder: Path
 
     def requests(self) -> list[dict[str, Any]]:
-        return json_lines(self.folder / "server.jsonl")
+        """In the order of the requests; the log has that of the answers."""
+        return sorted(json_lines(self.folder / "server.jsonl"), key=lambda request: request["wall_ms"])
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The content server serves what players decode, and logs what arrived and when."""
 
 import asyncio
+import shutil
 import urllib.error
 import urllib.request
 from itertools import pairwise
@@ -22,7 +23,9 @@ def get(url: str) -> bytes:
 
 def status_of(url: str) -> int:
     try:
-        return urllib.request.urlopen(url, timeout=30).status
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            answer.read()
+            return answer.status
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
@@ -103,6 +106,14 @@ async def _sampled(host: str, port: int, log: Path) -> list[dict[str, float]]:
     await asyncio.to_thread(eventually, lambda: len(lines()) >= 5)
     writer.close()
     return lines()
+
+
+def test_a_content_whose_files_are_missing_is_an_error_of_the_server(contents: Path, tmp_path: Path):
+    shutil.copytree(contents, tmp_path / "contents")
+    (tmp_path / "contents" / "ball" / "low" / "1.m4s").unlink()
+    with content_server(tmp_path / "contents", tmp_path) as server:
+        assert [status_of(f"{server.url}/ball/low/{number}.m4s") for number in range(3)] == [200, 500, 200]
+        assert [request["status"] for request in eventually(lambda: server.requests()[2:] and server.requests())] == [200, 500, 200]
 
 
 NO_ADDRESSES = (

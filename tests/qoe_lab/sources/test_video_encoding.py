@@ -59,7 +59,10 @@ def test_a_name_that_is_no_folder_is_refused(content_id: str):
         replace(RECIPE, content_id=content_id)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"made_from": {}, "rungs": [{}]}'])
+NAMED_BADLY = '{"made_from": {}, "content_id": "../up", "segment_s": 2, "segments": 1, "rungs": []}'
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", NAMED_BADLY, '{"made_from": {}, "rungs": [{}]}'])
 def test_a_folder_without_a_usable_description_says_how_to_make_it(text: str, tmp_path: Path):
     (tmp_path / "ball").mkdir()
     (tmp_path / "ball" / "content.json").write_text(text)
