@@ -21,9 +21,7 @@ from feedback_analysis.record_groups import where_sql
 from feedback_analysis.record_table import open_records
 from feedback_wire.kinds import CONTRACTS, RecordKind
 from serving.few_lines import few_lines
-
-FORMS = ("pandas", "polars", "duckdb")
-
+from swarmscope.frame_forms import FORMS
 
 _DIMENSIONS = {RecordKind.MEASUREMENT: measurement_dimension, RecordKind.INFERENCE: inference_dimension}
 

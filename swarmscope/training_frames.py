@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from qoe_lab.dataset.parquet_tables import read_table
 from qoe_lab.dataset.table_columns import TableName
-from swarmscope.notebooks import FORMS
+from swarmscope.frame_forms import FORMS
 
 
 def training_frame(paths: Sequence[Path], table: TableName, as_: str) -> Any:  # noqa: ANN401 - see swarmscope.open_training

@@ -1,11 +1,15 @@
 """What is written to the tables is read again, by `open_training` in each form; files of another version are refused."""
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.requirements import Requirement
 
 import swarmscope
 from qoe_lab.dataset.invalid_session import ExportReason
@@ -16,7 +20,10 @@ from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, Tab
 from qoe_lab.traffic.flow_columns import DIRECTION_COLUMNS
 from qoe_lab.traffic.slot_features import SLOT_FEATURES, STATE_FEATURES, WINDOW_FEATURES, WINDOWS
 
-PAGE = Path(__file__).parents[3] / "docs" / "formats" / "training-dataset.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "formats" / "training-dataset.md"
+IMPORT_NAMES = {"dnspython": "dns", "maxminddb-rust": "maxminddb_rust"}
+"""The packages of the other extras whose modules have another name."""
 
 
 @pytest.fixture
@@ -50,6 +57,31 @@ def test_a_data_set_that_is_named_twice_is_read_once(training: Path) -> None:
 def test_a_relation_of_duckdb_outlives_the_call(training: Path) -> None:
     relation = swarmscope.open_training(training, as_="duckdb")
     assert relation.aggregate("count(*), count(startup_ms), sum(stall_count)").fetchall() == [(2, 1, 3)]
+
+
+def with_the_extra_of_the_lab_alone(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in which no module of the other extras can be imported."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    missing = [IMPORT_NAMES.get(name, name) for name in sorted(packages(extras, "all") - packages(extras, "qoe-lab"))]
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
+    assert "h3" in missing
+    return subprocess.run([sys.executable, "-c", hidden + code, *args], capture_output=True, text=True, timeout=60)
+
+
+def packages(extras: dict[str, list[str]], extra: str) -> set[str]:
+    """The packages that an extra installs, with those of the extras that it names."""
+    asked = [Requirement(each) for each in extras[extra]]
+    named = {name for each in asked if each.name == "swarmscope" for name in each.extras}
+    return {each.name for each in asked if each.name != "swarmscope"}.union(*(packages(extras, name) for name in named))
+
+
+def test_the_extra_of_the_lab_suffices_to_open_a_training(training: Path) -> None:
+    code = "import swarmscope; print(len(swarmscope.open_training(sys.argv[1], as_=sys.argv[2])))"
+    for form in ("pandas", "duckdb"):
+        done = with_the_extra_of_the_lab_alone(code, str(training), form)
+        assert (done.stdout, done.stderr) == ("2\n", "")
+    refused = with_the_extra_of_the_lab_alone("import swarmscope.notebooks")
+    assert "ModuleNotFoundError" in refused.stderr  # so the modules of the other extras were hidden
 
 
 def test_every_table_opens_with_its_columns(training: Path) -> None:
