@@ -152,7 +152,7 @@ def best_single_feature(examples: Examples) -> tuple[str, float]:
 def _training_probe(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> list[Alarm]:
     whole = examples.at(examples.whole)
     trainings = np.unique(whole.places["training"])
-    recognized = "the training is recognized in the traffic"
+    recognized = "a classifier recognises the training from the traffic"
     alone = "the training alone predicts the truth"
     if len(trainings) < 2:
         return [_not_computed(name, "two trainings or more", "there is one training only") for name in (recognized, alone)]
@@ -171,7 +171,7 @@ def _training_probe(task: ModelTask, examples: Examples, effort: Effort, seed: i
             found=f"{by_training:.3f} balanced accuracy",
             expected=f"below {_TRAINING_ALONE}",
             raised=bool(by_training > _TRAINING_ALONE),
-            meaning="trainings differ in their truth; the model may only recognize the training",
+            meaning="trainings differ in their truth; the model may only recognise the training",
         ),
     ]
 

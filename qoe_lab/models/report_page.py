@@ -220,10 +220,12 @@ def _places_card(result: TaskResult) -> str:
         for part in place.parts
     ]
     table = _table(head, together) if able else ""
-    details = f"<details><summary>Each place alone</summary>{_table(head, parts)}</details>" if able else ""
+    details = f"<details><summary>Each one that was left out</summary>{_table(head, parts)}</details>" if able else ""
     missing = [f"Not computed for each {place.place}: {place.why_not}." for place in result.places if place.why_not]
-    note = f"<p class='note'>Score: {escape(score_text(result.task))}, on places that the model was not fitted to.</p>"
-    return _card("Unknown places", f"{table}{details}{note}" + (f"<ul class='note'>{_items(missing)}</ul>" if missing else ""))
+    note = f"<p class='note'>Score: {escape(score_text(result.task))}, on sessions that the model was not fitted to.</p>"
+    return _card(
+        "With one thing left out", f"{table}{details}{note}" + (f"<ul class='note'>{_items(missing)}</ul>" if missing else "")
+    )
 
 
 def _part_name(place: str, left_out: str) -> str:

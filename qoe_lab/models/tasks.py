@@ -49,7 +49,7 @@ SLOT_STALLED = ModelTask(
     decision="best_f1",
 )
 HEIGHT = ModelTask(
-    name="height", code="T3", title="Which height has the picture?", per="slot", kind="classes", score="accuracy", goal=0.90
+    name="height", code="T3", title="What is the height of the picture?", per="slot", kind="classes", score="accuracy", goal=0.90
 )
 STARTUP = ModelTask(
     name="startup",
@@ -62,7 +62,7 @@ STARTUP = ModelTask(
     in_logarithm=True,
     unit="s",
 )
-MOS = ModelTask(name="mos", code="T5", title="Which MOS has the session?", per="session", kind="number", score="mae")
+MOS = ModelTask(name="mos", code="T5", title="What is the MOS of the session?", per="session", kind="number", score="mae")
 
 TASKS = (SESSION_STALLED, SLOT_STALLED, HEIGHT, STARTUP, MOS)
 NO, YES = "no", "yes"
