@@ -1,4 +1,4 @@
-"""Reads a CSV file of the seed project, the label manager, and puts the right names on its columns.
+"""Reads a CSV file of the label manager, and puts the right names on its columns.
 
 Of the 22 statistics of tstat in these files, 12 have another statistic's name; `traffic/seed_columns.py` says which. The values
 decide whether the names of a file are wrong: a time to live fits into one byte, and the column `ttl_max` of these files holds

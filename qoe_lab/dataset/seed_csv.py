@@ -1,7 +1,7 @@
-"""The sessions as CSV with the columns of the seed project, the label manager, each computed from what its name says.
+"""The sessions as CSV with the columns of the label manager, each computed from what its name says.
 
-The file has the seed's 30 columns, then those of the opposite direction with the prefix `down_`, then labels that the seed did not
-have. What was not measured is an empty cell: `fpsChanges`, and `twitch_backend` of other sources.
+The file has the label manager's 30 columns, then those of the opposite direction with the prefix `down_`, then labels that it
+did not have. What was not measured is an empty cell: `fpsChanges`, and `twitch_backend` of other sources.
 """
 
 import csv
@@ -13,7 +13,7 @@ from qoe_lab.dataset.table_columns import TableRow
 from qoe_lab.traffic.seed_columns import SEED_COLUMNS, SeedColumn
 
 LABELS = {"stallCount": "stall_count", "qualityChanges": "switches", "skippedFrames": "dropped_frames"}
-"""The seed's name → the column of the table of sessions."""
+"""The label manager's name → the column of the table of sessions."""
 NOT_MEASURED = ("fpsChanges", "twitch_backend")
 FURTHER = (
     *("session_id", "training_id", "valid", "invalid_reason", "split", "block", "attempt", "source", "client", "content_id"),

@@ -50,7 +50,7 @@ def _number(name: str, meaning: str, unit: str = "") -> TableColumn:
 
 
 _SESSION_ID = _text("session_id", "session, as in the feedback messages and the folder")
-_TRAINING_ID = _text("training_id", "training of the session, which is the name of the training")
+_TRAINING_ID = _text("training_id", "id of the training: its name, a hyphen and six random hexadecimal digits")
 _SPLIT = _text("split", "train, val or test; the same for all sessions with the same content")
 
 TRAININGS = (

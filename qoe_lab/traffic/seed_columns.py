@@ -1,7 +1,7 @@
-"""The columns of the seed's data set (a label manager of 2022), each computed from what its name says.
+"""The columns of the label manager's data set of 2022, each computed from what its name says.
 
-The seed ran tstat, took the columns of the direction from client to server, and combined those of all TCP connections of a session.
-Its list of names had one name twice, so in its files 12 of 22 columns hold the values of another one: WRITTEN_AS says which.
+The label manager ran tstat, took the columns of the direction from client to server, and combined those of all TCP connections of a
+session. Its list of names had one name twice, so 12 of 22 columns of its files hold the values of another one (WRITTEN_AS).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -49,12 +49,12 @@ SEED_COLUMNS = (
     SeedColumn("unnece_rtx_RTO", "unnece_rtx_rto", sum),
     SeedColumn("unnece_rtx_FR", "unnece_rtx_fr", sum),
 )
-"""What the seed collected. Its files lack one of them, `ttl_min`: a later value replaced it."""
+"""What the label manager collected. Its files lack one of them, `ttl_min`: a later value replaced it."""
 
 _NAMES = [column.name for column in SEED_COLUMNS]
 _NAMES_WITH_ONE_TWICE = [*_NAMES[:10], "reordering", *_NAMES[10:]]
 WRITTEN_AS = dict(zip(_NAMES_WITH_ONE_TWICE, _NAMES, strict=False))
-"""Name of a column in the seed's files → the name of what it holds."""
+"""Name of a column in the label manager's files → the name of what it holds."""
 
 
 def seed_row(flows: Iterable[Flow]) -> dict[str, SeedValue]:

@@ -63,7 +63,7 @@ SUBCOMMANDS = {
     ),
     "import": Subcommand(
         function="lab_importing:import_file",
-        help="""Put the right names on the columns of a CSV file of the seed project, the label manager.
+        help="""Put the right names on the columns of a CSV file of the label manager.
 
             In these files, 12 of 22 statistics of TCP have the name of another one. A file in which they are right is refused.""",
         example="swarmscope lab import input_dataset_11758_sessions.csv --into right-names.csv",

@@ -1,4 +1,4 @@
-"""`swarmscope lab import`: the seed project's CSV files with the right names."""
+"""`swarmscope lab import`: the label manager's CSV files with the right names."""
 
 from pathlib import Path
 
