@@ -32,7 +32,7 @@ INFERENCE_FIELDS: tuple[Field, ...] = (
     text("model_sha256", "SHA-256 of the model, hexadecimal", required=True),
     text("address", "the end host's address in the packets", required=True),
     count("slot", "number of the slot, from 0 at the session's first packet", required=True),
-    count("slot_ms", "begin of the slot by the clock of the capture, Unix time", "ms", required=True),
+    count("slot_ms", "beginning of the slot by the clock of the capture, Unix time", "ms", required=True),
     Field(name="slot_s", kind=float, meaning="length of the slot", unit="s", required=True, least=0, most=LONGEST_SLOT_S),
     text("session_id", "session of the feedback messages; absent if it is not known"),
     text("training_id", "training that the session belongs to"),

@@ -58,7 +58,7 @@ DOUBTS: Mapping[str, tuple[str, Callable[[TableRow], bool]]] = {
         _silent_stall,
     ),
     "silent_end": (
-        f"in the last {LONG_SILENCE_S - 1} s, no packet came while the server had sent some: an outage, or a link that froze",
+        f"in the last {LONG_SILENCE_S - 1} s, no packet came, but the server had sent packets: an outage, or a link that stopped",
         _frozen_link,
     ),
     "picture_without_traffic": ("a picture was shown, and nothing was received", _no_traffic),

@@ -55,7 +55,7 @@ _SPLIT = _text("split", "train, val or test; the same for all sessions with the 
 
 TRAININGS = (
     _TRAINING_ID,
-    _integer("begin_ms", "begin of the first session, Unix time", "ms"),
+    _integer("begin_ms", "beginning of the first session, Unix time", "ms"),
     _integer("end_ms", "end of the last session, Unix time", "ms"),
     _text("source", "what the sessions played: hls, dash, overlay or twitch"),
     _text("client", "what played it: headless, hls.js, dash.js or overlay"),
@@ -85,7 +85,7 @@ _PLANNED = (
     _text("invalid_detail", "the same for people"),
     _text("doubts", "names of doubts about a valid session, with spaces between them"),
     _SPLIT,
-    _integer("begin_ms", "begin, Unix time", "ms"),
+    _integer("begin_ms", "beginning, Unix time", "ms"),
     _integer("end_ms", "end, Unix time", "ms"),
     _text("source", "as in the table of trainings"),
     _text("client", "as in the table of trainings"),
@@ -193,7 +193,7 @@ SLOTS = (
     _TRAINING_ID,
     _SPLIT,
     _integer("slot", "number of the slot, from 0 at the navigation start; a slot is one second"),
-    _number("begin_ms", "begin of the slot, Unix time", "ms"),
+    _number("begin_ms", "beginning of the slot, Unix time", "ms"),
     *SLOT_LABELS,
     *(replace(_of_traffic(column), type="number") for column in SLOT_FEATURES),
 )

@@ -62,9 +62,12 @@ WINDOW_FEATURES = (
     _WindowFeature(
         "down_peak_kbps", "kbit/s", "largest rate to the client in a bin of 100 ms", lambda sums: sums.peak_bin_bytes * 8 / BIN_MS
     ),
-    _WindowFeature("idle_ms", "ms", "bins of 100 ms without payload from the server", lambda sums: sums.idle_bins * BIN_MS),
+    _WindowFeature("idle_ms", "ms", "time in bins of 100 ms without payload from the server", lambda sums: sums.idle_bins * BIN_MS),
     _WindowFeature(
-        "silence_ms", "ms", "longest time without payload from the server, also begun earlier", lambda sums: _ms(sums.silence_ns)
+        "silence_ms",
+        "ms",
+        "longest time without payload from the server, also from an earlier slot on",
+        lambda sums: _ms(sums.silence_ns),
     ),
     _WindowFeature("requests", "", "requests of the client", lambda sums: sums.requests),
     _WindowFeature(
@@ -108,11 +111,11 @@ def _ms_share(ns: int, number: int) -> SlotValue:
 
 
 STATE_FEATURES = (
-    TrafficColumn("elapsed_s", "s", "from the begin of the first slot to the end of this one"),
+    TrafficColumn("elapsed_s", "s", "from the beginning of the first slot to the end of this one"),
     TrafficColumn("open_chunk_bytes", "bytes", "payload so far of the chunks that are not complete at the end of the slot"),
     TrafficColumn("open_chunk_ms", "ms", "time since the oldest request whose chunk is not complete; null without one"),
     TrafficColumn("handshake_ms", "ms", "round trip of the first TCP handshake, from SYN of the client; null without one"),
-    TrafficColumn("chunk_1_ms", "ms", "from the begin of the first slot to the end of the first chunk; null before"),
+    TrafficColumn("chunk_1_ms", "ms", "from the beginning of the first slot to the end of the first chunk; null before"),
     TrafficColumn("chunk_2_ms", "ms", "the same for the second chunk"),
     TrafficColumn("chunk_4_ms", "ms", "the same for the fourth chunk"),
 )
