@@ -57,7 +57,7 @@ TRAININGS = (
     _TRAINING_ID,
     _integer("begin_ms", "beginning of the first session, Unix time", "ms"),
     _integer("end_ms", "end of the last session, Unix time", "ms"),
-    _text("source", "what the sessions played: hls, dash, overlay or twitch"),
+    _text("source", "what the sessions played: hls, dash or overlay (twitch: not yet)"),
     _text("client", "what played it: headless, hls.js, dash.js or overlay"),
     _integer("sessions_planned", "sessions of the plan"),
     _integer("sessions_valid", "sessions in this data set that are valid"),
