@@ -86,7 +86,7 @@ def _of_limit(sessions: Sequence[TableRow]) -> tuple[str, ...]:
 
 
 def _doubts(valid: Sequence[TableRow]) -> str:
-    """How far labels, packets and the server's log agree."""
+    """How far labels, packets and the request log agree."""
     counts = Counter(name for session in valid for name in (session["doubts"] or "").split())
     rows = [(f"`{name}`", meaning, str(counts[name])) for name, (meaning, _) in DOUBTS.items()]
     both = [session for session in valid if session.get("startup_ms") is not None and session.get("server_startup_ms") is not None]
@@ -94,7 +94,7 @@ def _doubts(valid: Sequence[TableRow]) -> str:
         return _table(("doubt", "meaning", "valid sessions"), rows)
     late_ms = median(session["startup_ms"] - session["server_startup_ms"] for session in both)
     witnesses = (
-        f"The player's startup minus the arrival of the first segment in the server's log is {late_ms:.0f} ms "
+        f"The player's startup minus the arrival of the first segment in the request log is {late_ms:.0f} ms "
         f"(median of {len(both)} sessions)."
     )
     return _table(("doubt", "meaning", "valid sessions"), rows) + f"\n\n{witnesses}"

@@ -1,4 +1,4 @@
-"""What is strange about a valid session: its labels, its packets and the server's log cannot all be true. Pure.
+"""What is strange about a valid session: its labels, its packets and the request log cannot all be true. Pure.
 
 A doubt removes nothing. The table of sessions names it, the data card counts it, and a person looks at the cause.
 """
@@ -10,7 +10,7 @@ from qoe_lab.dataset.table_columns import TableRow
 MORE_THAN_RECEIVED = 1.25
 """Declared rates are means of a whole content, and a session plays some of its segments."""
 EARLIER_MS = 50.0
-"""How much earlier than the server's log the player may have a picture: both write their times a little late."""
+"""How much earlier than the request log the player may have a picture: both write their times a little late."""
 
 LONG_SILENCE_S = 5
 
@@ -52,7 +52,7 @@ DOUBTS: Mapping[str, tuple[str, Callable[[TableRow], bool]]] = {
         f"the first picture was shown more than {EARLIER_MS:g} ms before the first segment had arrived",
         _picture_before_first_segment,
     ),
-    "stall_of_one_witness": ("the player or the server's log has a stall that the other one does not have", _stall_of_one_witness),
+    "stall_of_one_witness": ("the player or the request log has a stall that the other one does not have", _stall_of_one_witness),
     "silent_stall": (
         f"in at least {LONG_SILENCE_S} s of stalls, no packet came: an outage of the trace, or a lab that failed",
         _silent_stall,

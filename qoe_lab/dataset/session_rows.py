@@ -90,7 +90,7 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
 
 
 def agreement_row(requests: Sequence[JsonValues], labels: SessionLabels) -> TableRow:
-    """Startup and stalls as the server's log shows them, compared with the player. Null where it shows no segment."""
+    """Startup and stalls as the request log shows them, compared with the player. Null where it shows no segment."""
     answered = [_answered(each) for each in requests if each.number("wall_ms") is not None and each.number("took_ms") is not None]
     witness = server_witness(answered, wall_ms=labels.wall_ms, until_ms=labels.watched_ms, segment_ms=SEGMENT_S * 1000)
     if witness.startup_ms is None:

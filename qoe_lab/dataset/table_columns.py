@@ -139,11 +139,11 @@ _WITNESS = (
     _number("server_rtt_ms", "mean round-trip time by the kernel's TCP_INFO of the server's sockets", "ms"),
     _integer("server_unacked", "segments of the server without acknowledgement at the end, by TCP_INFO"),
     _integer("silent_end_s", "slots at the end of the session in which no packet came to the client", "s"),
-    _number("server_startup_ms", "when the first segment had arrived, by the server's log", "ms"),
-    _integer("server_stall_count", "times in which all segments that had arrived were played, by the server's log"),
+    _number("server_startup_ms", "when the first segment had arrived, by the request log", "ms"),
+    _integer("server_stall_count", "times in which all segments that had arrived were played, by the request log"),
     _number("server_stall_ms", "sum of these times", "ms"),
-    _integer("stalls_only_player", "stalls of the player that the server's log does not show"),
-    _integer("stalls_only_server", "stalls by the server's log that the player does not have"),
+    _integer("stalls_only_player", "stalls of the player that the request log does not show"),
+    _integer("stalls_only_server", "stalls by the request log that the player does not have"),
 )
 
 SESSIONS = (*_PLANNED, *_CAPTURED, *_LABELS, *_WITNESS)

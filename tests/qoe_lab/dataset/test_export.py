@@ -170,7 +170,7 @@ def test_a_stall_that_only_the_player_has_is_a_doubt_and_the_card_counts_it(trai
     assert "1 valid sessions, 0 others, 4 slots\ndoubt: stall_of_one_witness, 1; see card.md" in said
     card = (training.path / "dataset" / "card.md").read_text()
     assert re.search(r"\| `stall_of_one_witness` \| .* \| 1 \|", card)
-    assert "in the server's log is 129 ms (median of 1 sessions)" in card
+    assert "in the request log is 129 ms (median of 1 sessions)" in card
 
 
 def test_a_player_that_claims_to_play_more_than_it_received_raises_a_doubt(training: RecordedTrainingFolder) -> None:
