@@ -95,4 +95,7 @@ def _read(file: Path, table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no
     if version != str(VERSION).encode():
         found = "without a version" if version is None else f"of version {version.decode(errors='replace')}"
         raise ValueError(f"{file} is {found}, and this program reads version {VERSION}; make it again with swarmscope lab export")
-    return read.select(arrow_schema(table).names)
+    names = arrow_schema(table).names
+    if lacking := [name for name in names if name not in read.schema.names]:
+        raise ValueError(f"{file} has no column {', '.join(lacking)}; make it again with swarmscope lab export")
+    return read.select(names)

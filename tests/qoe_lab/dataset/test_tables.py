@@ -109,6 +109,9 @@ def test_a_file_of_another_version_is_refused_and_so_is_a_damaged_one(training: 
     pq.write_table(written.replace_schema_metadata({VERSION_KEY: b"99"}), file)
     with pytest.raises(ValueError, match="of version 99, and this program reads version 1"):
         swarmscope.open_training(training)
+    pq.write_table(written.drop_columns(["doubts"]), file)
+    with pytest.raises(ValueError, match="has no column doubts; make it again with swarmscope lab export"):
+        swarmscope.open_training(training)
     pq.write_table(pa.table({"session_id": ["a"]}), file)
     with pytest.raises(ValueError, match="without a version"):
         swarmscope.open_training(training)
