@@ -46,7 +46,9 @@ def _get(about: str, group: Schema, parameters: tuple[Schema, ...]) -> Schema:
         ),
         parameter("query", "format", "json (the default) or csv", {"enum": [*FORMATS]}),
     )
-    return {"get": operation(about, {200: content("the numbers", numbers)}, 400, 401, 403, 503, parameters=(*parameters, *own))}
+    answer = content("the numbers", numbers)
+    answer["content"]["text/csv"] = {"schema": TEXT}
+    return {"get": operation(about, {200: answer}, 400, 401, 403, 503, parameters=(*parameters, *own))}
 
 
 def _where(names: tuple[str, ...]) -> tuple[Schema, ...]:
