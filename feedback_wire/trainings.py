@@ -82,7 +82,7 @@ class TrainingSettings:
 
 
 class SessionStatus(IntEnum):
-    """What became of one attempt to play a session."""
+    """How one attempt to play a session ended."""
 
     NOT_CAPTURED = -1
     UNDER_CAPTURING = 0

@@ -1,4 +1,4 @@
-"""Runs the sessions of a training: starts each as a process, notes in the journal what became of it, and queues failed ones again.
+"""Runs the sessions of a training: starts each as a process, notes its result in the journal, and queues failed ones again.
 
 A single thread does everything, so the journal has one writer and needs no locks.
 """

@@ -46,8 +46,8 @@ def test_a_live_platform_finds_the_session_whose_report_its_packets_contradict(d
     coordinator = deployment.coordinator()
     monitor = deployment.monitor()
     begin_ms = time.time_ns() // 1_000_000 - SECONDS * 1000
-    told = (HONEST, CHEAT, BROKEN, MISJUDGED)
-    for session in told:
+    judged = (HONEST, CHEAT, BROKEN, MISJUDGED)
+    for session in judged:
         assert post(coordinator.url + "/v1/feedback", messages(session.feedback(begin_ms)))[0] == 202
         sent = post(coordinator.url + "/v1/inferences", messages(session.slots(begin_ms)))
         assert sent == (202, {"accepted": SECONDS})

@@ -74,10 +74,10 @@ def client_command(client: str, url: str, folder: Path, *arguments: str, seconds
 def played(
     client: str, url: str, folder: Path, *arguments: str, seconds: float = 5, start: Start = subprocess.Popen
 ) -> tuple[int, str, list[PlayerEvent]]:
-    """Run a client to its end: its exit code, what it said on standard error, and its events."""
+    """Run a client to its end: its exit code, what it printed to standard error, and its events."""
     process = start(client_command(client, url, folder, *arguments, seconds=seconds), stderr=subprocess.PIPE)
-    _, said = process.communicate(timeout=END_OF_CLIENT_S + seconds)
-    return process.returncode, said.decode(), list(read_events(folder / "player.jsonl"))
+    _, printed = process.communicate(timeout=END_OF_CLIENT_S + seconds)
+    return process.returncode, printed.decode(), list(read_events(folder / "player.jsonl"))
 
 
 def compared(labels: SessionLabels, server: RunningServer) -> Agreement:

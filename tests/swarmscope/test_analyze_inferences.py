@@ -43,17 +43,17 @@ def test_the_csv_of_inferences_has_one_row_for_each_value(folder):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (("--sessions", "--csv"), "--kind inference accepts only"),
         (("--by", "channel"), "no dimension of inferences"),
         (("--where", "model=none"), "no inference records"),
     ],
 )
-def test_what_inferences_do_not_have_is_refused_with_the_reason(folder, flags, told):
+def test_what_inferences_do_not_have_is_refused_with_the_reason(folder, flags, expected):
     refused = run_swarmscope("analyze", folder, "--kind", "inference", *flags)
     assert refused.returncode != 0
-    assert told in refused.stderr
+    assert expected in refused.stderr
 
 
 def test_a_notebook_gets_one_row_for_each_inference(folder):

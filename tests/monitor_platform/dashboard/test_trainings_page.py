@@ -154,7 +154,7 @@ def test_an_answer_has_the_newest_attempts_of_a_large_training(folder, serve, tm
 def test_a_lab_that_does_not_answer_or_refuses_the_token_is_named_with_the_reason(lab, folder, serve):
     wrong = folder / "wrong"
     wrong.write_text("another-token\n")
-    for url, flags, told in (
+    for url, flags, expected in (
         (lab.url, ("--lab-token-file", str(wrong)), "check --lab-token-file"),
         (lab.url, (), "check --lab-token-file"),
         ("http://127.0.0.1:9", (), "no answer from http://127.0.0.1:9"),
@@ -162,7 +162,7 @@ def test_a_lab_that_does_not_answer_or_refuses_the_token_is_named_with_the_reaso
         server = serve(*monitor_of(folder, url, *flags))
         status, problem = ask(server.url)
         assert (status, problem["reason"]) == (503, "lab_unavailable")
-        assert told in problem["detail"]
+        assert expected in problem["detail"]
         assert TOKEN not in json.dumps(problem)
 
 
@@ -208,18 +208,18 @@ def test_a_viewer_sees_trainings_and_cannot_change_them(lab, folder, serve, tab,
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (("--lab-url", "127.0.0.1:8050"), "--lab-url is '127.0.0.1:8050'"),
         (("--lab-token-file", "token"), "--lab-token-file needs --lab-url"),
         (("--lab-url", "http://127.0.0.1:1", "--lab-token-file", "missing"), "no such file or folder"),
     ],
 )
-def test_wrong_settings_of_the_lab_end_the_start_with_the_reason(folder, flags, told, tmp_path):
+def test_wrong_settings_of_the_lab_end_the_start_with_the_reason(folder, flags, expected, tmp_path):
     log = tmp_path / "log"
     with pytest.raises(NotReadyError):
         start_server("monitor", "--static", str(folder / "logs"), "--listen", "127.0.0.1:0", *flags, log=log)
-    assert told in log.read_text()
+    assert expected in log.read_text()
 
 
 @pytest.mark.soak

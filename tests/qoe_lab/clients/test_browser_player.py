@@ -47,10 +47,10 @@ def test_it_shows_the_video_and_reports_what_is_on_screen(
 ):
     start = partial(subprocess.Popen, env=os.environ | {"TMPDIR": str(temporary)})
     with content_server(contents, tmp_path) as server:
-        code, said, events = played(library, server.url + playlist, tmp_path, seconds=5, start=start)
+        code, printed, events = played(library, server.url + playlist, tmp_path, seconds=5, start=start)
         requests = server.requests()
     labels = session_labels(events)
-    assert (code, said, labels.invalid_reason) == (0, "", None)
+    assert (code, printed, labels.invalid_reason) == (0, "", None)
     assert labels.decoded_frames is not None
     assert labels.decoded_frames > 25
     assert {shown.height for shown in labels.shown} <= {72, 144, 240}
@@ -115,9 +115,9 @@ def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, c
 )
 def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, playlist: str, contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
-        code, said, events = played(library, server.url + playlist, tmp_path, seconds=30)
+        code, printed, events = played(library, server.url + playlist, tmp_path, seconds=30)
     assert code == 1
-    assert library in said
+    assert library in printed
     assert events[-1].event == "error"
     assert library in (events[-1].detail or "")
     assert session_labels(events).invalid_reason == "client_error"
@@ -126,14 +126,14 @@ def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, 
 @pytest.mark.browser
 @pytest.mark.soak
 def test_a_server_that_is_not_there_or_does_not_answer_ends_it_with_the_reason(tmp_path: Path):
-    code, said, events = played("hls.js", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
+    code, printed, events = played("hls.js", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
     assert code == 1
-    assert "ERR_CONNECTION_REFUSED" in said
+    assert "ERR_CONNECTION_REFUSED" in printed
     assert [event.event for event in events] == ["error"]
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        code, said, events = played("hls.js", f"http://127.0.0.1:{silent.getsockname()[1]}{MASTER}", tmp_path, seconds=2)
+        code, printed, events = played("hls.js", f"http://127.0.0.1:{silent.getsockname()[1]}{MASTER}", tmp_path, seconds=2)
     assert code == 1
-    assert "did not load in 2 s" in said
+    assert "did not load in 2 s" in printed
     assert [event.event for event in events] == ["error"]
 
 

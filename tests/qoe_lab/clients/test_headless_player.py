@@ -23,10 +23,10 @@ from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, 
 @pytest.mark.parametrize("playlist", [MASTER, MANIFEST])
 def test_without_a_limit_it_starts_at_once_and_climbs_to_the_highest_rung(playlist: str, contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
-        code, said, events = played("headless", server.url + playlist, tmp_path, seconds=5)
+        code, printed, events = played("headless", server.url + playlist, tmp_path, seconds=5)
         requests = server.requests()
     labels = session_labels(events)
-    assert (code, said, labels.invalid_reason) == (0, "", None)
+    assert (code, printed, labels.invalid_reason) == (0, "", None)
     assert labels.startup_ms is not None
     assert labels.startup_ms < 2000
     assert labels.stall_count == 0
@@ -79,18 +79,18 @@ def test_a_killed_player_leaves_complete_lines_until_then(contents: Path, tmp_pa
 
 def test_what_cannot_be_played_ends_with_an_error_that_says_why(contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
-        code, said, events = played("headless", server.url + "/none/hls/master.m3u8", tmp_path)
+        code, printed, events = played("headless", server.url + "/none/hls/master.m3u8", tmp_path)
     assert code == 1
-    assert "status 404" in said
+    assert "status 404" in printed
     assert Counter(event.event for event in events) == {"navigation": 1, "error": 1}
     assert "status 404" in (events[-1].detail or "")
     assert session_labels(events).invalid_reason == "client_error"
 
 
 def test_a_server_that_is_not_there_ends_it_with_an_error(tmp_path: Path):
-    code, said, events = played("headless", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
+    code, printed, events = played("headless", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
     assert code == 1
-    assert "cannot be received" in said
+    assert "cannot be received" in printed
     assert events[-1].event == "error"
 
 

@@ -11,27 +11,27 @@ LOW = Representation(name="low", url="low", bps=100_000, height=144)
 HIGH = Representation(name="high", url="high", bps=400_000, height=240)
 
 
-def told(events: list[PlayerEvent]) -> list[tuple[str, float]]:
+def reported(events: list[PlayerEvent]) -> list[tuple[str, float]]:
     return [(event.event, event.t_ms) for event in events]
 
 
 def test_playback_starts_with_the_segment_that_fills_the_buffer():
     clock = PlaybackClock(enough_ms=3000)
-    assert told(clock.add(2000, LOW, 500)) == []
-    assert told(clock.add(2000, LOW, 900)) == [("first_frame", 900), ("switch", 900)]
+    assert reported(clock.add(2000, LOW, 500)) == []
+    assert reported(clock.add(2000, LOW, 900)) == [("first_frame", 900), ("switch", 900)]
 
 
 def test_a_stall_begins_when_the_buffer_is_empty_even_if_nobody_looked_then():
     clock = PlaybackClock(enough_ms=1000)
     clock.add(2000, LOW, 500)
-    assert told(clock.add(2000, LOW, 3300)) == [("stall_begin", 2500), ("stall_end", 3300)]
-    assert told(clock.advance(6000)) == [("stall_begin", 5300)]
+    assert reported(clock.add(2000, LOW, 3300)) == [("stall_begin", 2500), ("stall_end", 3300)]
+    assert reported(clock.advance(6000)) == [("stall_begin", 5300)]
 
 
 def test_a_switch_is_told_when_it_comes_on_screen_not_when_it_arrives():
     clock = PlaybackClock(enough_ms=1000)
     clock.add(2000, LOW, 100)
-    assert told(clock.add(2000, HIGH, 600)) == []
+    assert reported(clock.add(2000, HIGH, 600)) == []
     (switch,) = clock.advance(2500)
     assert (switch.event, switch.t_ms, switch.height, switch.kbps) == ("switch", 2100, 240, 400)
 
@@ -40,7 +40,7 @@ def test_the_end_of_the_content_is_no_stall():
     clock = PlaybackClock(enough_ms=1000)
     clock.add(2000, LOW, 100)
     clock.complete(1000)
-    assert told(clock.advance(9000)) == []
+    assert reported(clock.advance(9000)) == []
     assert clock.has_ended
     assert not clock.is_stalled
 
@@ -48,7 +48,7 @@ def test_the_end_of_the_content_is_no_stall():
 def test_a_content_that_is_shorter_than_the_wanted_buffer_is_played():
     clock = PlaybackClock(enough_ms=5000)
     clock.add(2000, LOW, 100)
-    assert told(clock.complete(150)) == [("first_frame", 150), ("switch", 150)]
+    assert reported(clock.complete(150)) == [("first_frame", 150), ("switch", 150)]
 
 
 @given(st.lists(st.tuples(st.floats(1, 4000), st.floats(1, 6000)), min_size=1, max_size=30))

@@ -20,8 +20,8 @@ def test_what_a_client_reports_is_what_its_events_say(deployment: Deployment, co
     deployment.coordinator()
     reporting = ("--coordinator", deployment.entries[0], "--training-id", "evening", "--period", "1")
     with content_server(contents, tmp_path) as server:
-        code, said, events = played("headless", server.url + MASTER, tmp_path, *reporting, seconds=5)
-    assert (code, said) == (0, "")
+        code, printed, events = played("headless", server.url + MASTER, tmp_path, *reporting, seconds=5)
+    assert (code, printed) == (0, "")
     deployment.settle()
     found = records(deployment)
     labels = session_labels(events)

@@ -166,8 +166,8 @@ def test_a_stall_that_only_the_player_has_is_a_doubt_and_the_card_counts_it(trai
     export(training.path)
     row = only(training)
     assert (row["valid"], row["doubts"]) == (True, "stall_of_one_witness")
-    said = run_here("lab", "export", training.path).stdout
-    assert "1 valid sessions, 0 others, 4 slots\ndoubt: stall_of_one_witness, 1; see card.md" in said
+    printed = run_here("lab", "export", training.path).stdout
+    assert "1 valid sessions, 0 others, 4 slots\ndoubt: stall_of_one_witness, 1; see card.md" in printed
     card = (training.path / "dataset" / "card.md").read_text()
     assert re.search(r"\| `stall_of_one_witness` \| .* \| 1 \|", card)
     assert "in the request log is 129 ms (median of 1 sessions)" in card
@@ -480,6 +480,6 @@ def test_a_folder_without_a_training_is_refused(tmp_path: Path) -> None:
 def test_the_progress_is_told_after_each_session(training: RecordedTrainingFolder) -> None:
     for number in range(3):
         training.add(number)
-    told: list[tuple[int, int]] = []
-    export(training.path, progress=lambda done, of: told.append((done, of)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    reported: list[tuple[int, int]] = []
+    export(training.path, progress=lambda done, of: reported.append((done, of)))
+    assert reported == [(1, 3), (2, 3), (3, 3)]

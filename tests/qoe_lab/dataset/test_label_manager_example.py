@@ -51,8 +51,8 @@ def test_the_two_campaigns_are_confounded_with_the_label(example: tuple[ModuleTy
 @pytest.mark.soak
 def test_the_example_runs_and_writes_its_page(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLE / "reproduce.py"), str(tmp_path), "--sessions", "1000"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert said.count("leaky: resample, then split") == 2
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.count("leaky: resample, then split") == 2
     page = (tmp_path / "figures.html").read_text()
     assert "Has the session stalled?" in page
     assert "https://" not in page.split("<h1>")[1].split("<script")[0]

@@ -16,14 +16,14 @@ TINY = (replace(RUNGS[0], width=64, height=36, kbps=30),)
 
 
 def test_contents_that_are_there_are_not_made_again_and_changed_ones_are(tmp_path: Path):
-    told: list[tuple[str, int, int]] = []
-    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: told.append(done))
+    reported: list[tuple[str, int, int]] = []
+    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: reported.append(done))
     first = (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns
-    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: told.append(done))
+    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: reported.append(done))
     assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns == first
     (content,) = make_contents(tmp_path, [replace(RECIPE, grain=0)], TINY, segments=1)
     assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns != first
-    assert told == [("ball", 1, 1)] * 2
+    assert reported == [("ball", 1, 1)] * 2
     assert content == read_contents(tmp_path)["ball"]
     assert [path.name for path in tmp_path.iterdir()] == ["ball"]
 

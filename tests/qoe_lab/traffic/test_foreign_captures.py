@@ -1,4 +1,4 @@
-"""Captures that nobody here made, compared with what three other programs say about them.
+"""Captures of other projects, compared with what three other programs say about them.
 
 The flows are compared with those of nDPI, which are stored beside the captures. TCP statistics are compared with tcptrace and
 tshark, which are run as programs. Where the programs differ from us by definition, the test states the difference.
