@@ -22,7 +22,7 @@ from typing import Any
 from tests.harness.preloaded import LIMITS, MESSAGE_BYTES, ROOT
 
 READ_LATE = ("COLUMNS", "PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
-"""Like SWARMSCOPE_..., the first two are read when a command runs. scikit-learn sets the KMP variables when a test imports it, and no
+"""Like SWARMSCOPE_..., the first two are read when a command runs. scikit-learn sets the KMP variables when a test imports it; no
 command in a fork depends on them. Python and libraries read other variables only when they start.
 """
 
