@@ -125,13 +125,9 @@ class DemoSwarm:
         process.wait()
 
     def players(self) -> dict[str, dict[str, Any]]:
-        """The latest line of each player that has printed one."""
-        found = {}
-        for name in PLAYERS:
-            lines = [line for line in self._lines(name) if line.startswith("{") and line.endswith("}")]
-            if lines:
-                found[name] = json.loads(lines[-1])
-        return found
+        """What each player has printed last about its stream; without those that have printed nothing yet."""
+        found = {name: latest_state(self._lines(name)) for name in PLAYERS}
+        return {name: state for name, state in found.items() if state is not None}
 
     def check(self) -> None:
         """ComponentEnded if a process has ended by itself."""
@@ -199,6 +195,12 @@ class DemoSwarm:
 
     def __exit__(self, *raised: object) -> None:
         self._stack.close()
+
+
+def latest_state(lines: Sequence[str]) -> dict[str, Any] | None:
+    """The last of a player's lines that describes its stream. Other lines state that playback has begun or stopped."""
+    found = (json.loads(line) for line in reversed(lines) if line.startswith("{") and line.endswith("}"))
+    return next((state for state in found if "played_ms" in state), None)
 
 
 class RelayFailure:

@@ -64,8 +64,12 @@ class Swarm:
         (folder / "secret").write_bytes(SECRET)
         (folder / "topology.json").write_text(json.dumps(topology), encoding="utf-8")
         self._bootstrapper = f"{lab.address(bootstrapper_at)}:{port}"
-        files = [str(folder / "topology.json"), "--secret", str(folder / "secret")]
-        self.bootstrapper = self._start(bootstrapper_at, "bootstrapper", *files, "--listen", self._bootstrapper)
+        self._bootstrapper_at = bootstrapper_at
+        self.start_bootstrapper()
+
+    def start_bootstrapper(self) -> None:
+        files = [str(self._folder / "topology.json"), "--secret", str(self._folder / "secret")]
+        self.bootstrapper = self._start(self._bootstrapper_at, "bootstrapper", *files, "--listen", self._bootstrapper)
 
     def start(self, command: str, name: str, *arguments: str) -> Part:
         joining = [*self._joining(name), "--host", self.lab.address(name)]

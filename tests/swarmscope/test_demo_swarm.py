@@ -14,7 +14,7 @@ from overlay.overlay_file import read_overlay_file
 from overlay.trees import backups, graph_of, tree
 from swarmscope.commands.overlay_running import read_secret
 from swarmscope.demo import swarm_topology
-from swarmscope.demo.demo_swarm import new_secret
+from swarmscope.demo.demo_swarm import latest_state, new_secret
 from swarmscope.demo.swarm_topology import CORE, EDGE, PLAYERS, STREAM
 from tests.netlab.labs import needs, needs_namespaces
 
@@ -53,6 +53,13 @@ def test_the_bytes_of_a_binary_secret_are_all_kept_and_the_line_feed_of_a_text_i
         assert read_secret(file) == binary
     file.write_bytes(b"x" * 40 + b"\r\n")
     assert read_secret(file) == b"x" * 40
+
+
+def test_a_line_that_playback_stalls_does_not_hide_the_state_of_a_player():
+    state, stalled = {"stream": "news", "played_ms": 900}, {"stream": "news", "playing": False, "at_ms": 1.0}
+    lines = ["player-01 has joined", json.dumps({**state, "played_ms": 1}), json.dumps(state), json.dumps(stalled)]
+    assert latest_state(lines) == state
+    assert latest_state(lines[:1]) is None
 
 
 @pytest.mark.soak
