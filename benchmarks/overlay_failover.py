@@ -1,9 +1,9 @@
 """How long a player of the overlay is without packets when its relay fails: the seed project's second scenario, in a lab.
 
-Two relays lead to the player. The one in use is killed or stopped, and started again before the next failure; all failures of a row
+Two relays lead to the player. The one in use is killed or stopped, and started again before the next failure. All failures of a row
 happen in one lab. The gap is the longest time without a new packet at the player's interfaces, by the kernel's time stamps, minus
-the interval of the packets, which passes without a failure too. `lost` is what stays missing at the player, and `stalls` are those of
-its playback with a buffer of 1 s. In the rows without a bootstrapper, it is killed before each failure and started again afterwards.
+the interval of the packets, which passes without a failure too. `lost` is what stays missing at the player. `stalls` are those of
+its playback, with a buffer of 1 s. A row without a bootstrapper kills it before each failure, and starts it again afterwards.
 """
 
 import signal
@@ -65,7 +65,8 @@ def main() -> None:
             runs = [one_run(lab, swarm, case, folder) for _ in range(RUNS)]
             print(_row(case, runs, last_line(swarm)), flush=True)
     ended = sum(ends_without_a_second_relay() for _ in range(RUNS_WITHOUT_SECOND_RELAY))
-    print(f"crash, no second relay: the stream ends in {ended} of {RUNS_WITHOUT_SECOND_RELAY} runs (goal: all); {load()}", flush=True)
+    print(f"crash, no second relay: the stream ends in {ended} of {RUNS_WITHOUT_SECOND_RELAY} runs (goal: all)")
+    print(load(), flush=True)
 
 
 @contextmanager
@@ -109,10 +110,9 @@ def _row(case: Case, runs: list[Gaps], line: dict[str, Any]) -> str:
         *(f"{len(runs)}", f"{statistics.median(after_ms):.1f}", f"{p95_ms:.1f}", goals[0], f"{most_ms:.1f}", goals[1]),
         *(f"{line['lost']}", f"{line['stalls']}", f"{statistics.median(before_ms):.1f}", f"{_p95(before_ms):.1f}"),
     ]
-    found = verdict(
-        p95=(p95_ms, case.p95_ms), most=(most_ms, case.most_ms), lost=(line["lost"], 0), stalls=(line["stalls"], 0)
-    )
-    return f"{case.name:<26}" + "".join(f"{value:>{width}}" for value, width in zip(values, COLUMNS.values(), strict=True)) + f"  {found}"
+    numbers = "".join(f"{value:>{width}}" for value, width in zip(values, COLUMNS.values(), strict=True))
+    lost, stalls = (line["lost"], 0), (line["stalls"], 0)
+    return f"{case.name:<26}{numbers}  {verdict(p95=(p95_ms, case.p95_ms), most=(most_ms, case.most_ms), lost=lost, stalls=stalls)}"
 
 
 def _p95(values: list[float]) -> float:
@@ -122,7 +122,7 @@ def _p95(values: list[float]) -> float:
 def one_run(lab: Lab, swarm: Swarm, case: Case, folder: Path) -> Gaps:
     """One failure; afterwards the relay is back, and the player has a second way again."""
     fed_by = feeding(lab)
-    failed = sorted(fed_by)[0]
+    failed = min(fed_by)
     other = RELAYS[1 - RELAYS.index(failed)]
     if not case.has_bootstrapper:
         swarm.bootstrapper.process.kill()
