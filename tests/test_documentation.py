@@ -7,9 +7,10 @@ import ast
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 from urllib.request import urlopen
 
 import pytest
@@ -42,7 +43,9 @@ from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually
 from tools.settings_reference import PAGES as SETTINGS_PAGES
-from tools.settings_reference import page_of, reference, settings
+from tools.settings_reference import Setting, page_of, reference, settings
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -57,49 +60,76 @@ PAGES = sorted(
 )
 SERVICES = ("coordinator", "feedback-server", "lab", "measurement-master", "monitor")
 CITING = {".py", ".html", ".js", ".css", ".toml", ".yaml", ".sh"}
-SETTINGS = tuple(settings())
 PACKAGES = [each.parent for each in sorted(ROOT.glob("*/__init__.py")) if each.parent.name != "tests"]
+
+EARLIER_NAMES = re.compile(r"databases_read_anew|read_anew")
+"""Names of counters that are older than the style guide."""
+
+
+@cache
+def all_settings() -> tuple[Setting, ...]:
+    """Every setting of every command. This imports all commands, so it is not done when each worker collects the tests."""
+    return tuple(settings())
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text("utf-8")
 
 
 def named(page: Path) -> set[str]:
     """Everything in backticks on a page, without code blocks."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    return set(re.findall(r"`([^`\n]+)`", text))
+    return set(re.findall(r"`([^`\n]+)`", without_blocks(page)))
+
+
+def without_blocks(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    """The text of a page without code, and without the targets of its links."""
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", without_blocks(page))
+
+
+def by_page(findings: Callable[[Path], list[T]], pages: Iterable[Path] = PAGES) -> dict[str, list[T]]:
+    """What a check finds on each page, without the pages on which it finds nothing."""
+    return {str(page.relative_to(ROOT)): found for page in pages if (found := findings(page))}
 
 
 # --- Pages
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_to_a_file(page):
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+def broken_links(page: Path) -> list[str]:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-    assert [link for link in local if not (page.parent / link).exists()] == []
+    return [link for link in local if not (page.parent / link).exists()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_line_of_a_page_is_longer_than_120_characters(page):
-    assert [number for number, line in enumerate(page.read_text().splitlines(), 1) if len(line) > 120] == []
+def test_every_link_of_a_page_leads_to_a_file():
+    assert by_page(broken_links) == {}
+
+
+def long_lines(page: Path) -> list[int]:
+    return [number for number, line in enumerate(text_of(page).splitlines(), 1) if len(line) > 120]
+
+
+def test_no_line_of_a_page_is_longer_than_120_characters():
+    assert by_page(long_lines) == {}
 
 
 UNUSUAL = ("whoever", "whom", "nobody", "said", "told", "in vain", "taken in", "turned away", "for ever", "anew")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "glossary"], ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_page_contains_a_word_that_the_style_guide_forbids(page):
-    text = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert re.findall(rf"\b(?:{'|'.join(UNUSUAL)})\b", text, re.IGNORECASE) == []
-
-
-COUNTERS_WITH_AN_EARLIER_NAME = re.compile(r"databases_read_anew|read_anew")
+def test_no_page_contains_a_word_that_the_style_guide_forbids():
+    words = re.compile(rf"\b(?:{'|'.join(UNUSUAL)})\b", re.IGNORECASE)
+    assert by_page(lambda page: words.findall(prose(page)), [page for page in PAGES if page.stem != "glossary"]) == {}
 
 
 def test_the_code_contains_no_word_that_the_style_guide_forbids():
     """Neither in a text nor in a name, whose words are separated by underscores."""
     words = re.compile(rf"(?<![a-z])(?:{'|'.join(UNUSUAL)})(?![a-z])", re.IGNORECASE)
     files = (path for package in PACKAGES for path in package.rglob("*.py"))
-    texts = {path: COUNTERS_WITH_AN_EARLIER_NAME.sub("", path.read_text("utf-8")) for path in files}
-    assert [f"{path.relative_to(ROOT)}: {found}" for path, text in texts.items() for found in words.findall(text)] == []
+    assert by_page(lambda path: words.findall(EARLIER_NAMES.sub("", text_of(path))), files) == {}
 
 
 OTHER_MEANINGS = {
@@ -129,8 +159,9 @@ OTHER_MEANINGS = {
 """Words after *Not* in the glossary that the documentation uses for something else."""
 
 
+@cache
 def words_that_the_glossary_excludes() -> set[str]:
-    text = (DOCS / "glossary.md").read_text().replace("\n  ", " ")
+    text = text_of(DOCS / "glossary.md").replace("\n  ", " ")
     excluded = re.sub(r"\([^)]*\)", "", " ".join(re.findall(r"Not: ([^.]*)\.", text)).replace(" Not: ", ", "))
     return {word.strip() for word in re.split(r"[,;]", excluded)} - OTHER_MEANINGS
 
@@ -142,54 +173,59 @@ def excluded_words_in(text: str) -> list[str]:
 
 def test_no_page_uses_a_word_that_the_glossary_excludes():
     assert len(words_that_the_glossary_excludes()) > 50
-    texts = {
-        page: re.sub(r"^```.*?^```|`[^`]*`|\]\([^)]*\)", "", page.read_text(), flags=re.MULTILINE | re.DOTALL) for page in PAGES
-    }
-    used = {str(page.relative_to(ROOT)): excluded_words_in(text) for page, text in texts.items() if page.stem != "glossary"}
-    assert {page: words for page, words in used.items() if words} == {}
+    assert by_page(lambda page: excluded_words_in(prose(page)), [page for page in PAGES if page.stem != "glossary"]) == {}
 
 
 def test_no_help_text_uses_a_word_that_the_glossary_excludes():
-    texts = {**COMMANDS, **{f"{setting.command} {setting.name}": setting.meaning for setting in SETTINGS}}
+    texts = {**COMMANDS, **{f"{setting.command} {setting.name}": setting.meaning for setting in all_settings()}}
     assert all(texts.values())
     assert {name: words for name, text in texts.items() if (words := excluded_words_in(text))} == {}
 
 
+@cache
 def anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_heading_has_that_heading(page):
-    links = re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", page.read_text())
-    targets = [((page.parent / file) if file else page, heading) for file, heading in links]
-    assert [(file.name, heading) for file, heading in targets if file.suffix == ".md" and heading not in anchors(file)] == []
+def links_to_absent_headings(page: Path) -> list[str]:
+    links = re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", text_of(page))
+    targets = [((page.parent / file).resolve() if file else page, heading) for file, heading in links]
+    return [f"{file.name}#{heading}" for file, heading in targets if file.suffix == ".md" and heading not in anchors(file)]
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_page_can_be_reached_from_the_entry(page):
+def test_every_link_to_a_heading_has_that_heading():
+    assert by_page(links_to_absent_headings) == {}
+
+
+def test_every_page_can_be_reached_from_the_entry():
     reached, waiting = set(), [DOCS / "index.md"]
     while waiting:
         file = waiting.pop()
         if file not in reached:
             reached.add(file)
-            links = re.findall(r"\]\(([^)#:\s]+\.md)", file.read_text())
-            waiting += [(file.parent / link).resolve() for link in links if (file.parent / link).resolve().is_relative_to(DOCS)]
-    assert page in reached
+            linked = [(file.parent / link).resolve() for link in re.findall(r"\]\(([^)#:\s]+\.md)", text_of(file))]
+            waiting += [page for page in linked if page.is_relative_to(DOCS)]
+    assert sorted({*DOCS.rglob("*.md")} - reached) == []
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("adr/0*.md")), ids=lambda page: page.stem)
-def test_every_decision_has_its_date_status_alternatives_and_cost_and_is_in_the_list(page):
-    text = page.read_text()
-    assert re.search(r"^Date: 20\d\d-\d\d-\d\d.*Status: ", text, re.MULTILINE)
-    assert [
+def absent_parts_of_a_decision(page: Path) -> list[str]:
+    text = text_of(page)
+    parts = [
         part
         for part in ("Decision", "Alternatives considered", "Cost")
         if f"**{part}.**" not in text and f"## {part}\n" not in text
-    ] == []
+    ]
+    if re.search(r"^Date: 20\d\d-\d\d-\d\d.*Status: ", text, re.MULTILINE) is None:
+        parts.append("Date, Status")
     title = re.match(r"# (\d+\. )(.+)", text)
-    assert f"{title[1]}[{title[2]}]({page.name})" in (DOCS / "adr/README.md").read_text()
+    if title is None or f"{title[1]}[{title[2]}]({page.name})" not in text_of(DOCS / "adr/README.md"):
+        parts.append("a title that is in the list")
+    return parts
+
+
+def test_every_decision_has_its_date_status_alternatives_and_cost_and_is_in_the_list():
+    assert by_page(absent_parts_of_a_decision, sorted(DOCS.glob("adr/0*.md"))) == {}
 
 
 def test_every_test_that_the_guarantees_name_exists():
@@ -223,7 +259,7 @@ def test_every_name_in_the_table_of_places_is_in_one_of_the_files_of_its_row():
         for name in (each for each in names if each.isidentifier()):
             checked.append(name)
             searched = files or [file for package in PACKAGES for file in package.rglob("*.py")]
-            assert any(re.search(rf"\b{name}\b", file.read_text()) for file in searched), name
+            assert any(re.search(rf"\b{name}\b", text_of(file)) for file in searched), name
     assert len(checked) > 12
 
 
@@ -232,7 +268,7 @@ def test_every_page_that_the_code_cites_exists():
     texts = [
         file for file in [*sources, ROOT / "Makefile", ROOT / "pyproject.toml"] if file.suffix in CITING or file.name == "Makefile"
     ]
-    cited = {(name, file.name) for file in texts for name in re.findall(r"\bdocs/[\w./-]+\.(?:md|json|png)", file.read_text())}
+    cited = {(name, file.name) for file in texts for name in re.findall(r"\bdocs/[\w./-]+\.(?:md|json|png)", text_of(file))}
     assert len(cited) > 20
     assert [(name, file) for name, file in sorted(cited) if not (ROOT / name).exists()] == []
 
@@ -253,7 +289,9 @@ def test_the_settings_reference_has_every_argument_flag_variable_and_default_of_
 
 
 def test_every_flag_is_explained_on_the_page_of_its_command():
-    flags = [(page_of(setting.command).partition("#")[0], setting.name) for setting in SETTINGS if setting.name.startswith("--")]
+    flags = [
+        (page_of(setting.command).partition("#")[0], setting.name) for setting in all_settings() if setting.name.startswith("--")
+    ]
     assert len(flags) > 150
     pages = {page: (DOCS / page).read_text() for page, _ in flags}
     assert [(page, flag) for page, flag in flags if re.search(rf"{flag}\b(?!-)", pages[page]) is None] == []
@@ -285,7 +323,7 @@ def plain_default(text: str) -> str:
 def test_every_default_on_the_page_of_a_command_is_that_of_the_code():
     rows = [row for page in sorted(DOCS.glob("*.md")) if page.stem != "settings-reference" for row in stated_defaults(page)]
     known: dict[tuple[str, str], set[str]] = {}
-    for setting in SETTINGS:
+    for setting in all_settings():
         known.setdefault((page_of(setting.command), setting.name), set()).add(plain_default(setting.default))
     # The page says in words what an empty default means.
     fixed = {row: known[row[:2]] - {"", "required"} for row in rows}
@@ -294,18 +332,18 @@ def test_every_default_on_the_page_of_a_command_is_that_of_the_code():
 
 
 def test_every_other_environment_variable_that_the_code_reads_is_on_the_settings_page():
-    flagged = {setting.variable for setting in SETTINGS}
-    texts = (node.value for node in nodes_of_the_code() if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    flagged = {setting.variable for setting in all_settings()}
+    nodes = nodes_of_modules_with("SWARMSCOPE_")
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
     found = {text for text in texts if re.fullmatch(r"SWARMSCOPE_[A-Z_]*[A-Z]", text)}
     assert {"SWARMSCOPE_CONFIG", "SWARMSCOPE_KEY"} <= found
     assert found - flagged - named(DOCS / "settings.md") == set()
 
 
-@cache
-def nodes_of_the_code() -> tuple[ast.AST, ...]:
-    """The nodes of the syntax trees of all modules."""
-    modules = (module for package in PACKAGES for module in package.rglob("*.py"))
-    return tuple(node for module in modules for node in ast.walk(ast.parse(module.read_text())))
+def nodes_of_modules_with(text: str) -> Iterator[ast.AST]:
+    """The nodes of the syntax trees of the modules that contain a text. To parse all modules takes seconds."""
+    modules = (module for package in PACKAGES for module in package.rglob("*.py") if text in text_of(module))
+    return (node for module in modules for node in ast.walk(ast.parse(text_of(module))))
 
 
 @pytest.mark.parametrize(("entry", "page"), [(Rule, "alerts"), (Webhook, "alerts"), (KeyTerms, "coordinator")])
@@ -376,7 +414,7 @@ def test_every_page_of_the_dashboard_is_in_the_documentation():
 def test_every_reason_of_a_refusal_is_on_the_errors_page():
     reasons = {
         node.args[1].value
-        for node in nodes_of_the_code()
+        for node in nodes_of_modules_with("Problem(")
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem" and len(node.args) > 1
         if isinstance(node.args[1], ast.Constant)
     }
