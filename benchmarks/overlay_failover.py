@@ -24,7 +24,7 @@ from tests.harness.waiting import eventually
 from tests.overlay.scenario_2 import RATE_KBPS, arrivals, lab_topology, largest_gap_ms, streaming
 from tests.overlay.swarm import Swarm
 
-RUNS, RUNS_WITHOUT_SECOND_RELAY = 30, 3
+RUNS, RUNS_WITH_TWO_TREES, RUNS_WITHOUT_SECOND_RELAY = 30, 15, 3
 MEDIA_BYTES = 60 * 1300
 """What has to arrive before and after each failure: 0.6 s of the stream."""
 SAMPLE_S, SETTLE_S = 0.2, 0.3
@@ -62,7 +62,8 @@ def main() -> None:
     print(f"{heading(COLUMNS, first_width=26)}  goals (lost and stalls: 0)", flush=True)
     for case in CASES:
         with swarm_in_a_lab(case.redundancy) as (lab, swarm, folder):
-            runs = [one_run(lab, swarm, case, folder) for _ in range(RUNS)]
+            count = RUNS_WITH_TWO_TREES if case.redundancy == "two_trees" else RUNS
+            runs = [one_run(lab, swarm, case, folder) for _ in range(count)]
             print(_row(case, runs, last_line(swarm)), flush=True)
     ended = sum(ends_without_a_second_relay() for _ in range(RUNS_WITHOUT_SECOND_RELAY))
     print(f"crash, no second relay: the stream ends in {ended} of {RUNS_WITHOUT_SECOND_RELAY} runs (goal: all)")

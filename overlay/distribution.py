@@ -105,6 +105,20 @@ class Distribution:
                 self._counts["failovers"] += 1
                 self._change_parent(forwarding, backup)
 
+    def leaves(self, neighbor: str) -> None:
+        """A neighbour is about to end, and sends on meanwhile. Where it is the parent, another one is asked without a gap."""
+        for forwarding in self.streams.values():
+            other = forwarding.second or forwarding.tree.backup
+            if forwarding.second == neighbor:
+                self._links.tell(neighbor, Prune(stream=forwarding.tree.stream))
+                forwarding.second = None
+            elif forwarding.parent == neighbor and other not in (None, neighbor):
+                self._change_parent(forwarding, other)
+
+    def fed_children(self) -> set[str]:
+        """The children in the streams that do not begin here: another node can feed them."""
+        return {child for each in self.streams.values() if each.parent is not None for child in each.children}
+
     def beat(self, now_s: float) -> None:
         """Ask parents again that do not deliver."""
         for forwarding in self.streams.values():

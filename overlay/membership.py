@@ -15,6 +15,7 @@ from overlay.messages import (
     Error,
     FilesOffer,
     GeneralMessage,
+    Leave,
     ListOffers,
     Pause,
     Ping,
@@ -93,12 +94,13 @@ class Membership:
         self._settings, self._counts, self._heard, self._on_refused = settings, counts, heard, on_refused
         self._choices = {choice.name: choice for choice in settings.plays}
         self._paused: set[str] = set()
+        self._left = False
         self._warned = ""
 
     async def keep(self, me: Identity) -> None:
-        """Stay joined until cancelled."""
+        """Stay joined until `leave`, or until cancelled."""
         attempt = 0
-        while True:
+        while not self._left:
             try:
                 connection, meeting = await join(self._settings, me)
                 attempt, self._warned = 0, ""
@@ -149,6 +151,11 @@ class Membership:
         """Send a message, if there is a connection."""
         if self.connection is not None:
             self.connection.send(GeneralMessage(node=self._settings.name, body=body))
+
+    def leave(self, body: Leave) -> None:
+        """Leave for good. The bootstrapper then closes the connection."""
+        self._left = True
+        self.tell(body)
 
     def pause(self, name: str) -> None:
         """Receive a choice no longer, until `play`."""

@@ -108,6 +108,8 @@ class Data(Struct, frozen=True, kw_only=True, tag="DATA"):
 
 
 class Leave(Struct, frozen=True, kw_only=True, tag="LEAVE"):
+    """The sender leaves the overlay. For `drain_ms` at most, it still feeds its children, which look for another parent."""
+
     drain_ms: Count = 0
 
 

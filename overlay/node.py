@@ -12,7 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from overlay import socket_memory
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
@@ -52,6 +52,8 @@ TICK_S = 0.05
 LATE_S = 0.01
 """A look that comes later than this shows that the node had to wait for processor time."""
 MEASURE_S = 1.0
+DRAIN_S = 1.0
+"""How long a node that ends feeds its children on, at most. They need a few round trips to change their parents."""
 UNLISTED_S = 60.0
 """A bootstrapper that was started again lists a neighbour only when that one has joined too."""
 RECEIVE_BUFFER_BYTES = 1 << 20
@@ -103,6 +105,19 @@ class OverlayNode(asyncio.DatagramProtocol):
                 tasks.create_task(self._beat())
         finally:
             self._leave()
+
+    async def drain(self, within_s: float = DRAIN_S) -> None:
+        """Leave the overlay, and feed the children on until each has another parent, at most for `within_s`. Cancel `run` then."""
+        fed, leave = self._distribution.fed_children(), Leave(drain_ms=round(within_s * 1000))
+        self.membership.leave(leave)
+        for name in fed:
+            self._links.tell(name, leave)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._distribution.fed_children():  # noqa: ASYNC110 - it is no event
+                    await asyncio.sleep(TICK_S)
+        self.counts["children_left"] += len(fed)
+        self.counts["children_abandoned"] += len(self._distribution.fed_children())
 
     def _leave(self) -> None:
         self._distribution.close()
@@ -226,7 +241,9 @@ class OverlayNode(asyncio.DatagramProtocol):
         if isinstance(body, Graft | Prune):
             neighbor.heartbeat.announce()
             self._distribution.heard(neighbor.contact.node, body)
-        elif not isinstance(body, Leave):
+        elif isinstance(body, Leave):
+            self._distribution.leaves(neighbor.contact.node)
+        else:
             self.counts["unexpected_message"] += 1
 
     def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control) -> bool:

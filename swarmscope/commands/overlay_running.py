@@ -198,12 +198,21 @@ def read_secret(file: Path) -> bytes:
     return secret
 
 
-def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it."""
+def run_until_signal(work: Coroutine[Any, Any, None], drain: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+    """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it, after `drain`. A second signal does not wait for `drain`."""
 
     async def run() -> None:
         task = asyncio.ensure_future(work)
-        on_stop(task.cancel)
+        draining: list[asyncio.Task[None]] = []
+
+        def stop() -> None:
+            if drain is None or draining:
+                task.cancel()
+            else:
+                draining.append(asyncio.ensure_future(drain()))
+                draining[0].add_done_callback(lambda _: task.cancel())
+
+        on_stop(stop)
         with suppress(asyncio.CancelledError):
             await task
 
@@ -267,7 +276,7 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
 
     reasons: list[BaseException] = []
     try:
-        run_until_signal(all_of_it())
+        run_until_signal(all_of_it(), running.drain)
     except* StreamRefusedError as group:
         reasons.extend(_leaves(group))
     if reasons:
