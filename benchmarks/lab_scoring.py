@@ -1,30 +1,37 @@
 """The time of one inference: one slot of one session, all five tasks, compared with scikit-learn's predict for the same forests.
 
 A session of ten minutes is scored slot by slot, as in a live capture. The forests are as large as those of `lab fit`. Each slot is
-also given to scikit-learn's `predict_proba` of the forest of one task, in turn. Times are processor times of the thread, which
-other processes on the machine hardly affect.
+also given to scikit-learn's `predict_proba` of the forest of one task, in turn. Then the whole way is measured, as `lab score` goes
+it: from the captured headers of a session at 5 Mbit/s to the inferences. Times are processor times of the thread.
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
+from benchmarks import lab_traffic
 from qoe_lab.models import families
 from qoe_lab.models.cross_fitting import fitted
 from qoe_lab.models.families import BY_NAME, Effort
 from qoe_lab.models.lab_model import LabModel
 from qoe_lab.models.tasks import HEIGHT, TASKS
 from qoe_lab.models.training_examples import examples_of, session_slots
+from qoe_lab.scoring.client_sessions import ClientSessions
 from qoe_lab.scoring.session_scorer import SessionScorer
+from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.slot_counter import TrafficSlot
 from qoe_lab.traffic.slot_features import SLOT_FEATURES as TRAFFIC_FEATURES
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, training
+from tests.qoe_lab.traffic.hand_made import pcap
 
 GOAL_MS = 5.0
 SLOTS = 600
+ROUNDS = 5
 EFFORT = Effort()
 
 
@@ -48,8 +55,9 @@ def main() -> None:
     _show("the same forest, scikit-learn's predict_proba", theirs_ms)
     ratio = float(np.median(theirs_ms) / np.median(evaluator_ms))
     print(f"\nscikit-learn takes {ratio:.1f} times as long for the same forest")
-    p99 = float(np.percentile(ours_ms, 99))
-    print(f"the goal is a p99 of at most {GOAL_MS:g} ms: {'met' if p99 <= GOAL_MS else 'missed'}")
+    whole_ms = _whole_way_ms(model)
+    print(f"from the captured headers to the inferences, {lab_traffic.RATE_KBPS} kbit/s: {whole_ms:.2f} ms per slot")
+    print(f"the goal is at most {GOAL_MS:g} ms: {'met' if whole_ms <= GOAL_MS else 'missed'}")
 
 
 def _models() -> tuple[LabModel, RandomForestClassifier]:
@@ -73,6 +81,21 @@ def _models() -> tuple[LabModel, RandomForestClassifier]:
     if len(sessions) != 120:
         sys.exit("the sessions are not those that were asked for")
     return LabModel(name="benchmark", slot_features=SLOT_FEATURES, tasks=tasks, sha256="0"), theirs
+
+
+def _whole_way_ms(model: LabModel) -> float:
+    """The median of some rounds over a capture."""
+    rounds = []
+    with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder:
+        path = Path(folder) / "capture.pcap"
+        path.write_bytes(pcap(lab_traffic.session().frames, snaplen=96))
+        for _ in range(ROUNDS):
+            sessions, began = ClientSessions(model), time.thread_time()
+            for packet in CaptureReader(path):
+                sessions.add(packet)
+            list(sessions.end())
+            rounds.append((time.thread_time() - began) * 1000 / lab_traffic.SECONDS)
+    return float(np.median(rounds))
 
 
 def _ms(call: Callable[[object], object], given: object) -> float:

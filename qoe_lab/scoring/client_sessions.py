@@ -4,8 +4,9 @@ The client of a flow is the side that sent its SYN. Without one, it is the side 
 flows of a client belong to one session, which ends after half a minute without a packet.
 """
 
+import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from qoe_lab.models.lab_model import LabModel
@@ -20,6 +21,7 @@ MOST_FLOWS = 100_000
 MOST_CLIENTS = 1000
 
 _Flow = tuple[bytes, bytes, int, int, int]
+_Inferred = tuple["ClientSession", SlotInference]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,31 +45,39 @@ class ClientSessions:
     """All sessions in a stream of packets. `keep` is False for a live capture, which does not keep what it has handed out."""
 
     def __init__(self, model: LabModel, *, client: str | None = None, keep: bool = True) -> None:
-        """`client`: the address of the only client that counts; None: every client."""
-        self._model, self._client, self._keep = model, client, keep
+        """`client`: the address of the only client that counts; None: every client. ValueError if it is no address."""
+        self._model, self._keep = model, keep
+        self._client = None if client is None else ipaddress.ip_address(client).packed
         self._clients: dict[_Flow, bytes] = {}
         self._running: dict[bytes, ClientSession] = {}
         self.ended: list[ClientSession] = []
         self.dropped: Counter[str] = Counter()
         """What was left out, by reason."""
+        self.too_small = 0
+        """Sessions that have ended and were no candidates."""
 
-    def add(self, packet: Packet) -> Iterator[tuple[ClientSession, SlotInference]]:
+    def add(self, packet: Packet) -> Sequence[_Inferred]:
         """The inferences of the slots of this client that were over when the packet came."""
         client = self._client_of(packet)
         if client is None:
-            return
-        running = self._running.get(client)
-        if running is not None and packet.time_ns - running.last_ns > IDLE_NS:
-            yield from self._finish(client)
-        session = self._session(client, packet.time_ns)
+            return ()
+        inferred: list[_Inferred] = []
+        session = self._running.get(client)
+        if session is not None and packet.time_ns - session.last_ns > IDLE_NS:
+            inferred += self._finish(client)
+            session = None
         if session is None:
-            return
-        yield from self._inferred(session, session.slots.add(packet))
+            session = self._begin(client, packet.time_ns)
+            if session is None:
+                return inferred
+        if slots := session.slots.add(packet):
+            inferred += self._inferred(session, slots)
         session.last_ns = packet.time_ns
         if packet.destination == client:
             session.received_bytes += packet.ip_bytes
+        return inferred
 
-    def advance(self, now_ns: int) -> Iterator[tuple[ClientSession, SlotInference]]:
+    def advance(self, now_ns: int) -> Iterator[_Inferred]:
         """The inferences of all slots that are over at a time; sessions without packets end."""
         for client, session in list(self._running.items()):
             if now_ns - session.last_ns > IDLE_NS:
@@ -75,29 +85,26 @@ class ClientSessions:
             else:
                 yield from self._inferred(session, session.slots.advance(now_ns))
 
-    def end(self) -> Iterator[tuple[ClientSession, SlotInference]]:
+    def end(self) -> Iterator[_Inferred]:
         """The capture is over: the inferences of the slots that were open."""
         for client in list(self._running):
             yield from self._finish(client)
 
-    def _finish(self, client: bytes) -> Iterator[tuple[ClientSession, SlotInference]]:
+    def _finish(self, client: bytes) -> Iterator[_Inferred]:
         """End a session with the slot of its last packet."""
         session = self._running[client]
         last = session.slots.end()
         yield from self._inferred(session, [last] if last is not None else [])
         self._end(client)
 
-    def _inferred(self, session: ClientSession, slots: Iterable[TrafficSlot]) -> Iterator[tuple[ClientSession, SlotInference]]:
+    def _inferred(self, session: ClientSession, slots: Iterable[TrafficSlot]) -> Iterator[_Inferred]:
         for slot in slots:
             inference = session.scorer.add(slot)
             if self._keep:
                 session.inferences.append(inference)
             yield session, inference
 
-    def _session(self, client: bytes, now_ns: int) -> ClientSession | None:
-        session = self._running.get(client)
-        if session is not None:
-            return session
+    def _begin(self, client: bytes, now_ns: int) -> ClientSession | None:
         if len(self._running) >= MOST_CLIENTS:
             self.dropped["packets of too many clients"] += 1
             return None
@@ -106,7 +113,7 @@ class ClientSessions:
             address=address,
             begin_ns=now_ns,
             last_ns=now_ns,
-            slots=SlotCounter(client=address),
+            slots=SlotCounter(client=address, statistics=False),
             scorer=SessionScorer(self._model),
         )
         self._running[client] = session
@@ -114,6 +121,7 @@ class ClientSessions:
 
     def _end(self, client: bytes) -> None:
         session = self._running.pop(client)
+        self.too_small += not session.is_candidate
         if self._keep:
             self.ended.append(session)
 
@@ -128,7 +136,7 @@ class ClientSessions:
                 self.dropped["tables of flows that were full"] += 1
             back = (packet.destination, packet.source, packet.destination_port, packet.source_port, packet.protocol)
             self._clients[flow] = self._clients[back] = client
-        if self._client is not None and address_text(client) != self._client:
+        if self._client is not None and client != self._client:
             self.dropped["packets of other clients"] += 1
             return None
         return client

@@ -1,37 +1,43 @@
 """The packets at an interface of this machine, as they come. Needs the capability CAP_NET_RAW, which root has."""
 
-import select
-import socket
-import time
+from collections import Counter
 from collections.abc import Iterator
 
-from qoe_lab.traffic.link_frame import LinkFrame
-from qoe_lab.traffic.packet_headers import ETHERNET, LeftOut, Packet, read_packet
+from qoe_lab.scoring.packet_ring import PacketRing
+from qoe_lab.traffic.packet_headers import Packet, read_packet
 
-HEADER_BYTES = 128
 WAIT_S = 0.2
-_ALL_PROTOCOLS = 0x0003
-_OUTGOING = 4
+LATE_NS = 300_000_000
+"""A packet is read at most about this long after it came."""
 
 
-def live_packets(interface: str) -> Iterator[Packet | None]:
-    """The packets, and None each `WAIT_S` without one. OSError if the interface does not exist or may not be read."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS)) as packets:
-        try:
-            packets.bind((interface, _ALL_PROTOCOLS))
-        except OSError as error:
-            raise OSError(f"the interface {interface} cannot be read: {error.strerror}") from error
-        packets.setblocking(False)
+DROPPED_BY_KERNEL = "dropped_by_kernel"
+
+
+class LivePackets:
+    """Iterate over it. `left_out` counts frames by the reason for which they gave no packet."""
+
+    def __init__(self, ring: PacketRing) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._ring = ring
+
+    def __iter__(self) -> Iterator[list[Packet]]:
+        """The packets that have come since the last list. The list is empty if none has come for `WAIT_S`."""
         while True:
-            if not select.select([packets], [], [], WAIT_S)[0]:
-                yield None
-                continue
-            frame, address = packets.recvfrom(1 << 16)
-            # The loopback interface shows each packet twice: when it leaves, and when it comes.
-            if interface == "lo" and address[2] == _OUTGOING:
-                continue
-            packet = read_packet(
-                LinkFrame(time_ns=time.time_ns(), length=len(frame), link_type=ETHERNET, header=frame[:HEADER_BYTES])
-            )
-            if not isinstance(packet, LeftOut):
-                yield packet
+            self._ring.wait(WAIT_S)
+            yield self._arrived()
+
+    def count_dropped(self) -> None:
+        """Ask the kernel how many packets it had to drop."""
+        if dropped := self._ring.dropped():
+            self.left_out[DROPPED_BY_KERNEL] += dropped
+
+    def _arrived(self) -> list[Packet]:
+        packets = []
+        for frame in self._ring.frames():
+            packet = read_packet(frame)
+            if isinstance(packet, Packet):
+                packets.append(packet)
+            else:
+                self.left_out[packet.value] += 1
+        return packets

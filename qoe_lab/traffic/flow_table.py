@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from qoe_lab.traffic.packet_headers import ACK, SYN, TCP, UDP, Packet, TcpHeader, address_text
 from qoe_lab.traffic.side_events import EventSink
+from qoe_lab.traffic.slot_connection import SlotConnection
 from qoe_lab.traffic.tcp_connection import TcpConnection
 from qoe_lab.traffic.tcp_statistics import TcpStatistics
 
@@ -29,7 +30,7 @@ class FlowDirection:
     payload_bytes: int
     """Behind the headers of TCP or UDP."""
     tcp: TcpStatistics | None
-    """None for other protocols."""
+    """None for other protocols, and in a table without statistics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class OpenFlow:
 
     __slots__ = ("_down", "_up", "begin_ns", "client", "client_port", "end_ns", "protocol", "server", "server_port", "tcp")
 
-    def __init__(self, packet: Packet, *, from_client: bool, tcp: TcpConnection | None) -> None:
+    def __init__(self, packet: Packet, *, from_client: bool, tcp: TcpConnection | SlotConnection | None) -> None:
         self.protocol, self.tcp = packet.protocol, tcp
         self.client, self.client_port = packet.source, packet.source_port
         self.server, self.server_port = packet.destination, packet.destination_port
@@ -116,7 +117,7 @@ class OpenFlow:
 
     def flow(self) -> Flow:
         """The flow up to now."""
-        up, down = (None, None) if self.tcp is None else self.tcp.statistics(self.begin_ns)
+        up, down = self.tcp.statistics(self.begin_ns) if isinstance(self.tcp, TcpConnection) else (None, None)
         return Flow(
             protocol=PROTOCOLS.get(self.protocol, str(self.protocol)),
             client=address_text(self.client),
@@ -143,12 +144,13 @@ _Ends = tuple[int, bytes, int, bytes, int]
 class FlowTable:
     """The flows of a capture. `add` the packets in the order of the capture."""
 
-    def __init__(self, *, client: bytes | None = None) -> None:
-        """`client` is the address of the client, if it is known."""
+    def __init__(self, *, client: bytes | None = None, statistics: bool = True) -> None:
+        """`client` is the address of the client, if it is known. `statistics`: whether flows of TCP get their statistics."""
         self.up_events, self.down_events = EventSink(), EventSink()
         self.fragments_without_first = 0
         """Later fragments that belong to no flow, because the capture does not have the first one."""
         self._client = client
+        self._connection = TcpConnection if statistics else SlotConnection
         self._open: dict[_Ends, FlowPacket] = {}
         self._all: list[OpenFlow] = []
         self._fragmented: dict[tuple[int, bytes, bytes, int | None], FlowPacket] = {}
@@ -175,7 +177,7 @@ class FlowTable:
         return [each.flow() for each in self._all]
 
     def _begin(self, packet: Packet, ends: _Ends) -> FlowPacket:
-        connection = TcpConnection(self.up_events, self.down_events) if packet.tcp else None
+        connection = self._connection(self.up_events, self.down_events) if packet.tcp else None
         found = FlowPacket(OpenFlow(packet, from_client=self._is_client(packet), tcp=connection), self._is_client(packet))
         protocol, source, source_port, destination, destination_port = ends
         back = (protocol, destination, destination_port, source, source_port)

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+new = tuple.__new__
+"""Makes a named tuple of a tuple in half the time of its constructor, which matters for millions of frames."""
+
 LARGEST_FRAME_BYTES = 262_144
 """What libpcap writes at most. A larger length in a file is damage."""
 

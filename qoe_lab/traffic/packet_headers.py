@@ -9,7 +9,7 @@ import struct
 from enum import StrEnum
 from typing import NamedTuple
 
-from qoe_lab.traffic.link_frame import LinkFrame
+from qoe_lab.traffic.link_frame import LinkFrame, new
 
 TCP, UDP = 6, 17
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -280,8 +280,8 @@ def _read_usual_tcp(frame: LinkFrame) -> Packet | None:
     if size < 20 or payload < 0 or total + 14 > frame.length:
         return None
     options = header[_USUAL_BYTES : 34 + size] if size > 20 else b""
-    tcp = TcpHeader(seq, ack, flags, window, options)
-    return Packet(
+    tcp = new(TcpHeader, (seq, ack, flags, window, options))
+    return new(Packet, (
         frame.time_ns, frame.length, total, source, destination, TCP, source_port, destination_port, payload, ttl, ip_id,
         False, False, tcp,
-    )  # fmt: skip
+    ))  # fmt: skip

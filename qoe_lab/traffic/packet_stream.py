@@ -28,15 +28,19 @@ class PacketStream:
 
     def feed(self, data: bytes) -> Iterator[Packet]:
         """The packets that `data` completes. NotACaptureError if the first bytes are of another format."""
-        counts = self.counts
-        for frame in self._frames(data):
-            counts["frames"] += 1
-            packet = read_packet(frame)
-            if isinstance(packet, Packet):
-                counts["packets"] += 1
-                yield packet
-            else:
-                counts[packet.value] += 1
+        packets = 0
+        try:
+            for frame in self._frames(data):
+                packet = read_packet(frame)
+                if isinstance(packet, Packet):
+                    packets += 1
+                    yield packet
+                else:
+                    self.counts["frames"] += 1
+                    self.counts[packet.value] += 1
+        finally:
+            self.counts["frames"] += packets
+            self.counts["packets"] += packets
 
     def end(self) -> None:
         """No more bytes follow: count a frame that is not complete. NotACaptureError if there was no whole header."""

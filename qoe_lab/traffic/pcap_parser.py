@@ -6,7 +6,7 @@ The four first bytes say the byte order, and whether the fractions of seconds ar
 import struct
 from collections.abc import Iterator
 
-from qoe_lab.traffic.link_frame import LARGEST_FRAME_BYTES, DamagedError, LinkFrame
+from qoe_lab.traffic.link_frame import LARGEST_FRAME_BYTES, DamagedError, LinkFrame, new
 
 MAGIC = {
     b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -48,6 +48,7 @@ class PcapParser:
                 if at + 16 + kept > end:
                     return
                 begin, at = at + 16, at + 16 + kept
-                yield LinkFrame(seconds * 1_000_000_000 + fraction * fraction_ns, max(length, kept), link_type, data[begin:at])
+                time_ns = seconds * 1_000_000_000 + fraction * fraction_ns
+                yield new(LinkFrame, (time_ns, max(kept, length), link_type, data[begin:at]))
         finally:
             self._rest = data[at:]

@@ -68,7 +68,7 @@ class SentBytes:
 
     def may_begin_with(self, number: int) -> bool:
         """Whether a SYN with this number belongs to the sequence numbers that were seen, only later in the capture."""
-        return self._space.position(number) in (self._space.lowest - 1, self._space.lowest)
+        return self._space.may_begin_with(number)
 
     def send(self, number: int, payload: int, *, syn: bool, fin: bool, ip_id: int | None, now_ns: int, probe: bool) -> None:
         """See a segment with data, SYN or FIN. `probe`: it may be a probe of a receive window of zero."""

@@ -39,6 +39,10 @@ class SequenceSpace:
         """The position of a sequence or acknowledgement number: the one that is closest to the highest position."""
         return self.highest + ((number - self.highest + HALF) & MASK) - HALF
 
+    def may_begin_with(self, number: int) -> bool:
+        """Whether a SYN with this number belongs to the sequence numbers that were seen, only later in the capture."""
+        return self.position(number) in (self.lowest - 1, self.lowest)
+
     def extend(self, begin: int, end: int, now_ns: int) -> None:
         """See a segment that begins at `highest` or later."""
         if begin > self.highest:

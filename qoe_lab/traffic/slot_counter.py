@@ -51,16 +51,18 @@ class TrafficSlot:
 class SlotCounter:
     """The slots of one session. Add its packets in the order of the capture."""
 
-    def __init__(self, *, client: str | None = None, begin_ns: int | None = None) -> None:
+    def __init__(self, *, client: str | None = None, begin_ns: int | None = None, statistics: bool = True) -> None:
         """`client`: the address of the client; None: the side that begins a flow is its client.
 
         `begin_ns`: when the first slot begins; None: at the first packet. Earlier packets belong to flows, but to no slot.
+
+        `statistics`: whether `flows` has the statistics of TCP. Without them, a packet costs half.
         """
         self.packets_before = 0
         """Packets before `begin_ns`."""
         self.skipped_slots = 0
         """Slots in pauses of more than MOST_EMPTY_SLOTS."""
-        self._table = FlowTable(client=None if client is None else ipaddress.ip_address(client).packed)
+        self._table = FlowTable(client=None if client is None else ipaddress.ip_address(client).packed, statistics=statistics)
         self._begin_ns = begin_ns
         self._slot_ns = 0 if begin_ns is None else begin_ns
         self._number = 0

@@ -1,10 +1,11 @@
 """`swarmscope lab score`: what a model concludes from a capture, or from the packets at an interface."""
 
+import ipaddress
 import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,12 @@ from qoe_lab.models.lab_model import LabModel
 from qoe_lab.models.storage import load
 from qoe_lab.scoring.client_sessions import ClientSession, ClientSessions
 from qoe_lab.scoring.inference_messages import ScoredSession, inference_line, inference_message
-from qoe_lab.scoring.live_packets import live_packets
+from qoe_lab.scoring.live_packets import DROPPED_BY_KERNEL, LATE_NS, LivePackets
+from qoe_lab.scoring.packet_ring import PacketRing
 from qoe_lab.scoring.session_scorer import InferredBand, SlotInference
 from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.link_frame import NotACaptureError
+from qoe_lab.traffic.packet_headers import LeftOut
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.output.escaping import plain
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
@@ -63,6 +66,8 @@ def score(
     if (file is None) == (live is None):
         exit_on_usage_error(ValueError("give either FILE or --live INTERFACE"))
     try:
+        if client is not None:
+            ipaddress.ip_address(client)
         loaded = load(model)
         sender = CoordinatorClient(coordinator, key) if coordinator else None
     except (OSError, ValueError) as error:
@@ -123,16 +128,8 @@ def _score_file(model: LabModel, file: Path, client: str | None, output: _Output
         capture, about = file / CAPTURE, _about_session(file)
         client = client or about["client_address"]
         output.ids = (about["session_id"], about["training_id"])
-    sessions = ClientSessions(model, client=client)
-    reader = CaptureReader(capture)
-    try:
-        for packet in reader:
-            for _ in sessions.add(packet):
-                pass
-    except NotACaptureError as error:
-        exit_on_usage_error(error)
-    for _ in sessions.end():
-        pass
+    sessions, reader = ClientSessions(model, client=client), CaptureReader(capture)
+    _read(reader, sessions)
     found = sorted((each for each in sessions.ended if each.is_candidate), key=lambda each: each.begin_ns)
     for session in found:
         output.send(session, session.inferences)
@@ -141,8 +138,23 @@ def _score_file(model: LabModel, file: Path, client: str | None, output: _Output
                 output.print_line(session, inference)
     if not output.as_json and found:
         _print_sessions(model, found)
-    _print_notes(sessions, reader, len(found))
+    if reader.damage:
+        print(f"warning: {plain(str(reader.path))} is damaged: {plain(reader.damage)}", file=sys.stderr)
+    _print_left_out(sessions, {reason.value: reader.counts[reason.value] for reason in LeftOut})
+    if not found:
+        print("no session in this capture received enough to be video", file=sys.stderr)
     return output.print_sent() if found else 1
+
+
+def _read(reader: CaptureReader, sessions: ClientSessions) -> None:
+    """Score the whole capture. The sessions keep the inferences."""
+    try:
+        for packet in reader:
+            sessions.add(packet)
+    except NotACaptureError as error:
+        exit_on_usage_error(error)
+    for _ in sessions.end():
+        pass
 
 
 def _about_session(folder: Path) -> dict[str, str]:
@@ -153,16 +165,22 @@ def _about_session(folder: Path) -> dict[str, str]:
         exit_on_usage_error(ValueError(f"{folder} is no folder of a session: {error}; give a capture file instead"))
 
 
-def _print_notes(sessions: ClientSessions, reader: CaptureReader, found: int) -> None:
-    if reader.damage:
-        print(f"warning: {plain(str(reader.path))} is damaged: {plain(reader.damage)}", file=sys.stderr)
-    small = len(sessions.ended) - found
-    if small:
-        print(f"{small:,} sessions received too little to be video, and are left out", file=sys.stderr)
-    for what, number in sessions.dropped.items():
-        print(f"left out: {number:,} {what}", file=sys.stderr)
-    if not found:
-        print("no session in this capture received enough to be video", file=sys.stderr)
+REASONS = {
+    LeftOut.NOT_IP: "frames without an IP packet",
+    LeftOut.UNKNOWN_LINK: "frames of an unknown link",
+    LeftOut.CUT: "packets with a cut header",
+    LeftOut.MALFORMED: "malformed packets",
+    DROPPED_BY_KERNEL: "packets that the kernel dropped, because this process was too slow",
+}
+"""The name of a counter → what it counts."""
+
+
+def _print_left_out(sessions: ClientSessions, frames: Mapping[str, int]) -> None:
+    if sessions.too_small:
+        print(f"{sessions.too_small:,} sessions received too little to be video, and are left out", file=sys.stderr)
+    for what, number in [*sessions.dropped.items(), *((REASONS[name], number) for name, number in frames.items())]:
+        if number:
+            print(f"left out: {number:,} {what}", file=sys.stderr)
 
 
 def _score_live(model: LabModel, interface: str, client: str | None, output: _Output) -> int:
@@ -171,17 +189,23 @@ def _score_live(model: LabModel, interface: str, client: str | None, output: _Ou
         signal.signal(number, signal.default_int_handler)
     sessions = ClientSessions(model, client=client, keep=False)
 
-    def hand_out(found: Iterator[tuple[ClientSession, SlotInference]]) -> None:
+    def hand_out(found: Iterable[tuple[ClientSession, SlotInference]]) -> None:
         for session, inference in found:
             if session.is_candidate:
                 output.print_line(session, inference)
                 output.send(session, [inference])
 
-    try:
-        for packet in live_packets(interface):
-            hand_out(sessions.advance(time.time_ns()) if packet is None else sessions.add(packet))
-    except KeyboardInterrupt:
-        hand_out(sessions.end())
+    with PacketRing(interface) as ring:
+        live = LivePackets(ring)
+        try:
+            for packets in live:
+                for packet in packets:
+                    hand_out(sessions.add(packet))
+                hand_out(sessions.advance(time.time_ns() - LATE_NS))
+        except KeyboardInterrupt:
+            hand_out(sessions.end())
+        live.count_dropped()
+    _print_left_out(sessions, live.left_out)
     return output.print_sent()
 
 

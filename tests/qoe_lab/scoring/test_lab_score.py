@@ -1,9 +1,9 @@
 """`swarmscope lab fit` makes a model of exported trainings, and `swarmscope lab score` applies it, as a user would run them."""
 
 import json
+import re
 import signal
 import socket
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.harness.waiting import eventually
 from tests.qoe_lab.models.synthetic_sessions import training
 from tests.qoe_lab.scoring.captured_video import capture, small_model, video
 
-VIEWER, SERVER = "127.0.0.77", "127.0.0.78"
+VIEWER, OTHER_VIEWER, SERVER = "127.0.0.77", "127.0.0.79", "127.0.0.78"
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +95,21 @@ def test_packets_at_an_interface_are_scored_second_by_second(folder, tmp_path):
         pytest.skip("needs the capability CAP_NET_RAW")
     arguments = ("lab", "score", "--live", "lo", "--client", VIEWER, "--model", str(folder / "small"))
     output = tmp_path / "live.jsonl"
-    with output.open("w") as stdout, socket.create_server((SERVER, 0)) as server:
-        process = start_swarmscope(*arguments, stdout=stdout, stderr=subprocess.PIPE)
+    notes = tmp_path / "notes.txt"
+    with output.open("w") as stdout, notes.open("w") as stderr, socket.create_server((SERVER, 0)) as server:
+        process = start_swarmscope(*arguments, stdout=stdout, stderr=stderr)
         try:
             receive = partial(socket.create_connection, server.getsockname(), source_address=(VIEWER, 0))
-            eventually(lambda: _received(receive, server) and len(output.read_text().splitlines()) >= 3, within_s=60)
+            other = partial(socket.create_connection, server.getsockname(), source_address=(OTHER_VIEWER, 0))
+            eventually(
+                lambda: _received(other, server) and _received(receive, server) and len(output.read_text().splitlines()) >= 3
+            )
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
+    assert re.search(r"^left out: [\d,]+ packets of other clients$", notes.read_text(), re.MULTILINE)
     messages = [json.loads(line) for line in output.read_text().splitlines()]
     assert {(each["address"], each["source"]) for each in messages} == {(VIEWER, "live")}
     assert sum(each["download_kbps"] for each in messages) > 100
