@@ -90,7 +90,7 @@ class Settings:
 
     spool_max_bytes: int = 1024**3
     """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool.
-    Measurements have a spool of their own, with an eighth of this size."""
+    Measurements and inferences each have a spool of their own, with an eighth of this size."""
 
     quarantine: Path | None = None
     """Folder for invalid messages. The default is the folder `quarantine` inside the --spool folder. Without a spool and without

@@ -222,7 +222,7 @@ class Settings(Scoring, LocationSettings):
                 f"--measurement-master is {self.measurement_master!r}; it needs an address such as http://127.0.0.1:8060"
             )
         if self.measurement_master and not self.live:
-            raise ValueError("--measurement-master works only with --feedback-server: recorded files have no room for new outcomes")
+            raise ValueError("--measurement-master works only with --feedback-server: recorded files cannot get new outcomes")
         if self.measurement_key is not None and not self.measurement_master:
             raise ValueError("--measurement-key is the key of --measurement-master: give its URL too")
         self.read_measurement_key()

@@ -131,7 +131,7 @@ COMMANDS = {
 
         Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the
         consent.""",
-    "lab": """Make labelled data of video sessions over shaped links, and classifiers of it.
+    "lab": """Record video sessions over shaped links as labelled data, and fit models to it.
 
         A training is a campaign of sessions with different limits of the rate. Each session is played in a network of its own on
         this machine, and its packets are captured.""",

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import Parameter
 
 from cyclopts import App, Argument
 
@@ -100,7 +101,8 @@ def reference() -> str:
 def _default(argument: Argument) -> str:
     if argument.required:
         return "required"
-    return default_text(argument.field_info.default) or ""
+    default = argument.field_info.default
+    return "" if default is Parameter.empty else default_text(default) or ""  # *arguments have no default
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ class Settings:
     """Address and port to listen on, for clients and agents. Port 0 selects a free port."""
 
     data: Path = Path("measurement-data")
-    """Folder for the records of finished operations and for what outlives a restart. Created if missing. Only one master can use it
-    at a time."""
+    """Folder for finished operations, and for the state that a restart keeps. Created if missing. Only one master can use it at a
+    time."""
 
     keys: Path | None = None
     """TOML file with the keys of requesters, managers and agents, read again on SIGHUP. For an example, see docs/measurement.md."""

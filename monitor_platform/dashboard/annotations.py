@@ -1,4 +1,4 @@
-"""Annotations: what happened at a time, such as a deployment or the begin of a match. Timelines show them as labelled marks.
+"""Annotations: what happened at a time, such as a deployment or the beginning of a match. Timelines show them as labelled marks.
 
 They are written to a file, so they survive a restart.
 """

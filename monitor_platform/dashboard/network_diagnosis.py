@@ -67,7 +67,7 @@ def blamed_parts(found: PathMap, diagnosis: Diagnosis) -> tuple[dict[tuple[str, 
     blamed_links: dict[tuple[str, str], str] = {}
     blamed_nodes: dict[str, str] = {}
     for verdict in diagnosis.verdicts:
-        words = f"to blame: {CAUSES[verdict.cause]} ({verdict.confidence} confidence)"
+        words = f"verdict: {CAUSES[verdict.cause]} ({verdict.confidence} confidence)"
         subject = verdict.subject
         for part in subject.parts:
             ends = _node(part.before, nodes), _node(part.after, nodes)

@@ -59,7 +59,7 @@ def nothing_yet(question: Question, *, live: bool) -> Facts:
     }
 
 
-ITS_LOG = "The monitoring platform failed to answer; the error is in its log. It tries again when new records arrive."
+ITS_LOG = "The monitoring platform failed to answer; it has logged the error. It tries again when new records arrive."
 
 
 def failed(question: Question, why: str = ITS_LOG) -> Facts:

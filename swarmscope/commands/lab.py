@@ -23,7 +23,7 @@ SUBCOMMANDS = {
             code is 0 if the training finished, and 1 if it was paused, cancelled or failed.""",
         example=(
             "swarmscope lab run --sessions 12 --limits 0.5,1,3 --seconds 20\n"
-            "swarmscope lab run --name trains --sessions 120 --limits 0.25,1,2 --seconds 60 \\\n"
+            "swarmscope lab run --name evening --sessions 120 --limits 0.25,1,2 --seconds 60 \\\n"
             "    --source dash --client dash.js --trace norway3g-a"
         ),
     ),
@@ -32,7 +32,7 @@ SUBCOMMANDS = {
         help="""Continue a training that was paused or has crashed, and export its data set.
 
             Captured sessions are kept. Sessions that were running are played again. The exit codes are those of `run`.""",
-        example="swarmscope lab resume trains",
+        example="swarmscope lab resume evening",
     ),
     "list": Subcommand(
         function="lab_listing:list_trainings",
@@ -42,24 +42,24 @@ SUBCOMMANDS = {
     "show": Subcommand(
         function="lab_listing:show",
         help="""Show the settings and sessions of a training, and why sessions were discarded.""",
-        example="swarmscope lab show trains\nswarmscope lab show trains --json",
+        example="swarmscope lab show evening\nswarmscope lab show evening --json",
     ),
     "pause": Subcommand(
         function="lab_requests:pause",
         help="""Pause a training that another process runs.
 
             Its running sessions end, and are played again when the training is resumed.""",
-        example="swarmscope lab pause trains",
+        example="swarmscope lab pause evening",
     ),
     "cancel": Subcommand(
         function="lab_requests:cancel",
         help="""Cancel a training for good. Its captured sessions remain, and can be exported.""",
-        example="swarmscope lab cancel trains",
+        example="swarmscope lab cancel evening",
     ),
     "export": Subcommand(
         function="lab_exporting:export",
         help="""Export the data set of a training again, from what its sessions recorded.""",
-        example="swarmscope lab export trains",
+        example="swarmscope lab export evening",
     ),
     "import": Subcommand(
         function="lab_importing:import_file",

@@ -121,7 +121,7 @@ def measure(
     dry_run
         Print agents, operations, packets, bytes and time of one round, and measure nothing. Not with --upstream.
     detach
-        Print the id of the request and exit; the request goes on. Without it, the request ends with this command.
+        Print the id of the request and exit; the request continues. Without it, the request ends with this command.
     keep
         Restore the request when the master restarts. Requires --period-s and --detach. Only for managers.
     upstream

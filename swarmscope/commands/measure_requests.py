@@ -153,7 +153,7 @@ def agents_(*, at: AtMaster = LOCAL, as_json: AsJson = False) -> None:
 
 
 def stop_everything(*, at: AtMaster = LOCAL, resume: bool = False) -> None:
-    """The kill switch: cancel all requests, and stop all connected agents within a second. Only for managers.
+    """Cancel all requests, and stop all connected agents within a second (the kill switch). Only for managers.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class LinkFailure:
         for verdict in self._verdicts(Span(failed_ms, _now_ms())):
             if verdict.subject.text not in self._named:
                 self._named.add(verdict.subject.text)
-                yield f"network: to blame is {verdict.subject.text} ({verdict.cause}, {verdict.confidence} confidence)"
+                yield f"network: verdict of a diagnosis: {verdict.subject.text} ({verdict.cause}, {verdict.confidence} confidence)"
 
     def _verdicts(self, span: Span) -> tuple[Verdict, ...]:
         table, _ = open_records(self._folders, RecordKind.MEASUREMENT)

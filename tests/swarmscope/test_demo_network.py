@@ -90,7 +90,7 @@ def test_the_verdict_of_the_demo_names_the_bad_link_and_nothing_stays_behind(tmp
     demo = start_demo(tmp_path, "--fail-after", "15")
     try:
         first, second = uplink_ends(BAD_ISP)
-        lines = lines_until(demo, f"network: to blame is after {first} up to {second} (shared_hop")
+        lines = lines_until(demo, f"network: verdict of a diagnosis: after {first} up to {second} (shared_hop")
         assert len(processes_in(tmp_path)) > 15
         assert any(f"between {first} and {second}, loses 12% of its packets" in line for line in lines)
         demo.terminate()
