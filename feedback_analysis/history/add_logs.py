@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.continuous_uptime import continue_uptime
 from feedback_analysis.history.counter_increases import add_increases
 from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.new_names import bound_new_names
@@ -154,6 +155,7 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     db.register("arrived_slices", arrived.slices)
     renamed = _name_all(db)
     known = _leave_out_known(db)
+    continue_uptime(db)
     add_increases(db)
     db.execute(f"INSERT INTO session_hour BY NAME {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")

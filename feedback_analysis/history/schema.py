@@ -191,12 +191,16 @@ COUNTERS = """CREATE TABLE IF NOT EXISTS counters (
     session INTEGER, hour INTEGER, seq BIGINT, stall_count BIGINT, stall_ms BIGINT, played_ms BIGINT,
     run_ms HUGEINT, run_stalls HUGEINT
 )"""
+UPTIMES = """CREATE TABLE IF NOT EXISTS uptimes (
+    session INTEGER, hour INTEGER, seq BIGINT, uptime_ms BIGINT, added_ms BIGINT
+)"""
 _FIRST_COLUMNS = {
     column.name for column in SESSION_HOUR.columns if column not in _viewed() and not column.name.startswith(("joined_", "has_"))
 }
 ADDED = (
     CONFLICTS,
     COUNTERS,
+    UPTIMES,
     *(
         f"ALTER TABLE {rollup.name} ADD COLUMN IF NOT EXISTS {column.name} {column.kind}"
         for rollup in (SESSION_HOUR, MINUTE, HOUR)
@@ -215,6 +219,7 @@ TABLES = (
     "CREATE TABLE copies (hour INTEGER, copies BIGINT)",
     CONFLICTS,
     COUNTERS,
+    UPTIMES,
     "CREATE TABLE unfolded (hour INTEGER)",
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",

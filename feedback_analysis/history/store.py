@@ -141,6 +141,7 @@ class HistoryStore:
                 "unfolded",
                 "attendance",
                 "counters",
+                "uptimes",
             ):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
             # Numbers are reused: a number that any table still refers to has to keep its name.

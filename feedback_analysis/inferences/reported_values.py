@@ -54,17 +54,18 @@ def reported_values(
     table: FeedbackTable, sessions: Sequence[str], *, span: Span | None, where: Mapping[str, str]
 ) -> list[ReportedValues]:
     """The reports of those of `sessions` that have selected messages."""
-    selection = table.select(span, where)
-    sql = f"""
-        SELECT session_id, arg_max(peer_id, seq), arg_max(channel, seq), arg_max(isp, seq), arg_max(app, seq),
-               arg_max(platform, seq), min(received_ms), max(received_ms), count(*), {_grown("stall_ms")}, {_grown("played_ms")},
-               coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)), avg(continuity),
-               max(startup_ms), avg(mos), avg(download_kbps), avg(playback_kbps)
-        FROM ({selection.sql("*", totals=COUNTERS)}) WHERE session_id IN (SELECT unnest($sessions)) GROUP BY session_id
-    """
     if not sessions:
         return []
+    selection = table.select(span, where)
     with table.reading() as cursor:
+        sql = f"""
+            SELECT session_id, arg_max(peer_id, seq), arg_max(channel, seq), arg_max(isp, seq), arg_max(app, seq),
+                   arg_max(platform, seq), min(received_ms), max(received_ms), count(*), {_grown("stall_ms")},
+                   {_grown("played_ms")}, round(any_value(online_s) * 1000)::BIGINT, avg(continuity), max(startup_ms),
+                   avg(mos), avg(download_kbps), avg(playback_kbps)
+            FROM ({selection.sql("*", totals=COUNTERS)}) JOIN ({selection.online(cursor)}) USING (session_id)
+            WHERE session_id IN (SELECT unnest($sessions)) GROUP BY session_id
+        """
         rows = cursor.execute(sql, selection.parameters | {"sessions": list(sessions)}).fetchall()
     names = ReportedValues.__slots__
     return [ReportedValues(**dict(zip(names, row, strict=True))) for row in rows]

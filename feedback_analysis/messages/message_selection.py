@@ -11,6 +11,7 @@ from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.partials import (
     DECIMALS,
     DOWNLOAD_OF_BOTH,
+    ONLINE,
     RATES,
     SESSION_COLUMNS,
     UPLOAD_OF_BOTH,
@@ -33,6 +34,7 @@ from feedback_analysis.measures.selection import (
 )
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, is_sampled, quantiles
 from feedback_analysis.messages.expressions import LONGEST, SCORES, SUMS, number_of, sums_of, value_and_base
+from feedback_analysis.messages.online_time import uptime_steps, with_continuous_uptime
 from feedback_analysis.messages.outside import SESSION
 from feedback_analysis.messages.session_counters import COUNTERS, continued
 from feedback_analysis.messages.stalls_and_starts import (
@@ -144,10 +146,27 @@ class MessageSelection(Partials):
         partials = ", ".join(f"{column.of_messages} AS {column.name}" for column in SESSION_COLUMNS)
         sql = f"""
             SELECT session_id AS session, peer_id AS peer{groups}, max(weight) AS weight, count(*) AS messages, {partials}
-            FROM ({self.sql(*columns)}) GROUP BY session_id, peer_id{groups}
+            FROM ({self._with_online_time(cursor, columns)}) GROUP BY session_id, peer_id{groups}
         """
         # Several queries read these few rows, so the rows are computed once.
         return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases).kept(cursor, "session_row")
+
+    def _with_online_time(self, cursor: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:
+        """SQL: `columns` of the selected messages, with the continuous uptime as `uptime_ms` (see online_time.py)."""
+        whole = replace(self, parameters={})
+        # A restart may lie between messages that are not selected.
+        steps = uptime_steps(whole._whole_sessions())
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE uptime_step AS {steps}", whole.parameters)
+        if cursor.execute("SELECT count(*) FROM uptime_step").fetchall() == [(0,)]:
+            return self.sql(*columns)
+        chosen = f"SELECT * FROM feedback WHERE {self.condition()}"
+        return self._sql(f"({with_continuous_uptime(chosen, 'uptime_step')})", *columns)
+
+    def online(self, cursor: duckdb.DuckDBPyConnection) -> str:
+        """SQL with columns `session_id` and `online_s`: the online time of each selected session, computed once."""
+        rows = f"SELECT session AS session_id, {ONLINE} FROM ({replace(self, parameters={}).sessions(cursor).sql}) GROUP BY session"
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE online AS {rows}")
+        return "SELECT * FROM online"
 
     def peers(self) -> Rows:
         return self.rows("peer_id AS peer", "weight")

@@ -45,11 +45,13 @@ def session_table(
     everything = table.select(span, {})
     playback = [_playback(selection, name) for name in PLAYBACK]
     with table.reading() as cursor:
+        online = selection.online(cursor)
         gaps = session_losses(cursor, everything, everything.sessions(cursor))
         sql = f"""
             SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
             FROM ({selection.sql("*", *scored, totals=CUMULATIVE)})
             LEFT JOIN (SELECT session AS session_id, missing, lost FROM ({gaps})) USING (session_id)
+            LEFT JOIN ({online}) USING (session_id)
             {" ".join(playback)}
             GROUP BY session_id ORDER BY begin_ms, session_id
         """
@@ -83,7 +85,7 @@ _COLUMNS = (
     "coalesce(any_value(missing - lost), 0) AS implausible",
     "min(received_ms) AS begin_ms",
     "max(received_ms) AS end_ms",
-    "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
+    "any_value(online_s) AS online_s",
     *(f"{_last(name, name)} AS {name}" for name in CUMULATIVE),
     *(f"any_value({name}) AS {name}" for name in PLAYBACK),
     *(f"{_mean(name, name)} AS {name}" for name in RATES),

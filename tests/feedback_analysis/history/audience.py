@@ -50,7 +50,7 @@ def _view(chance: random.Random, known: dict[str, Any], session: str, begins_ms:
         at = begins_ms + seq * 30_000 + chance.randrange(500)
         rates = {name: round(chance.uniform(0, 3000), 3) for name in ("upload_kbps", "download_kbps", "playback_kbps")}
         fields = known | rates | {"continuity": round(chance.random(), 4), "p2p_ratio": round(chance.random(), 3)}
-        fields |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq * 30_000, "channel": channel}
+        fields |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq % resets * 30_000, "channel": channel}
         fields |= {"buffer_ms": chance.randrange(20_000), "partners": chance.randrange(30), "stall_count": seq % resets // 9}
         fields |= {"stall_ms": seq % resets // 3 * 700, "played_ms": seq % resets * 29_000}
         if not plays:

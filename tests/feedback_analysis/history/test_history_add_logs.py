@@ -68,8 +68,11 @@ def test_a_restart_continues_where_the_last_run_ended(folder, truth, locator, tm
         assert of(store) == truth
 
 
-IN_ORDER = ("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "stalls")
-"""Measures of increases: a message that is added after a later one of its session adds none."""
+IN_ORDER = (
+    *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "stalls"),
+    *("online_s_per_view", "online_s_per_peer"),
+)
+"""Measures of increases: a message that is added after a later one of its session adds none; nor is its restart known."""
 
 
 def without_increases(summary):

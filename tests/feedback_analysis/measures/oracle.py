@@ -91,6 +91,22 @@ def last_startup(own_messages: Sequence[Record]) -> int | None:
     return max(known)[1] if known else None
 
 
+def with_continuous_uptime(records: Iterable[Record]) -> list[Record]:
+    """`uptime_ms` of each record as if no player had started again: the sum of the increases so far, of up to 10^9 ms each."""
+    so_far: dict[str, int] = defaultdict(int)
+    before: dict[str, int] = {}
+    changed = []
+    for each in sorted(records, key=lambda each: each["seq"]):
+        session = each["session_id"]
+        if "uptime_ms" in each:
+            last = before.get(session, each["uptime_ms"])
+            more = each["uptime_ms"] - (last if each["uptime_ms"] >= last else 0)
+            so_far[session] += more if more <= 10**9 else 0
+            before[session] = each["uptime_ms"]
+        changed.append(each | {"uptime_ms": so_far[session]} if "uptime_ms" in each else each)
+    return changed
+
+
 def online_s(own_messages: Sequence[Record]) -> Fraction:
     known = [each["uptime_ms"] for each in own_messages if "uptime_ms" in each] or [each["received_ms"] for each in own_messages]
     return Fraction(max(known) - min(known), 1000)

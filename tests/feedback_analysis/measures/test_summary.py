@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from feedback_analysis.measures.selection import Span, UnknownDimension
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.oracle import assert_same, deduplicated, lost, oracle
+from tests.feedback_analysis.measures.oracle import assert_same, deduplicated, lost, oracle, with_continuous_uptime
 from tests.harness.logs import BEGIN_MS, record, records
 
 FIELDS = [
@@ -51,13 +51,13 @@ def test_a_summary_has_the_documented_structure(table_of):
 @settings(max_examples=12)
 @given(sent=records())
 def test_numbers_equal_those_of_plain_python(sent, table_of):
-    assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
+    assert_same(summarize(table_of(sent)), oracle(with_continuous_uptime(deduplicated(sent)), MosModel()))
 
 
 @settings(max_examples=12)
 @given(sent=records(weights=[10]))
 def test_numbers_equal_those_of_plain_python_when_all_weights_are_equal(sent, table_of):
-    assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
+    assert_same(summarize(table_of(sent)), oracle(with_continuous_uptime(deduplicated(sent)), MosModel()))
 
 
 @settings(max_examples=12)
@@ -66,7 +66,7 @@ def test_each_group_is_a_summary_of_its_own(sent, by, table_of):
     def of(each, column):
         return (each.get("extra") or {}).get("codec", "unknown") if column == "extra.codec" else each.get(column) or "unknown"
 
-    known = deduplicated(sent)
+    known = with_continuous_uptime(deduplicated(sent))
     summary = summarize(table_of(sent), by=by)
     names = {tuple(of(each, column) for column in by) for each in known}
     assert {tuple(group["by"].values()) for group in summary["groups"]} == names
@@ -85,6 +85,7 @@ def test_each_group_is_a_summary_of_its_own(sent, by, table_of):
 def test_a_span_and_a_filter_restrict_the_records(sent, begin, length, channel, table_of):
     span = Span(BEGIN_MS + begin, BEGIN_MS + begin + length)
     known = [each for each in deduplicated(sent) if span.from_ms <= each["received_ms"] < span.to_ms]
+    known = with_continuous_uptime(known)
     if channel is not None:
         known = [each for each in known if each.get("channel", "unknown") == channel]
     summary = summarize(table_of(sent), span=span, where={} if channel is None else {"channel": channel})
