@@ -1,5 +1,6 @@
 """Fixtures that the tests of every room may use, deterministic Hypothesis, the order of files, and the reaper of killed runs."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.harness.tested_counts import tested_counts
 __all__ = ["browser", "disk", "make_disk", "tabs", "visit"]
 
 settings.register_profile(
-    "quick", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "quick", max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=400)
 settings.load_profile("quick")  # make soak selects the other one
@@ -30,8 +31,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure() -> None:
+    # Collecting makes millions of objects that stay until the end. The garbage collector would look at them again and again.
+    gc.disable()
     start_reaper()
     forks.remember_environment()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

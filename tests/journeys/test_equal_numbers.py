@@ -32,7 +32,7 @@ def finish(audience: subprocess.Popen[str], *, within_s: float = 90) -> None:
 
 @pytest.mark.parametrize("form", ONE_FORM)
 def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_once(deployment, form):
-    watch_and_compare(deployment, form, peers=80, period=1, duration=8)
+    watch_and_compare(deployment, form, peers=60, period=1, duration=6)
 
 
 @pytest.mark.soak
@@ -72,7 +72,7 @@ def test_a_killed_feedback_server_loses_nothing_that_was_acknowledged(deployment
         deployment.feedback_server()
     deployment.coordinator(*SIMULATED_ADDRESSES)
     monitor = deployment.monitor()
-    audience = deployment.simulate(duration=12)
+    audience = deployment.simulate(duration=9)
     before = eventually(lambda: (seen := summary(monitor)["messages"]) > 150 and seen)
 
     deployment.feedback_servers[0].kill()

@@ -32,6 +32,8 @@ DEADLINE_S = 15
 LONGEST_STALL_S = 0.050
 """The most processor time of the event loop before it serves other senders again, as docs/coordinator-limits.md promises."""
 
+TRIES = 12
+
 GOOD = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
 MIB = 2**20
 
@@ -101,12 +103,10 @@ class Sender:
 
 
 @pytest.fixture
-def _as_in_a_worker():
-    """The garbage collector skips objects that existed before, as in a worker: pytest's objects would cost it 0.1 s."""
+def _as_in_a_worker() -> None:
+    """The garbage collector skips objects that existed before, as in a worker: those of other tests would cost it 0.1 s."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def longest_turn_s(begin, done) -> float:
@@ -154,8 +154,9 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
         await outbox.close()
         return longest_s
 
-    # A busy machine makes a turn longer now and then. A request that holds the loop does so each time.
-    turns = (asyncio.run(promise()) / slowness() for _ in range(3))
+    # A busy machine, and a host that takes the processor away from a virtual one, make a turn longer now and then.
+    # A request that holds the loop does so each time.
+    turns = (asyncio.run(promise()) / slowness() for _ in range(TRIES))
     assert any(longest_s < LONGEST_STALL_S for longest_s in turns)
 
 

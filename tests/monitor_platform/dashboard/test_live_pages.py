@@ -141,9 +141,9 @@ def test_viewers_who_leave_are_forgotten_although_unconnected_pages_are_kept(ser
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, env={"PYTHONPATH": path})
     send(feedback_server.url, 1, range(30))
-    pages = [visit(monitor.url, path) for path in ("/", "/sessions", "/timeline")]
+    pages = [visit(monitor.url, path) for path in ("/sessions", "/timeline")]
     urllib.request.urlopen(monitor.url, timeout=60).close()  # a page that no browser connects
-    eventually(lambda: viewers(monitor) == 4)
+    eventually(lambda: viewers(monitor) == 3)
     for page in pages:
         page.page.goto("about:blank")
     eventually(lambda: viewers(monitor) == 1)

@@ -65,7 +65,7 @@ def keep_sending(server, sender, until) -> None:
     eventually(sent_enough, every_s=0.1)
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("form", ["jsonl", pytest.param("csv", marks=pytest.mark.soak), "parquet"])
 def test_each_record_is_ingested_once_from_journal_or_sealed_log_and_the_mirror_is_identical(
     feedback_server, start_feed, sender, tmp_path, sha256, form
 ):
@@ -232,7 +232,7 @@ def test_a_second_server_with_the_same_name_is_refused(feedback_server, start_fe
     assert "both have the name fs1" in error
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("form", [pytest.param("csv", marks=pytest.mark.soak), "parquet"])
 def test_a_damaged_copy_is_fetched_again(feedback_server, start_feed, sender, tmp_path, sha256, form):
     server = feedback_server(form=form, roll=1)
     sender.send(server.url)
