@@ -44,14 +44,15 @@ from monitor_platform.settings import Settings
 from serving.openapi import served
 from serving.tls import Tls
 
+# A wall in full screen shows its pages in a frame of the dashboard itself.
 # Bokeh compiles its callbacks in the page, which needs unsafe-eval. Values from end hosts never become part of a script.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        "img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Frame-Options": "SAMEORIGIN",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     # With a stricter policy, the server could not see that a login comes from its own page.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feedback_analysis.measures.loss import session_losses
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, Kind, Measure, measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
@@ -52,16 +52,19 @@ SORTS = {
     "startup": "startup_ms",
     "stalls": "stall_count",
     "stalled": "stall_ms",
+    "longest": "longest_stall_ms",
     **{name: name for name in ("channel", "isp", "district", "platform", "mos")},
 }
 """What sessions can be sorted by: SQL by name."""
 
-_LARGEST_FIRST = frozenset({"since", "length", "startup", "stalls", "stalled"})
+_LARGEST_FIRST = frozenset({"since", "length", "startup", "stalls", "stalled", "longest"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """A session in a list. `value` is its own value of the requested measure; fields that it never sent are None."""
+    """A session in a list. `value` is its own value of the requested measure, `longest_stall_ms` the longest stall that
+    ended in the time range. Fields that it never sent are None.
+    """
 
     session_id: str
     peer_id: str
@@ -78,6 +81,7 @@ class SessionRow:
     startup_ms: int | None
     stall_count: int | None
     stall_ms: int | None
+    longest_stall_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ def list_sessions(
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, ("session_id",))
     rows = selection.measured(chosen)
+    longest = selection.measured(MEASURES["longest_stall_ms"])
     order = _order(chosen, sort, reverse=reverse)
     sql = f"""
         WITH heard AS ({selection.sql("*", totals=COUNTERS)}),
@@ -169,10 +174,13 @@ def list_sessions(
         ),
         measured AS (
             SELECT by_0 AS session_id, {number_of(chosen)} AS value FROM ({rows.sql}) GROUP BY by_0
+        ),
+        stalls AS (
+            SELECT by_0 AS session_id, max(value) AS longest_stall_ms FROM ({longest.sql}) GROUP BY by_0
         )
         SELECT session_id, peer_id, channel, isp, district, platform, first_ms, last_ms, gone, messages, value, mos,
-               startup_ms, stall_count, stall_ms
-        FROM facts LEFT JOIN measured USING (session_id) WHERE last_ms - first_ms >= $least_ms
+               startup_ms, stall_count, stall_ms, longest_stall_ms
+        FROM facts LEFT JOIN measured USING (session_id) LEFT JOIN stalls USING (session_id) WHERE last_ms - first_ms >= $least_ms
         ORDER BY {order} NULLS LAST, session_id LIMIT $most
     """
     given = {"starts": starts, "most": most, "least_ms": round(least_s * 1000)}

@@ -123,6 +123,11 @@ class Gate:
             return False
         return visitor.ticket is None or self.tickets.lasts(visitor.ticket, time.time())
 
+    def has_role(self, visitor: Visitor) -> bool:
+        """Whether the file of users still has the role with which the visitor was admitted."""
+        role = self.users.role_of(visitor.name) if self.users is not None else None
+        return role is None or role is visitor.role
+
     def refresh(self) -> None:
         """Read the file of users again if it has changed."""
         if self.users is not None:

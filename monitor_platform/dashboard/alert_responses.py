@@ -31,14 +31,15 @@ def rule_rows(states: Sequence[RuleState], silences: Silences | None) -> list[Ro
 
 
 def response(alert: Alert, silences: Silences | None) -> Row:
-    """What users have done about an alert, and whether they can do something."""
+    """What users have done about an alert, and whether they can do something. An ended one can be silenced before it comes back."""
     lasts = alert.ended_ms is None
-    silence = silences.of(alert, _now_ms()) if silences is not None and lasts else None
+    silence = silences.of(alert, _now_ms()) if silences is not None else None
     acknowledged = silences.acknowledgement_of(alert) if silences is not None else None
     return {
         "rule": alert.rule.name,
         "slice": alert.slice,
-        "can_silence": silences is not None and lasts,
+        "can_silence": silences is not None,
+        "lasts": lasts,
         "silence": None if silence is None else _note(silence) | {"until": silence.until_ms},
         "acknowledgement": None if acknowledged is None else _note(acknowledged) | {"at": acknowledged.at_ms},
     }

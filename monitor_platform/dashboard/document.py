@@ -38,7 +38,7 @@ from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, standalone_facts
-from monitor_platform.dashboard.pages import PAGES
+from monitor_platform.dashboard.pages import NAVIGATION, PAGES
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
 from monitor_platform.dashboard.snapshot import lengths
@@ -203,7 +203,10 @@ class PageDocument:
         self._state.viewers.discard(self)
 
     def _on_asked(self, _attr: str, _old: str, asked: str) -> None:
-        self._question = Question.parse(asked)
+        question = Question.parse(asked)
+        if question == self._question:
+            self._shown = None  # the browser waits for an answer to this address, too
+        self._question = question
         self._document.add_next_tick_callback(self._tick)
 
     def _choose(self, question: Question) -> None:
@@ -240,7 +243,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         heading=page.title,
         first=first_texts(question),
         here=page.path,
-        pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in PAGES if each.listed],
+        pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in NAVIGATION],
         cards=page.cards,
         content=page.template,
         script=page.script,

@@ -31,6 +31,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "measure": question.measure,
         "series": list(series_of(question)),
         "minutes": question.minutes,
+        "length_minutes": _minutes(data),
         "span": {"from": data.span.from_ms, "to": data.span.to_ms},
         "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
         "state": OK if data.matches else nothing_matches(question),
@@ -51,6 +52,11 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "by": question.by,
         "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
     }
+
+
+def _minutes(data: PageData) -> float:
+    """The length of the shown time range."""
+    return (data.span.to_ms - data.span.from_ms) / 60_000
 
 
 def _against(data: PageData) -> dict[str, Any] | None:

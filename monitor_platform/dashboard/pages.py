@@ -47,3 +47,10 @@ PAGES = (
     HEALTH_PAGE,
     MEASURES_PAGE,
 )
+
+_FIRST = ("/", "/alerts", "/ranking", "/sessions", "/timeline")
+
+NAVIGATION = sorted(
+    (page for page in PAGES if page.listed), key=lambda page: _FIRST.index(page.path) if page.path in _FIRST else len(_FIRST)
+)
+"""The pages in the order of the navigation. A phone shows the first five: what a person on call needs is among them."""

@@ -4,6 +4,7 @@ Its own parameters in the address are `p.by` (the dimension), `p.sort` (a measur
 `p.min` (the fewest sessions of a value), `p.find` (part of a name) and `p.page`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table, stored_title
+from monitor_platform.dashboard.tiles import NEUTRAL as TILES_NEUTRAL
+from monitor_platform.dashboard.tiles import standard_error
 from monitor_platform.views.number_format import format_value, largest_of
 
 RANKED_BY = (*SLICED_BY, "country")
@@ -32,7 +35,11 @@ RANKED = (
 """The measures of a summary, in the order of the columns."""
 
 SORTS = ("name", "peers", "sessions", *RANKED)
+NEUTRAL = TILES_NEUTRAL | {"playback_kbps"}
 ROWS_PER_PAGE = 50
+
+LEAST_SHARE = 0.05
+"""A value that is worse by a smaller share of the value of all is not marked."""
 
 GroupSummary = Mapping[str, Any]
 
@@ -92,7 +99,9 @@ def _number(text: str, otherwise: int) -> int:
 async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[GroupSummary]]:
     """The summary by the dimension of the ranking, and the groups that the table shows."""
     span, ranking = span_of(question, snapshot), Ranking.of(question)
-    summary = await answers.ask(snapshot.moment, summarize, span=span, where=question.where(span), by=(ranking.by,))
+    # A choice does not filter the view in which it is made: a chosen ISP remains one line among all ISPs.
+    where = {name: value for name, value in question.where(span).items() if name != ranking.by}
+    summary = await answers.ask(snapshot.moment, summarize, span=span, where=where, by=(ranking.by,))
     return summary, ranking.apply(summary["groups"])
 
 
@@ -134,7 +143,8 @@ class RankingPart:
             "min": ranking.least_sessions,
             "find": ranking.find,
             "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_headings()],
-            "rows": [_row(ranking.by, each, largest) for each in shown],
+            "rows": [_row(ranking.by, each, summary, largest) for each in shown],
+            "chosen": question.where().get(ranking.by, ""),
             "total": _cells(summary, largest),
             "page": page,
             "pages": pages,
@@ -147,14 +157,29 @@ def _headings() -> list[list[str]]:
     return [[name, MEASURES[name].title] for name in RANKED]
 
 
-def _row(by: str, group: GroupSummary, largest: Mapping[str, float]) -> dict[str, Any]:
+def _row(by: str, group: GroupSummary, whole: Summary, largest: Mapping[str, float]) -> dict[str, Any]:
     name = group["by"][by]
     return {
         "value": name if name != OTHER else "",
         "text": place_name(name),
         "cells": _cells(group, largest),
         "thin": group["sessions"] < THIN_SESSIONS,
+        "worse": [name in RANKED and is_worse(name, group, whole) for name in ("peers", "sessions", *RANKED)],
     }
+
+
+def is_worse(name: str, group: GroupSummary, whole: Summary) -> bool:
+    """Whether the value of `group` is worse than that of all by more than the noise and by at least LEAST_SHARE.
+
+    The noise is twice the standard error of the difference. A thin group, and a measure without a standard error or without a
+    better side, is never worse.
+    """
+    here, all_values = number_of(group, name), number_of(whole, name)
+    if name in NEUTRAL or here is None or all_values is None or group["sessions"] < THIN_SESSIONS:
+        return False
+    by = here - all_values if name in LOWER_IS_BETTER else all_values - here
+    errors = [standard_error(name, each) for each in (group, whole)]
+    return all(errors) and by > max(2 * math.hypot(*errors), LEAST_SHARE * abs(all_values))
 
 
 def _cells(group: GroupSummary, largest: Mapping[str, float]) -> list[str]:

@@ -23,6 +23,9 @@ MOST_ROWS = 100
 
 LONGEST_ID = 200
 
+SORT_TITLES = {"mos": "MOS", "isp": "ISP", "longest": "longest stall", "stalled": "time stalled", "length": "how long they lasted"}
+"""How a sort is described, where its name is no description."""
+
 
 class SessionsPart:
     """The list of sessions."""
@@ -83,7 +86,7 @@ def _seconds(text: str) -> int:
 
 def _order(sort: str, measure: Measure) -> str:
     if sort != WORST:
-        return f"by {measure.title if sort == 'value' else sort}"
+        return f"by {measure.title if sort == 'value' else SORT_TITLES.get(sort, sort)}"
     side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
     weighted = measure.kind in (Kind.MEAN, Kind.RATIO)
     return f"worst difference of {measure.title} from the mean × time first" if weighted else f"{side} {measure.title} first"
@@ -111,5 +114,6 @@ def _row(row: SessionRow, measure: str, snapshot: Snapshot, end_ms: int) -> dict
         "startup": format_value(MEASURES["startup_ms"], row.startup_ms),
         "stalls": NOTHING if row.stall_count is None else f"{row.stall_count:,}",
         "stalled": NOTHING if row.stall_ms is None else f"{row.stall_ms / 1000:,.1f}\u202fs",
+        "longest": format_value(MEASURES["longest_stall_ms"], row.longest_stall_ms),
         "state": state_of(row, end_ms, snapshot.period_s),
     }

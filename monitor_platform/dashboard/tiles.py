@@ -12,6 +12,15 @@ from monitor_platform.views.palette import grade
 NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
 """Measures for which more is neither better nor worse."""
 
+SORTS_OF = {
+    "mos": "mos",
+    "stalls_per_hour": "stalls",
+    "rebuffering_ratio": "stalled",
+    "stall_ms": "longest",
+    "startup_ms": "startup",
+}
+"""How the sessions page is sorted when it is opened from a tile: the worst viewer of that measure comes first."""
+
 TILE_COUNT = 12
 """The number of tiles. A page reserves their places before it has the data."""
 
@@ -74,6 +83,7 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None, *
         "change": _change(measure, value, other, noise=_noise(name, data), against=at + data.against.name),
         "now": "",
         "gone": False,
+        "sorts": SORTS_OF.get(name, ""),
     }
 
 

@@ -5,7 +5,7 @@ different bytes and frames. So records that came from the journal are skipped in
 all.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -74,6 +74,26 @@ def plan(catalogue: Catalogue, held: MirroredLogs, *, since_ms: int | None = Non
     wanted = (_fetch(entry, held.get(entry.name.stem), entry.name.stem in shown) for entry in reversed(entries))
     remembered = (_with_identities(fetch, shown, since_ms or 0) for fetch in wanted if fetch is not None)
     return tuple(sorted(remembered, key=_urgency))
+
+
+def in_turn(fetches: Sequence[Fetch], waiting: Sequence[str]) -> tuple[Fetch, ...]:
+    """The order of a round: the most urgent, then the one that has waited longest, then the others by urgency.
+
+    `waiting`: the stems that earlier rounds did not reach, the longest first. Without this turn, open journals that fill every
+    round would keep sealed logs out for ever.
+    """
+    if len(fetches) < 2:
+        return tuple(fetches)
+    first, *others = fetches
+    turns = {stem: turn for turn, stem in enumerate(waiting)}
+    next_one = min(others, key=lambda fetch: turns.get(fetch.entry.name.stem, len(turns)))
+    return (first, next_one, *(fetch for fetch in others if fetch is not next_one))
+
+
+def still_waiting(order: Sequence[Fetch], waiting: Sequence[str], *, done: Sequence[Fetch]) -> tuple[str, ...]:
+    """The stems of `order` that a round did not reach, the one that has waited longest first. `done`: those that it reached."""
+    left = {fetch.entry.name.stem: None for fetch in order if fetch not in done}
+    return tuple({stem: None for stem in (*waiting, *left) if stem in left})
 
 
 def settled(catalogue: Catalogue, held: MirroredLogs, after: LogName | None) -> LogName | None:

@@ -9,13 +9,16 @@ from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.feed_status import RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import PIECE_BYTES, FeedbackServerClient, Gone, UnusableAnswer
-from monitor_platform.retrieval.fetch_plan import Fetch, FetchSealed, FetchTail, MirroredLog, complete, plan
+from monitor_platform.retrieval.fetch_plan import Fetch, FetchSealed, FetchTail, MirroredLog, complete, in_turn, plan, still_waiting
 from monitor_platform.retrieval.follower_context import FollowerContext
 from monitor_platform.retrieval.mirror import size
 from monitor_platform.retrieval.server_clock import ServerClock
 from monitor_platform.retrieval.table_loader import Damaged, LoadedLog
 
 log = logging.getLogger(__name__)
+
+LEAST_OF_A_ROUND = 2
+"""The most urgent log, and the one that has waited longest."""
 
 
 class LogFetcher:
@@ -26,6 +29,7 @@ class LogFetcher:
         self._shared = shared
         self.clock = ServerClock()
         self.counts = RetrievalCounts()
+        self._waiting: tuple[str, ...] = ()
 
     async def note_copies(self, page: Catalogue) -> None:
         """Look up which sealed logs of a page are in the mirror. There may be millions, so memory does not have all."""
@@ -48,14 +52,17 @@ class LogFetcher:
                 del self._shared.held[entry.name.stem]
 
     async def fetch(self, page: Catalogue, until: float) -> UnusableAnswer | None:
-        """Fetch what is missing of a page until the time limit, but at least one log.
+        """Fetch what is missing of a page until the time limit, but at least the most urgent log and the one that waits longest.
 
         A log that fails does not stop the others; returns the first failure.
         """
         refused: UnusableAnswer | None = None
-        for index, each in enumerate(self.missing(page)):
-            if index and time.monotonic() > until:
+        order = in_turn(self.missing(page), self._waiting)
+        done: list[Fetch] = []
+        for index, each in enumerate(order):
+            if index >= LEAST_OF_A_ROUND and time.monotonic() > until:
                 break
+            done.append(each)
             try:
                 loaded = await (self._tail(each, until) if isinstance(each, FetchTail) else self._sealed(each, until))
             except Gone:
@@ -66,6 +73,7 @@ class LogFetcher:
             if loaded is not None:
                 self._shared.held[each.entry.name.stem] = loaded.held
                 self.counts += loaded.counts
+        self._waiting = still_waiting(order, self._waiting, done=done)
         return refused
 
     def _since_ms(self) -> int | None:

@@ -25,7 +25,7 @@
   }
 
   // What users have done about an alert, and the buttons to do it.
-  function response({ title, rule, slice, from, can_silence, silence, acknowledgement }) {
+  function response({ title, rule, slice, from, lasts, can_silence, silence, acknowledgement }) {
     const line = make("p", { className: "response" });
     if (silence) {
       const text = make("span");
@@ -38,7 +38,7 @@
       line.append(text);
     }
     const alert = { title, rule, slice, from };
-    if (can_silence && !acknowledgement) line.append(swarmscope_silence.button("Acknowledge", alert, { acknowledge: true }));
+    if (can_silence && lasts && !acknowledgement) line.append(swarmscope_silence.button("Acknowledge", alert, { acknowledge: true }));
     if (can_silence && !silence) line.append(swarmscope_silence.button("Silence", alert));
     return line.childNodes.length ? [line] : [];
   }

@@ -5,6 +5,7 @@
 globalThis.swarmscope = (() => {
   const $ = (id) => document.getElementById(id);
   let exchange = null;
+  const LONG_TEXT = 24;
   const listeners = { facts: [], choices: [] };
 
   // ---- the question, as the address ----
@@ -60,6 +61,13 @@ globalThis.swarmscope = (() => {
     if (exchange !== null) exchange.asked = location.search.slice(1);
   }
 
+  // From a question to its answer the numbers are those of the former question. The page shows this if it lasts.
+  function show_asking() {
+    const asks = exchange.facts !== "" && JSON.parse(exchange.facts).asked !== exchange.asked;
+    document.body.toggleAttribute("data-asking", asks);
+    $("main").ariaBusy = String(asks);
+  }
+
   // ---- new facts for the parts of the page ----
 
   // Calls `part` with the facts (or, for "choices", with what the controls offer) whenever they change.
@@ -83,6 +91,7 @@ globalThis.swarmscope = (() => {
   function show_facts() {
     const facts = JSON.parse(exchange.facts);
     document.body.dataset.state = facts.state.kind;
+    show_asking();
     // After a tap on a map the platform changes the question, and the address follows. An answer to an older question changes nothing.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     show_offered(facts);
@@ -151,6 +160,7 @@ globalThis.swarmscope = (() => {
     exchange.zone = swarmscope_times.zone ?? swarmscope_times.ours;
     exchange.properties.choices.change.connect(show_choices);
     exchange.properties.facts.change.connect(show_facts);
+    exchange.properties.asked.change.connect(show_asking);
     exchange.properties.pill.change.connect(show_pill);
     if (exchange.pill) show_pill();
     if (exchange.choices) show_choices();
@@ -165,6 +175,7 @@ globalThis.swarmscope = (() => {
     const paused = kind === "live" && chosen().has("from");
     document.body.dataset.pill = paused ? "paused" : kind;
     $("pill-kind").textContent = paused ? "Paused" : title;
+    document.body.toggleAttribute("data-long-pill", !paused && text.length > LONG_TEXT);
     $("pill-text").textContent = paused ? `at ${swarmscope_times.local(+chosen().get("to"), { day: false })}` : text;
     $("pill").title = paused ? `The platform is live: ${text}. ${hint}` : `${text}. ${hint}`;
   }
@@ -175,8 +186,10 @@ globalThis.swarmscope = (() => {
   }
 
   function lost() {
+    if ("framed" in document.body.dataset) return; // the page in the frame sees to itself
     document.body.dataset.pill = "stale";
     $("pill-kind").textContent = "Disconnected";
+    document.body.toggleAttribute("data-long-pill", true);
     $("pill-text").textContent = "the monitoring platform does not answer; retrying";
     setInterval(async () => {
       const answer = await fetch("readyz").catch(() => null);

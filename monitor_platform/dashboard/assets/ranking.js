@@ -20,20 +20,32 @@
     return cell;
   }
 
-  function row({ value, text, cells, thin }, { by }) {
+  // A value that is worse than that of all is also marked by a sign, not only by its colour.
+  function cell(text, worse) {
+    const made = make("td", { textContent: text });
+    if (worse) {
+      Object.assign(made, { className: "worse", title: "Worse than all, beyond the noise" });
+      made.prepend(make("span", { ariaHidden: "true", textContent: "! " }));
+      made.append(make("span", { className: "heard", textContent: " worse than all" }));
+    }
+    return made;
+  }
+
+  function row({ value, text, cells, thin, worse }, { by, chosen: here }) {
     const line = make("tr", { className: thin ? "thin" : "" });
+    if (value && value === here) line.ariaCurrent = "true";
     const name = make("th", { scope: "row", title: text });
     if (value) {
       const button = make("button", { type: "button", className: "link", textContent: text });
       button.addEventListener("click", () => filter(by, value));
       name.append(button);
     } else name.textContent = text;
-    line.append(name, ...cells.map((each) => make("td", { textContent: each })));
+    line.append(name, ...cells.map((each, i) => cell(each, worse[i])));
     if (value) {
       const sessions = make("a", { textContent: "Sessions", href: `sessions?${along(narrowed(by, value))}`, ariaLabel: `Sessions of ${text}` });
-      const cell = make("td");
-      cell.append(sessions);
-      line.append(cell);
+      const last = make("td");
+      last.append(sessions);
+      line.append(last);
     } else line.append(make("td"));
     return line;
   }
@@ -64,7 +76,7 @@
 
   swarmscope.page((own) => {
     const table = $("ranking");
-    const holds = JSON.stringify([own.head, own.sort, own.best_first, own.rows, own.total, location.search]);
+    const holds = JSON.stringify([own.head, own.sort, own.best_first, own.rows, own.total, own.chosen, location.search]);
     if (table.dataset.holds !== holds) {
       const at = [...table.querySelectorAll("button, a")].indexOf(document.activeElement);
       table.tHead.rows[0].replaceChildren(...own.head.map((each) => heading(each, own)), make("th", { scope: "col", textContent: "List" }));

@@ -13,11 +13,39 @@
   }
 
   // What the changes are differences from, in words and with its time.
-  function show_against({ against }) {
-    if (!$("against")) return;
-    const at = against ? `${against.name}, ${swarmscope_times.range(against.from, against.to)}` : "";
-    $("against").textContent = at ? `▲ ▼ Change from ${at}` : "No change is shown: the time before has no records.";
+  function show_against({ against, tiles, length_minutes, extent }) {
+    const line = $("against");
+    if (!line) return;
+    if (against) {
+      const at = `${against.name}, ${swarmscope_times.range(against.from, against.to)}`;
+      line.replaceChildren(`▲ ▼ Change from ${at}. Beyond the noise: `, ...verdict(tiles, "worse"), "; ", ...verdict(tiles, "better"), ".");
+    } else line.replaceChildren("No change is shown: the time before has no records.", ...shorter(length_minutes, extent));
   }
+
+  const MOST_NAMES = 3;
+
+  // "worse: MOS, Startup p50 / p95", in the colour of such changes.
+  function verdict(tiles, kind) {
+    const names = tiles.filter(({ change }) => change.kind === kind).map(({ title }) => title);
+    const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
+    const found = make("b", { className: "change", textContent: names.length ? names.slice(0, MOST_NAMES).join(", ") + more : "none" });
+    if (names.length) found.dataset.kind = kind;
+    return [`${kind}: `, found];
+  }
+
+  // A button for the longest time range whose time before is recorded (the platform needs half of it).
+  function shorter(minutes, extent) {
+    const recorded = extent ? (extent.to - extent.from) / 60000 : 0;
+    const fits = offered.filter((each) => each * 1.5 <= recorded && each < minutes);
+    if (!fits.length) return [];
+    const longest = Math.max(...fits);
+    const button = make("button", { type: "button", className: "text", textContent: `Compare the last ${longest} min with those before` });
+    button.addEventListener("click", () => choose({ minutes: String(longest), from: "", to: "" }));
+    return [" ", button];
+  }
+
+  let offered = [];
+  shows(({ minutes }) => { offered = minutes; }, "choices");
 
   function tile() {
     const box = make("div", { className: "tile" });
@@ -34,11 +62,12 @@
     button.append(make("span", { className: "title" }), value, change, make("small"));
     button.addEventListener("click", () => choose({ measure: box.dataset.measure }));
     const about = make("a", { className: "about", textContent: "?" });
-    box.append(button, about, line);
+    const viewers = make("a", { className: "viewers", textContent: "Viewers" });
+    box.append(button, viewers, about, line);
     return box;
   }
 
-  function fill_tile(box, { measure, title, value, unit, note, note_means, now, gone, trend, change }, chosen) {
+  function fill_tile(box, { measure, title, value, unit, note, note_means, now, gone, trend, change, sorts }, chosen) {
     const button = box.querySelector("button");
     box.dataset.measure = measure;
     button.setAttribute("aria-pressed", String(measure === chosen));
@@ -53,6 +82,12 @@
     Object.assign(box.querySelector("small"), { textContent: latest + note, title: latest ? `In the last period: ${now}. ${note_means}` : note_means });
     box.toggleAttribute("data-gone", gone);
     Object.assign(box.querySelector(".about"), { href: `measures#${measure}`, ariaLabel: `What is ${title}?` });
+    const viewers = box.querySelector(".viewers");
+    viewers.hidden = !sorts;
+    if (sorts) {
+      viewers.href = `sessions?${swarmscope.along({ "p.sort": sorts })}`;
+      viewers.title = viewers.ariaLabel = `${title}: the viewers, worst first`;
+    }
     box.querySelector("path").setAttribute("d", sparkline(trend));
   }
 

@@ -9,6 +9,7 @@
   const RETRY_MS = 2000;
   const asked = new URLSearchParams(location.search);
   const seconds = Math.min(MOST_S, Math.max(LEAST_S, Number(asked.get("p.wall")) || 0));
+  let turn = 0;
   const is_on = asked.has("p.wall");
   const mine = document.currentScript.src;
   if (is_on) document.documentElement.dataset.wall = "";
@@ -39,15 +40,16 @@
     const next = all[(all.indexOf(page_of(location)) + 1) % all.length];
     if (next === undefined || next === page_of(location)) return;
     const answer = await fetch(mine, { method: "HEAD", cache: "no-store", redirect: "manual" }).catch(() => null);
+    if ("framed" in document.body.dataset) return; // its frame goes on
     if (answer?.ok) location.assign(address(next, { "p.wall": String(seconds), "p.pages": all.join(",") }));
     else {
       if (answer) $("wall-stopped").hidden = false;
-      setTimeout(go_on, RETRY_MS);
+      turn = setTimeout(go_on, RETRY_MS);
     }
   }
 
   function leave() {
-    location.assign(address(page_of(location), {}));
+    top.location.assign(new URL(address(page_of(location), {}), location));
   }
 
   function start(event) {
@@ -69,12 +71,25 @@
     $("wall").showModal();
   }
 
-  // Browsers end the full screen at each new page, so several pages need the browser's own (F11).
+  // Browsers end the full screen at each new page. So several pages follow one another in a frame of this page, which remains.
   function offer_full_screen() {
-    const show = () => { $("wall-full").hidden = pages().length > 1 || !document.fullscreenEnabled || Boolean(document.fullscreenElement); };
+    let frame = null;
+    const show = () => { $("wall-full").hidden = !document.fullscreenEnabled || Boolean(document.fullscreenElement) || window !== top; };
     show();
-    $("wall-full").addEventListener("click", () => document.documentElement.requestFullscreen());
-    document.addEventListener("fullscreenchange", show);
+    $("wall-full").addEventListener("click", async () => {
+      await document.documentElement.requestFullscreen();
+      if (pages().length < 2) return;
+      clearTimeout(turn);
+      document.body.dataset.framed = "";
+      frame = swarmscope.make("iframe", { className: "wall-frame", title: "Pages of the wall", src: location.href });
+      document.body.append(frame);
+      frame.addEventListener("load", () => frame.contentWindow.focus());
+    });
+    document.addEventListener("fullscreenchange", () => {
+      show();
+      // The wall goes on in the window, with the page that the frame showed.
+      if (frame && !document.fullscreenElement) location.assign(frame.contentWindow.location.href);
+    });
   }
 
   addEventListener("DOMContentLoaded", () => {
@@ -85,6 +100,6 @@
     $("wall-end").addEventListener("click", leave);
     addEventListener("keydown", ({ key }) => { if (key === "Escape") leave(); });
     offer_full_screen();
-    setTimeout(go_on, seconds * 1000);
+    turn = setTimeout(go_on, seconds * 1000);
   });
 })();

@@ -52,6 +52,14 @@ def test_if_less_is_better_the_largest_is_the_worst(table_of):
     assert list_sessions(table, measure="startup_ms", span=EVENING)[0].session_id == "slow"
 
 
+def test_sessions_are_sorted_by_their_longest_stall(table_of):
+    often = view("often", peer="a", stalls=(2_000, 4_000, 6_000, 8_000))
+    long = view("long", peer="b", stalls=(5_000, 5_000))
+    never = view("never", peer="c", stalls=(0, 0))
+    rows = list_sessions(table_of(often, long, never), measure="mos", span=EVENING, sort="longest")
+    assert [(row.session_id, row.longest_stall_ms) for row in rows] == [("long", 5_000), ("often", 2_000), ("never", None)]
+
+
 def test_a_session_is_found_by_the_begin_of_its_id_or_its_peers(table_of):
     table = table_of(view("s-1", peer="anna", continuity=(1,)), view("s-2", peer="bert", continuity=(1,)))
     assert [row.session_id for row in list_sessions(table, measure="mos", span=EVENING, starts="ann")] == ["s-1"]

@@ -252,6 +252,25 @@ def test_a_changed_role_applies_to_the_next_request(dashboard):
     assert b'data-role="manager"' in dashboard.ask("/", cookie).body
 
 
+@pytest.mark.parametrize("role", [UserRole.VIEWER, UserRole.MANAGER])
+def test_a_changed_role_closes_the_websocket_of_an_open_page_which_then_loads_again(dashboard, role):
+    former = UserRole.MANAGER if role is UserRole.VIEWER else UserRole.VIEWER
+    name = f"to {role}"
+    add_user(dashboard.users, name, PASSWORD, former)
+    add_user(dashboard.users, "with the same role", PASSWORD, former)
+    cookie, other = dashboard.log_in(name).cookie, dashboard.log_in("with the same role").cookie
+    with (
+        Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket,
+        Socket(dashboard.host, token=token_of(dashboard, other), Cookie=other) as stays,
+    ):
+        assert (socket.opcode(), stays.opcode()) == (1, 1)
+        assert user_file.set_role(dashboard.users, name, role)
+        assert socket.close_code() == 1008
+        stays.send_bokeh("PULL-DOC-REQ", {})
+        assert stays.opcode() == 1
+    assert f'data-role="{role}"'.encode() in dashboard.ask("/", {"Cookie": cookie}).body
+
+
 def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
     add_user(dashboard.users, "Bob", "the first one")
     cookie = dashboard.log_in("Bob", "the first one").cookie

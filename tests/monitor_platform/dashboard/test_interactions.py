@@ -277,7 +277,26 @@ def test_keys_open_pages_and_can_be_switched_off(monitor, visit):
     page.page.get_by_label("Letters and digits are keys").check()
     page.page.keyboard.press("Escape")
     page.page.keyboard.press("2")
-    page.becomes("() => location.pathname === '/map' && document.body.dataset.state === 'ok'")
+    page.becomes("() => location.pathname === '/alerts' && document.body.dataset.state === 'ok'")
+
+
+def test_a_page_shows_that_its_numbers_belong_to_the_former_question_until_the_answer_is_here(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.evaluate(
+        "new MutationObserver(() => { globalThis.asked ||= 'asking' in document.body.dataset; })"
+        ".observe(document.body, { attributes: true })"
+    )
+    page.page.locator(".tile[data-measure=continuity] .pick").click()
+    page.becomes("() => globalThis.asked && !('asking' in document.body.dataset)")
+    assert page.page.locator("#main").get_attribute("aria-busy") == "false"
+    page.page.evaluate("swarmscope.choose({ of_a_later_version: '1' })")  # a question that is the same for the platform
+    page.becomes("() => location.search.includes('later') === false || !('asking' in document.body.dataset)")
+
+
+def test_a_tile_leads_to_its_worst_viewer(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.get_by_role("link", name="Stall mean / longest: the viewers, worst first").click()
+    page.becomes("() => document.querySelector('#sessions [aria-sort] button')?.dataset.sort === 'longest'")
 
 
 def test_the_theme_is_remembered_and_the_plots_follow_it(monitor, visit):

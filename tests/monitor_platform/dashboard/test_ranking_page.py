@@ -10,7 +10,7 @@ from feedback_analysis.measures.summary import DISTRIBUTIONS
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.dashboard.page_queries import worst_first
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.ranking_page import RANKED, Ranking
+from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse
 from monitor_platform.dashboard.tiles import standard_error
 from tests.harness.processes import start_server
 
@@ -66,6 +66,35 @@ def test_the_noise_of_a_measure_shrinks_with_the_number_of_sessions_and_stalls()
     assert standard_error("mos", {"sessions": 0, "mos": {"mean": None, "p50": None, "p95": None}}) == 0
 
 
+def group(**changes):
+    values = dict.fromkeys(
+        ("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "contribution_ratio", "p2p_ratio")
+    )
+    normal = {"mean": 4.0, "p50": 4.0, "p95": 4.3}
+    return (
+        values
+        | {"sessions": 100, "starts": 100, "stalls": 25, "start_failures": 0.05, "mos": normal, "upload_kbps": normal}
+        | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "worse"),
+    [
+        ("mos", {"mos": {"mean": 3.4, "p50": 3.4, "p95": 3.7}}, True),
+        ("mos", {"mos": {"mean": 4.6, "p50": 4.6, "p95": 4.9}}, False),
+        ("mos", {"mos": {"mean": 3.9, "p50": 3.9, "p95": 3.95}}, False),  # beyond the noise, but too small to matter
+        ("start_failures", {"start_failures": 0.3}, True),
+        ("start_failures", {"start_failures": 0.08}, False),  # within the noise of 100 starts
+        ("start_failures", {"start_failures": 0.9, "sessions": 10}, False),
+        ("upload_kbps", {"upload_kbps": {"mean": 1.0, "p50": 1.0, "p95": 1.1}}, False),  # less is not worse
+        ("stall_ms", {}, False),
+    ],
+)
+def test_a_value_is_marked_that_is_worse_than_all_beyond_the_noise(name, changes, worse):
+    assert is_worse(name, group(**changes), group(sessions=10_000, starts=10_000)) is worse
+
+
 @pytest.fixture(scope="module")
 def monitor(recorded, tmp_path_factory):
     server = start_server(
@@ -94,7 +123,8 @@ def test_the_page_ranks_by_the_chosen_heading_and_filters_by_a_chosen_name(monit
     page.becomes("document.querySelector('#ranking th[aria-sort]').innerText.startsWith('Continuity')")
     assert page.page.locator("#ranking tbody th").last.inner_text() == invented.channels[0]
     page.page.locator("#ranking tbody th button").last.click()
-    page.becomes("document.querySelectorAll('#ranking tbody tr').length === 1")
+    page.becomes("name => document.querySelector('#ranking tbody [aria-current] th')?.textContent === name", invented.channels[0])
+    assert page.page.locator("#ranking tbody tr").count() == 3, "a choice does not filter the view in which it is made"
     assert "channel=" in page.page.url
 
 

@@ -65,8 +65,8 @@ def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table)
     assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
     value, _, *stalls = cells(page)[2:7]
     assert [value, *stalls] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
-    assert (cells(page)[:2], cells(page)[8:10]) == (["peer-0", "s-0"], ["ViuTV", "HKBN"])
-    assert (cells(page)[13], cells(page, 1)[13]) == ("here", "gone")
+    assert (cells(page)[:2], cells(page)[9:11]) == (["peer-0", "s-0"], ["ViuTV", "HKBN"])
+    assert (cells(page)[14], cells(page, 1)[14]) == ("here", "gone")
 
 
 def test_a_phone_shows_the_measured_value_beside_the_peer(monitor, visit):
@@ -79,7 +79,7 @@ def test_a_phone_shows_the_measured_value_beside_the_peer(monitor, visit):
 def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monitor, visit, table):
     page = visit(monitor, "/sessions?measure=upload_kbps")
     page.becomes(ROWS_ARE, 36)
-    for heading, sort in (("Stalled", "stalled"), ("Lasted", "length"), ("Channel", "channel")):
+    for heading, sort in (("Longest stall", "longest"), ("Lasted", "length"), ("Channel", "channel")):
         page.page.get_by_role("button", name=heading, exact=True).click()
         page.becomes("sort => new URLSearchParams(location.search).get('p.sort') === sort", sort)
         page.becomes("sort => document.querySelector('#sessions [aria-sort] button')?.dataset.sort === sort", sort)

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.fetch_plan import REMEMBERED_MS, FetchSealed, FetchTail, MirroredLog, in_window, plan, settled
+from monitor_platform.retrieval.fetch_plan import (
+    REMEMBERED_MS,
+    FetchSealed,
+    FetchTail,
+    MirroredLog,
+    in_turn,
+    in_window,
+    plan,
+    settled,
+    still_waiting,
+)
 
 RECORD_BYTES = 10
 
@@ -177,3 +187,29 @@ def test_a_settled_log_is_never_requested_again(history: list[tuple[str, int]]):
             pretence.open_stems.add(len(pretence.records) - 1)
         elif step == "seal":
             pretence.open_stems -= {number}
+
+
+def test_a_sealed_log_that_waits_behind_open_journals_comes_second_in_the_next_round():
+    catalogue = offered(sealed(60, 5), sealed(120, 5), *(journal(240, 1, part) for part in range(3)))
+    fetches = plan(catalogue, {})
+    first_round = in_turn(fetches, [])
+    assert first_round == fetches, "without a wait, the order is that of urgency"
+    waiting = sealed(60, 5).name.stem
+    second_round = in_turn(fetches, [waiting, sealed(120, 5).name.stem])
+    assert second_round[0] == fetches[0], "the newest seconds are still the first"
+    assert second_round[1].entry.name.stem == waiting
+    assert sorted(map(repr, second_round)) == sorted(map(repr, fetches)), "no log is left out or fetched twice"
+
+
+@given(busy=st.integers(1, 4), old=st.integers(1, 5), reached=st.integers(2, 3))
+def test_no_log_waits_for_ever_in_rounds_that_are_too_short(busy, old, reached):
+    """Open journals always have new records, and a round reaches only `reached` logs."""
+    journals = [journal(900, 1, part) for part in range(busy)]
+    left = {each.name.stem: each for each in (sealed(60 * at, 5) for at in range(1, old + 1))}
+    waiting: tuple[str, ...] = ()
+    for _ in range(busy + old):
+        order = in_turn(plan(offered(*left.values(), *journals), {}), waiting)
+        waiting = still_waiting(order, waiting, done=order[:reached])
+        for fetch in order[:reached]:
+            left.pop(fetch.entry.name.stem, None)
+    assert not left
