@@ -1,6 +1,7 @@
 """Fixtures that the tests of every room may use, deterministic Hypothesis, the order of files, and the reaper of killed runs."""
 
 import gc
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,12 @@ def pytest_unconfigure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank(item.path))
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coordinators that the test starts as forks try again soon; new interpreters have the usual pauses."""
+    monkeypatch.setenv(forks.CONSTANTS, json.dumps(forks.SHORT_PAUSES))
 
 
 @pytest.fixture

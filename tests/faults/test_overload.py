@@ -31,7 +31,9 @@ from tests.harness.ports import free_port
 from tests.harness.processes import NotReadyError, Server
 from tests.harness.waiting import eventually
 
-pytestmark = pytest.mark.new_interpreter
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+MEASURES_MEMORY = pytest.mark.new_interpreter
 
 MIB = 1024 * 1024
 RECOVERY_S = 10
@@ -121,6 +123,7 @@ def ledger_folder(tmp_path: Path, ledger: Ledger) -> str:
     return str(tmp_path / "ledger")
 
 
+@MEASURES_MEMORY
 @SIZES
 def test_every_sender_of_a_crowd_that_arrives_within_a_second_is_answered(
     deployment: Deployment, ledger: Ledger, ledger_folder: str, senders: int
@@ -180,6 +183,7 @@ def _metric(connection: http.client.HTTPConnection, name: str) -> float:
     return sum(map(float, re.findall(rf"^swarmscope_coordinator_{re.escape(name)} (.*)$", text, re.MULTILINE)))
 
 
+@MEASURES_MEMORY
 @STORMS
 def test_ten_times_the_capacity_is_refused_fairly_within_bounds_and_then_recovers(
     deployment: Deployment, ledger: Ledger, ledger_folder: str, tmp_path: Path, storm_s: float, times: int
@@ -285,6 +289,7 @@ def test_too_few_descriptors_for_a_single_connection_are_refused_at_startup(depl
 
 
 @pytest.mark.soak
+@MEASURES_MEMORY
 def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(
     deployment: Deployment, ledger: Ledger, ledger_folder: str
 ):
@@ -306,6 +311,7 @@ def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(
 
 
 @pytest.mark.soak
+@MEASURES_MEMORY
 def test_with_less_memory_than_the_bound_everything_acknowledged_is_kept(
     deployment: Deployment, ledger: Ledger, ledger_folder: str
 ):
@@ -344,7 +350,7 @@ def test_a_coordinator_killed_with_a_full_spool_drains_all_of_it_after_a_restart
         assert coordinator.metrics()["spool_messages"] == waiting > 0
         eventually(lambda: _readiness(coordinator) == (503, "no feedback server answers, and the spool is full"))
         server.start()
-        eventually(lambda: coordinator.metrics()["messages_drained_total"] >= waiting, within_s=40)
+        eventually(lambda: coordinator.metrics()["messages_drained_total"] >= waiting, within_s=120)
         load.gets_on()
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()

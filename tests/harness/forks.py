@@ -19,12 +19,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.harness.preloaded import LIMITS, MESSAGE_BYTES, ROOT
+from tests.harness.preloaded import CONSTANTS, LIMITS, MESSAGE_BYTES, ROOT
 
-READ_LATE = ("COLUMNS", "PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
+READ_LATE = ("COLUMNS", "PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", CONSTANTS)
 """Like SWARMSCOPE_..., the first two are read when a command runs. scikit-learn sets the KMP variables when a test imports it; no
 command in a fork depends on them. Python and libraries read other variables only when they start.
 """
+
+SHORT_PAUSES = {
+    "coordinator.carriers.destinations:LONGEST_PAUSE_S": 0.5,
+    "coordinator.carriers.spool_drain:LONGEST_PAUSE_S": 0.5,
+    "coordinator.carriers.spool_drain:LONGEST_BLOCKED_PAUSE_S": 0.5,
+}
+"""Constants by `MODULE:NAME`. A coordinator with them tries again after half a second at most, not after 15 s or a minute."""
 
 _started_with: dict[str, str] = {}
 _allowed = True

@@ -55,6 +55,8 @@ IMPORTED_LATE = (
     "zstandard",
 )
 """What functions and libraries import when they are called. Arrow imports pandas where it is installed."""
+CONSTANTS = "TESTED_CONSTANTS"
+"""The environment variable with the constants that a test has changed in the processes that it starts: JSON, see forks.py."""
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 MESSAGE_BYTES = 1 << 20
 
@@ -116,6 +118,10 @@ def _become(request: dict[str, Any]) -> None:
             resource.setrlimit(limit, values)
     os.environ.clear()
     os.environ.update(request["env"])
+    for name, value in json.loads(os.environ.pop(CONSTANTS, "{}")).items():
+        module, _, constant = name.partition(":")
+        assert type(getattr(sys.modules[module], constant)) is type(value), name
+        setattr(sys.modules[module], constant, value)
     os.chdir(request["cwd"])
     sys.argv[1:] = request["arguments"]
     sys.path[0] = request["cwd"]

@@ -62,7 +62,7 @@ def most_bytes(server: Server) -> int:
 
 
 @pytest.mark.parametrize(
-    ("journals", "each_bytes"), [(12, 4 * MIB), pytest.param(12, 18 * MIB, marks=pytest.mark.soak)], ids=["48-MiB", "216-MiB"]
+    ("journals", "each_bytes"), [(10, 3 * MIB), pytest.param(12, 18 * MIB, marks=pytest.mark.soak)], ids=["30-MiB", "216-MiB"]
 )
 def test_sealing_journals_takes_the_memory_of_a_few_of_them(serve: Callable[..., Server], tmp_path, journals, each_bytes):
     (tmp_path / "data").mkdir()
@@ -82,7 +82,7 @@ def test_sealing_journals_takes_the_memory_of_a_few_of_them(serve: Callable[...,
     assert most_bytes(server) - most_bytes(idle) < 3 * each_bytes + 16 * MIB < journals * each_bytes
 
 
-@pytest.mark.parametrize("size_bytes", [56 * MIB, pytest.param(208 * MIB, marks=pytest.mark.soak)], ids=["56-MiB", "208-MiB"])
+@pytest.mark.parametrize("size_bytes", [42 * MIB, pytest.param(208 * MIB, marks=pytest.mark.soak)], ids=["42-MiB", "208-MiB"])
 def test_draining_a_full_spool_takes_the_memory_of_a_few_segments(serve: Callable[..., Server], tmp_path, size_bytes):
     spool = Spool(tmp_path / "spool/worker-0", 2 * size_bytes)
     messages = 0

@@ -36,7 +36,7 @@ CHECKS = [
     response_headers_conformance,
 ]
 RECORDS = 30
-QUICK = 5
+QUICK = 3
 LONG = 600
 """Examples for each operation, valid and invalid ones separately: thousands of requests in all."""
 

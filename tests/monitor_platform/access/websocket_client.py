@@ -13,7 +13,7 @@ class Socket:
 
     def __init__(self, host: str, *, path: str = "/ws", token: str = "none", peer: str = "127.0.0.2", **headers: str) -> None:
         name, port = host.split(":")
-        self.connection = socket.create_connection((name, int(port)), timeout=20, source_address=(peer, 0))
+        self.connection = socket.create_connection((name, int(port)), timeout=60, source_address=(peer, 0))
         key = base64.b64encode(os.urandom(16)).decode()
         fields = {
             "Host": host,
@@ -62,7 +62,7 @@ class Socket:
 
     def close_code(self) -> int:
         """The code with which the other end closes, after any other messages."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             opcode, payload = self._frame()
             if opcode == 8:
