@@ -74,8 +74,7 @@ class PathProbe:
     def train(self) -> None:
         """Send a train and judge its answers."""
         self._send()
-        answers = self._receive()
-        hops = answers.hop_gaps()
+        hops = self._receive().hop_gaps()
         self.seen |= {hop.ttl: hop.address for hop in hops}
         verdict = judge_train(hops)
         if verdict is not None:
@@ -86,12 +85,19 @@ class PathProbe:
             self.trains += 1
             packets = self._packets()
             time.sleep(PAUSE_S)
-            list(receive_all(self.receiver))  # late answers to an earlier train
+            self._note_late_answers()
             with undisturbed():
                 sent_ns = send_paced(self.sender, packets, 0)
             if max(later - earlier for earlier, later in itertools.pairwise(sent_ns)) <= LONGEST_SEND_GAP_NS:
                 return
             self.rejected += 1
+
+    def _note_late_answers(self) -> None:
+        """Answers to a rejected train, or after the timeout: they have no gap, but a router may give no others for long."""
+        for answer in receive_all(self.receiver):
+            identification = self._quoted_identification(answer)
+            if identification is not None and (number := identification & 0xFF):
+                self.seen.setdefault(number % TAIL, answer.address)
 
     def _packets(self) -> list[bytes]:
         ttls = range(1, self.parameters.max_ttl + 1)
@@ -127,7 +133,14 @@ class PathProbe:
         return answers
 
     def _number(self, answer: Received) -> int | None:
-        """The number of our packet that a TIME_EXCEEDED quotes; None for anything else."""
+        """The number of a packet of this train that a TIME_EXCEEDED quotes; None for anything else."""
+        identification = self._quoted_identification(answer)
+        if identification is None or identification >> 8 != self._identification(0) >> 8:
+            return None
+        return identification & 0xFF
+
+    def _quoted_identification(self, answer: Received) -> int | None:
+        """The IP identification of our packet that a TIME_EXCEEDED quotes; None for anything else."""
         icmp = (answer.data[0] & 15) * 4 if answer.data else 0
         quoted = icmp + 8
         if len(answer.data) < quoted + IP_HEADER.size + UDP_HEADER.size or answer.data[icmp] != TIME_EXCEEDED:
@@ -135,7 +148,7 @@ class PathProbe:
         _, _, _, identification, _, _, protocol, _, _, target = IP_HEADER.unpack_from(answer.data, quoted)
         source_port, _, _, _ = UDP_HEADER.unpack_from(answer.data, quoted + (answer.data[quoted] & 15) * 4)
         ours = (protocol, target, source_port) == (socket.IPPROTO_UDP, socket.inet_aton(self.task.address), self.port)
-        return identification & 0xFF if ours and identification >> 8 == self._identification(0) >> 8 else None
+        return int(identification) if ours else None
 
 
 def pathneck(task: Task, parameters: PathneckParameters) -> Findings:

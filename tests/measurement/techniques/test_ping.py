@@ -44,7 +44,7 @@ def test_the_round_trip_time_is_that_of_the_wire_within_a_millisecond(tmp_path: 
 def test_the_loss_is_exactly_what_the_link_dropped():
     with Lab(two_nodes(loss=0.15)) as lab:
         with lab.inside("a"):
-            outcome = executed(operation(Technique.PING, lab.address("b"), count=100, interval_ms=10, timeout_ms=500))
+            outcome = executed(operation(Technique.PING, lab.address("b"), count=100, interval_ms=10))
         dropped = sum(lab.counters(node, "a-b").filter_dropped for node in "ab")
     measured = values(outcome)
     assert dropped > 0
@@ -72,13 +72,13 @@ def test_the_router_that_cannot_forward_is_named():
         router = lab.address("r1", "src-r1")
         with lab.inside("src"), IPRoute() as routes:
             routes.route("add", dst="192.0.2.0/24", gateway=router)
-            outcome = executed(operation(Technique.PING, "192.0.2.1", count=2, interval_ms=10, timeout_ms=200))
+            outcome = executed(operation(Technique.PING, "192.0.2.1", count=2, interval_ms=10))
     assert outcome.status == "unreachable"
     assert outcome.reason == f"{router} answers: Network is unreachable"
 
 
 def test_the_time_limit_ends_an_operation_with_what_was_measured():
-    outcome = executed(operation(Technique.PING, "127.0.0.1", count=100, interval_ms=100, time_limit_s=0.3))
+    outcome = executed(operation(Technique.PING, "127.0.0.1", count=100, interval_ms=100, time_limit_s=1.0))
     assert outcome.status == "timeout_agent"
     assert 0 < values(outcome)["packets_answered"] < 100
 

@@ -61,17 +61,14 @@ def test_the_capacity_is_that_of_the_slowest_link():
 
 
 @needs_namespaces
-def test_trains_that_are_lost_as_a_whole_end_the_operation_within_three_seconds():
+def test_trains_that_are_lost_as_a_whole_end_the_operation_after_two_of_them():
     """The original tool waits forever. The router here drops all UDP packets, and no TCP packets."""
     with Lab(chain(None, None)) as lab:
         with lab.inside("r1"), IPRoute() as routes:
             routes.rule("add", priority=1, ip_proto=socket.IPPROTO_UDP, action="FR_ACT_BLACKHOLE")
-        begin = time.monotonic()
         outcome = measured(lab, Technique.IGI, "src", "dst")
-        duration_s = time.monotonic() - begin
     assert outcome.status == "timeout_target"
-    assert "none of 120 UDP packets" in outcome.reason
-    assert duration_s < 3
+    assert "none of 120 UDP packets" in outcome.reason  # of two trains
 
 
 @needs_namespaces
@@ -184,16 +181,16 @@ def rtp_packet(session_id: bytes, length: int = 172) -> bytes:
     return (RTP_HEADER.pack(RTP_VERSION, 0, 1, 160, 7) + session_id).ljust(length, b"\0")
 
 
-def answers(responder: Responder, *packets: bytes, source: str = "127.0.0.1") -> list[int]:
-    """The sizes of what comes back before a packet that is answered for certain has been sent ten times."""
+def answers(responder: Responder, *packets: bytes, source: str = "127.0.0.1", expected: int = 0) -> list[int]:
+    """The sizes of what comes back: so many answers, however late they are, and those of the next 0.3 s."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.bind((source, 0))
-        sender.settimeout(0.3)
         for packet in packets:
             sender.sendto(packet, ("127.0.0.1", responder.port))
-        sizes = []
+        sizes: list[int] = []
         try:
             while True:
+                sender.settimeout(60 if len(sizes) < expected else 0.3)
                 sizes.append(len(sender.recv(65_536)))
         except TimeoutError:
             return sizes
@@ -203,20 +200,20 @@ def test_packets_of_strangers_are_not_answered_and_are_counted():
     with running_responder(token=TOKEN, host="127.0.0.1") as responder, session(responder, "reflect") as (_, session_id):
         assert answers(responder, rtp_packet(b"\0" * 8), b"", b"x", TRAIN_MAGIC) == []
         assert answers(responder, rtp_packet(session_id), source="127.0.0.2") == []
-        assert responder.counts["foreign_datagrams"] == 5
-        assert answers(responder, rtp_packet(session_id)) == [172]
+        eventually(lambda: responder.counts["foreign_datagrams"] == 5)
+        assert answers(responder, rtp_packet(session_id), expected=1) == [172]
 
 
 def test_an_answer_is_never_longer_than_the_packet():
     with running_responder(token=TOKEN, host="127.0.0.1") as responder, session(responder, "reflect") as (_, session_id):
         least = RTP_HEADER.size + REFLECTED.size
-        assert answers(responder, rtp_packet(session_id, least - 1), rtp_packet(session_id, least)) == [least]
+        assert answers(responder, rtp_packet(session_id, least - 1), rtp_packet(session_id, least), expected=1) == [least]
 
 
 def test_a_session_reflects_only_as_many_packets_as_its_rate_limit_permits():
     with running_responder(token=TOKEN, host="127.0.0.1") as responder, session(responder, "reflect") as (_, session_id):
         begin = time.monotonic()
-        count = len(answers(responder, *[rtp_packet(session_id)] * 1000))
+        count = len(answers(responder, *[rtp_packet(session_id)] * 1000, expected=1))
         assert 0 < count <= 200 * (1 + time.monotonic() - begin)
         eventually(lambda: responder.counts["over_limit"] + count == 1000)
 
