@@ -1,12 +1,13 @@
 """One connection to the master: uvicorn's protocol with a deadline for each request, and the checks of a request's head."""
 
 import asyncio
+from collections import Counter
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving.request_head import check_head
+from feedback_wire.problem import Problem
+from serving.checked_connection import CheckedConnection
 
 REQUEST_S = 30.0
 """For a whole request; the first one counts from the start of the connection."""
@@ -15,18 +16,19 @@ MOST_CONNECTIONS = 8192
 """Each agent has one for its commands and one for its messages."""
 
 
-class MasterConnection(HttpToolsProtocol):
+class MasterConnection(CheckedConnection):
     """Closed if a request does not arrive in time."""
 
-    def __init__(self, config: Config, server_state: ServerState, *, most: int) -> None:
+    def __init__(self, config: Config, server_state: ServerState, *, most: int, refused: Counter[str]) -> None:
         super().__init__(config, server_state, {})
-        self._most = most
+        self._most, self._refused = most, refused
         self._since_s: float | None = self.loop.time()
         """When the request that is arriving began; None between requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._most:
+            self._refused["too_many_connections"] += 1
             transport.abort()
 
     def on_message_begin(self) -> None:
@@ -34,9 +36,8 @@ class MasterConnection(HttpToolsProtocol):
         if self._since_s is None:
             self._since_s = self.loop.time()
 
-    def on_headers_complete(self) -> None:
-        check_head(self.headers, self.parser.get_http_version())
-        super().on_headers_complete()
+    def count_refusal(self, problem: Problem) -> None:
+        self._refused[problem.reason] += 1
 
     def on_message_complete(self) -> None:
         self._since_s = None
@@ -45,4 +46,5 @@ class MasterConnection(HttpToolsProtocol):
     def sweep(self, now_s: float) -> None:
         """Close the connection if its request takes too long."""
         if self._since_s is not None and now_s - self._since_s > REQUEST_S and self.transport is not None:
+            self._refused["too_slow"] += 1
             self.transport.abort()

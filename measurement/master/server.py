@@ -203,7 +203,7 @@ class MasterServer(SignalledServer):
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> MasterConnection:
-        return MasterConnection(self.config, self.server_state, most=self._most)
+        return MasterConnection(self.config, self.server_state, most=self._most, refused=self._context.refused)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         context = self._context

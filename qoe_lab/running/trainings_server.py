@@ -23,6 +23,7 @@ from qoe_lab.running.openapi import openapi
 from qoe_lab.running.settings import Settings
 from qoe_lab.running.started_trainings import StartedTrainings
 from qoe_lab.running.trainings_api import TrainingsApi
+from serving.checked_connection import CheckedConnection
 from serving.durable_files import make_folder
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload
 from serving.listening import parse_listen, url_of
@@ -54,9 +55,15 @@ class TrainingsServer(SignalledServer):
 
     def __init__(self, api: TrainingsApi) -> None:
         self._api = api
+
+        class Connection(CheckedConnection):
+            def count_refusal(self, problem: Problem) -> None:
+                api.refused[problem.reason] += 1
+
         super().__init__(
             uvicorn.Config(
                 trainings_application(api),
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
