@@ -125,8 +125,7 @@ class Board:
 
     def _tell_agent(self, name: str, *, free: bool) -> None:
         for entry in self._entries.values():
-            if entry.round.has_agent(name):
-                entry.round.set_agent(name, free=free)
+            entry.round.set_agent(name, free=free)
 
     def _offer(self, destination: str) -> None:
         """Let the first round in line that still wants the destination have it, if it is free."""

@@ -17,35 +17,50 @@ class RingRound(SyncRound):
     def __init__(self, agents: Sequence[str], destinations: Sequence[str]) -> None:
         super().__init__(agents, destinations)
         self._phase = 0
-        self._running: set[int] = set()
+        self._members = self._members_of_phase()
+        self._running = 0
+        """Agents that measure a destination of this round."""
+        self._unfinished = (1 << len(self.agents)) - 1 if destinations else 0
+        """Agents that have not begun to measure every destination."""
 
     def _choose(self) -> tuple[int, int] | None:
         while True:
-            count = len(self.destinations)
-            members = range(self._phase * count, min((self._phase + 1) * count, len(self.agents)))
-            for agent in members:
-                if self._free_agents >> agent & 1 and agent not in self._running and self._todo[agent]:
-                    destination = self._next(agent)
-                    if self._free_destinations >> destination & 1:
-                        return agent, destination
-            if self._running or not members or any(self._todo[agent] for agent in members):
+            waiting = self._members & self._unfinished & self._free_agents & ~self._running
+            while waiting:
+                lowest = waiting & -waiting
+                waiting ^= lowest
+                agent = lowest.bit_length() - 1
+                destination = self._next(agent)
+                if self._free_destinations >> destination & 1:
+                    return agent, destination
+            if self._running or not self._members or self._members & self._unfinished:
                 return None
             self._phase += 1
+            self._members = self._members_of_phase()
+
+    def _members_of_phase(self) -> int:
+        count = len(self.destinations)
+        first, last = self._phase * count, min((self._phase + 1) * count, len(self.agents))
+        return ((1 << max(last - first, 0)) - 1) << first
 
     def _next(self, agent: int) -> int:
         """The first destination on the agent's way around the ring that it has not begun to measure."""
-        count = len(self.destinations)
-        start = agent % count
-        behind = self._todo[agent] >> start
-        ahead = behind or self._todo[agent]
-        lowest = (ahead & -ahead).bit_length() - 1
-        return start + lowest if behind else lowest
+        todo = self._todo[agent]
+        start = agent % len(self.destinations)
+        behind = todo >> start
+        if behind:
+            return start + (behind & -behind).bit_length() - 1
+        return (todo & -todo).bit_length() - 1
+
+    def _began(self, agent: int, destination: int) -> None:
+        if not self._todo[agent]:
+            self._unfinished &= ~(1 << agent)
 
     def take(self) -> tuple[str, str] | None:
         pair = super().take()
         if pair is not None:
-            self._running.add(self._agent_index[pair[0]])
+            self._running |= 1 << self._agent_index[pair[0]]
         return pair
 
     def ended(self, agent: str) -> None:
-        self._running.discard(self._agent_index[agent])
+        self._running &= ~(1 << self._agent_index[agent])

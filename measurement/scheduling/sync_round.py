@@ -52,8 +52,10 @@ class SyncRound(ABC):
         return name in self._agent_index
 
     def set_agent(self, name: str, *, free: bool) -> None:
-        bit = 1 << self._agent_index[name]
-        self._free_agents = self._free_agents | bit if free else self._free_agents & ~bit
+        """Whether an agent is free now; nothing happens if it is not one of the round's."""
+        index = self._agent_index.get(name)
+        if index is not None:
+            self._free_agents = self._free_agents | 1 << index if free else self._free_agents & ~(1 << index)
 
     def set_destination(self, name: str, *, free: bool) -> None:
         bit = 1 << self._destination_index[name]
