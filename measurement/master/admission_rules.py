@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 from feedback_wire.problem import Problem
+from measurement.master.consent_check import refusal_of_responders
 from measurement.master.master_context import MasterContext
 from measurement.master.measurement_keys import KeyHolder
 from measurement.master.settings import Settings
 from measurement.master.target_rules import TargetRules
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest, split_host
-from measurement.operation import Destination
+from measurement.operation import TRAIN_TECHNIQUES, Destination
 from measurement.technique_parameters import planned_cost
 from serving.forwarded import address_of
 
@@ -51,6 +53,14 @@ async def admitted_destinations(asked: MeasurementRequest, client: str, context:
                 f"{budget_packets:g} packets and {budget_bytes:g} bytes: lower the parameters"
             )
     return destinations
+
+
+async def check_consent(asked: MeasurementRequest, destinations: Sequence[Destination]) -> None:
+    """Problem 403 if the technique needs the consent of destinations, and one of them refuses."""
+    if asked.technique in TRAIN_TECHNIQUES:
+        operations = [asked.operation("check", "check", each) for each in destinations]
+        if why := await refusal_of_responders(operations):
+            raise Problem(403, "target_refused", why)
 
 
 async def _resolved(text: str) -> Destination:

@@ -19,6 +19,7 @@ from measurement.master.leased_rounds import LeasedRounds, is_expected_end
 from measurement.master.live_request import LiveRequest, RequestState
 from measurement.master.operation_recorder import OperationRecorder, Pair
 from measurement.master.queued_tasks import MOST_MISSED, QueuedTasks
+from measurement.master.restored_operations import RestoredOperations
 from measurement.master.target_rules import DestinationBudgets
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest
 from measurement.operation import Destination, Operation, Technique
@@ -52,13 +53,17 @@ class Dispatcher:
     """Outcomes of agents that did not count, by reason: late (or a duplicate), unknown."""
     stopped: bool = False
     """By the kill switch."""
+    rounds_begun: int = 0
+    """Over all requests; what is planned with a round has to be saved."""
     recorder: OperationRecorder = field(init=False)
     queues: QueuedTasks = field(init=False)
     rounds: LeasedRounds = field(init=False)
+    restored: RestoredOperations = field(init=False)
 
     def __post_init__(self) -> None:
         self.recorder = OperationRecorder(write=self.write, wall_ms=self.wall_ms, place_of=self._place_of)
         self.queues = QueuedTasks(recorder=self.recorder, send=self.send, within_budget=self._within_budget, clock=self.clock)
+        self.restored = RestoredOperations(recorder=self.recorder)
         self.rounds = LeasedRounds(
             recorder=self.recorder,
             membership=self.membership,
@@ -115,6 +120,11 @@ class Dispatcher:
         self._start_round(live)
         self._advance()
         return live
+
+    def restore(self, requests: Sequence[LiveRequest], lines: Iterable[bytes], until_s: float) -> None:
+        """Take over the requests of the last run; `lines` are the records after they were saved."""
+        self.requests |= {each.request_id: each for each in requests}
+        self.restored.restore(requests, lines, until_s)
 
     def cancel(self, live: LiveRequest, state: RequestState, reason: str) -> None:
         """End a request: what has not ended is cancelled, and the agents stop it."""
@@ -178,6 +188,7 @@ class Dispatcher:
         for member in self.membership.expired(now_s):
             self.agent_gone(member)
         self._check(self.rounds.expire())
+        self.restored.expire(now_s)
         for live in self._live():
             if live.next_start_s is not None and live.next_start_s <= now_s:
                 self._start_next_round(live)
@@ -203,6 +214,7 @@ class Dispatcher:
 
     def _start_round(self, live: LiveRequest) -> None:
         live.state, live.next_start_s = RequestState.RUNNING, None
+        self.rounds_begun += 1
         if not uses_queues(live.request):
             self.rounds.add(live)
         else:
@@ -238,7 +250,8 @@ class Dispatcher:
         live.state, live.next_start_s = RequestState.WAITING, following.start_s
         last, rounds = live.round + min(following.missed, MOST_MISSED), live.request.rounds
         for number in range(live.round + 1, (last if rounds is None else min(last, rounds - 1)) + 1):
-            live.plan(len(live.agents) * len(live.destinations))
+            for agent in live.agents:
+                live.plan(number, agent, live.all_destinations)
             for pair in [Pair(live, number, agent, index) for agent in live.agents for index in range(len(live.destinations))]:
                 self.recorder.end_unmeasured(pair, Status.MISSED, "the round before was still running")
             live.round = number
@@ -270,7 +283,7 @@ class Dispatcher:
             self._learn(lease.pair, outcome)
             self._check([lease.pair.live])
             return "" if is_expected_end(lease, outcome) else "late"
-        pair = self.queues.report(agent, report)
+        pair = self.queues.report(agent, report) or self.restored.report(agent, report)
         if pair is not None:
             self._learn(pair, outcome)
             self._check([pair.live])

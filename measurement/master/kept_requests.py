@@ -1,6 +1,10 @@
-"""What outlives a restart of the master: periodic requests with `keep`, the ids of those that are lost, and the kill switch."""
+"""What outlives a restart of the master: periodic requests with `keep`, the open operations of all requests, and the kill switch.
+
+The file of requests is written about once a second. What ended later is in the journal, behind the place that the file names.
+"""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,8 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from measurement.master.live_request import LiveRequest, RequestState
+from measurement.master.operation_journal import RecordCursor
 from measurement.measurement_request import MeasurementRequest
 from measurement.operation import Destination, Name
+from measurement.outcome import Status
 from serving.durable_files import replace_file
 
 
@@ -23,6 +29,13 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     destinations: list[Destination]
     agents: list[Name]
     submitted_ms: int
+    planned: int = 0
+    statuses: dict[Status, int] = {}
+    open: list[tuple[int, Name, str]] = []
+    """Round, agent, and the bits of the destinations in hexadecimal digits."""
+    segment: int = 0
+    offset: int = 0
+    """The place in the journal behind the operations that have ended so far."""
 
 
 class KeptRequests:
@@ -32,8 +45,8 @@ class KeptRequests:
         self._requests, self._stopped = folder / "requests.json", folder / "kill-switch.json"
         self._last = b""
 
-    def save(self, requests: Iterable[LiveRequest]) -> None:
-        """Write the live requests; durable when this returns."""
+    def snapshot(self, requests: Iterable[LiveRequest], behind: RecordCursor) -> bytes:
+        """The requests that a restart would end or continue; `behind` is the present end of the journal."""
         saved = [
             SavedRequest(
                 request_id=each.request_id,
@@ -42,11 +55,19 @@ class KeptRequests:
                 destinations=list(each.destinations),
                 agents=list(each.agents),
                 submitted_ms=each.submitted_ms,
+                planned=each.planned,
+                statuses=dict(each.tally),
+                open=[(number, agent, f"{bits:x}") for (number, agent), bits in each.open_pairs.items()],
+                segment=behind.segment,
+                offset=behind.offset,
             )
             for each in requests
-            if each.is_live
+            if each.is_live or each.open
         ]
-        data = msgspec.json.encode(saved)
+        return msgspec.json.encode(saved)
+
+    def save(self, data: bytes) -> None:
+        """Write a snapshot; durable when this returns. The journal has to be durable up to its place before."""
         if data != self._last:
             replace_file(self._requests, data)
             self._last = data
@@ -60,13 +81,15 @@ class KeptRequests:
         saved = self._read(self._stopped, json.loads)
         return bool(saved is not None and saved.get("on"))
 
-    def restored(self, now_s: float, wall_ms: int, *, start_s: float) -> list[LiveRequest]:
-        """The requests of the last run: with `keep`, they wait for their next round at `start_s`; the others are lost.
+    def restored(self, now_s: float, wall_ms: int, *, start_s: float) -> tuple[list[LiveRequest], RecordCursor]:
+        """The requests of the last run, with the operations that were open at the returned place of the journal.
 
-        The number of the next round is beyond all earlier ones, because a round takes at least a period.
+        With `keep`, a request waits for its next round at `start_s`; the others are lost. The number of the next round is beyond
+        all earlier ones, because a round takes at least a period.
         """
         saved: list[SavedRequest] = self._read(self._requests, msgspec.json.Decoder(list[SavedRequest]).decode) or []
-        return [_restored(each, now_s, wall_ms, start_s) for each in saved]
+        place = min((RecordCursor(each.segment, each.offset) for each in saved), default=RecordCursor(0, 0))
+        return [_restored(each, now_s, wall_ms, start_s) for each in saved], place
 
     def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - what `parse` returns
         try:
@@ -86,7 +109,12 @@ def _restored(saved: SavedRequest, now_s: float, wall_ms: int, start_s: float) -
         agents=tuple(saved.agents),
         submitted_ms=saved.submitted_ms,
         round_start_s=now_s,
+        planned=saved.planned,
+        tally=Counter(saved.statuses),
     )
+    for number, agent, bits in saved.open:
+        live.open_pairs[number, agent] = int(bits, 16)
+    live.open = sum(bits.bit_count() for bits in live.open_pairs.values())
     if saved.request.keep:
         past_s = max(0, wall_ms - saved.submitted_ms) / 1000
         live.round = int(past_s // saved.request.period_s) + 1

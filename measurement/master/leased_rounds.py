@@ -67,7 +67,8 @@ class LeasedRounds:
 
     def add(self, live: LiveRequest) -> None:
         """Plan the current round of the request; agents that are not connected are lost at once."""
-        live.plan(len(live.agents) * len(live.destinations))
+        for agent in live.agents:
+            live.plan(live.round, agent, live.all_destinations)
         available = {each.name for each in self.membership.available()}
         for agent in sorted(set(live.agents) - available):
             for index in range(len(live.destinations)):

@@ -45,8 +45,10 @@ class LiveRequest:
     submitted_ms: int
     state: RequestState = RequestState.RUNNING
     planned: int = 0
+    open_pairs: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Operations that have not ended: by round and agent, one bit for each destination."""
     open: int = 0
-    """Operations that have not ended."""
+    """Their number."""
     tally: Counter[Status] = field(default_factory=Counter)
     round: int = 0
     round_start_s: float = 0.0
@@ -67,15 +69,35 @@ class LiveRequest:
     def is_live(self) -> bool:
         return self.state in LIVE
 
-    def plan(self, count: int) -> None:
-        """So many more operations are planned."""
+    def plan(self, number: int, agent: str, destinations: int) -> None:
+        """Operations of an agent in a round are planned; `destinations` has one bit for each."""
+        count = destinations.bit_count()
         self.planned += count
         self.open += count
+        self.open_pairs[number, agent] = self.open_pairs.get((number, agent), 0) | destinations
 
-    def ended(self, status: Status, line: bytes) -> None:
+    @property
+    def all_destinations(self) -> int:
+        """One bit for each destination."""
+        return (1 << len(self.destinations)) - 1
+
+    def is_open(self, number: int, agent: str, destination: int) -> bool:
+        """Whether this operation is planned and has not ended."""
+        return bool(self.open_pairs.get((number, agent), 0) >> destination & 1)
+
+    def close(self, number: int, agent: str, destination: int, status: Status) -> None:
         """One planned operation has ended."""
+        left = self.open_pairs[number, agent] & ~(1 << destination)
+        if left:
+            self.open_pairs[number, agent] = left
+        else:
+            del self.open_pairs[number, agent]
         self.open -= 1
         self.tally[status] += 1
+
+    def ended(self, number: int, agent: str, destination: int, status: Status, line: bytes) -> None:
+        """One planned operation has ended, with this record."""
+        self.close(number, agent, destination, status)
         self.lines.append(line)
         self.count += 1
         self.tell()

@@ -55,6 +55,7 @@ class MasterContext:
     refused: Counter[str] = field(default_factory=Counter)
     """Refused requests, by reason."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def durable(self) -> None:
         """Return when all records so far are durable; Problem 503 if they cannot be."""
@@ -62,6 +63,19 @@ class MasterContext:
             await self.journal.synced(self.threads)
         except OSError as error:
             raise Problem(503, "not_durable", f"the master cannot write its records: {error.strerror}; try again later") from None
+
+    async def save_requests(self) -> None:
+        """Return when the requests are saved as they are now, and all records so far are durable; Problem 503 if they cannot be."""
+        async with self.saving:
+            behind = self.journal.end
+            data = self.kept.snapshot(self.dispatcher.requests.values(), behind)
+            await self.durable()
+            try:
+                self.kept.save(data)
+            except OSError as error:
+                detail = f"the master cannot save its requests: {error.strerror}; try again later"
+                raise Problem(503, "not_durable", detail) from None
+            self.journal.needed_from = behind.segment
 
     def learn_own_address(self, request: Request) -> None:
         """The address at which this connection arrived must not be measured."""

@@ -36,6 +36,8 @@ class MasterCollector(Collector):
             yield by_reason(_PREFIX + "forward_refused", refused, forwarder.refused)
             failing = float(bool(forwarder.failure))
             yield GaugeMetricFamily(_PREFIX + "forward_failing", "1 while no operation can be forwarded", failing)
+        dropped = "records that were removed before they were forwarded, because all records were too large together"
+        yield CounterMetricFamily(_PREFIX + "records_dropped", dropped, self._context.journal.dropped)
         for name, meaning, value in self._gauges():
             yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 

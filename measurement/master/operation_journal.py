@@ -7,6 +7,7 @@ next start.
 
 import asyncio
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -18,7 +19,10 @@ from pathlib import Path
 from serving.durable_files import create_in, lock, make_folder, replace_file, sync_ancestors
 
 SEGMENT_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 1_000_000_000
 _SEGMENT = re.compile(r"operations-(\d{10})\.ndjson")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,10 +36,14 @@ class RecordCursor:
 class OperationJournal:
     """Open for one process at a time; OSError if the folder cannot be used, BlockingIOError if another process uses it."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, most_bytes: int = MOST_BYTES) -> None:
         make_folder(folder)
         sync_ancestors(folder)
-        self._folder, self._segment_bytes = folder, segment_bytes
+        self._folder, self._segment_bytes, self._most_bytes = folder, segment_bytes, most_bytes
+        self.dropped = 0
+        """Records that were removed because there was no room for them, although they had not been forwarded."""
+        self.needed_from: int | None = None
+        """The first segment that the next start reads; it is not removed although it has been forwarded."""
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             lock(self._descriptor, f"{folder} is in use by another master")
@@ -58,6 +66,7 @@ class OperationJournal:
             os.fsync(self._file.fileno())
             self._file.close()
             self._file, self._number = self._create(self._number + 1), self._number + 1
+            self._make_room()
         self._file.write(line + b"\n")
         self._unsynced = True
 
@@ -87,11 +96,23 @@ class OperationJournal:
 
     def move(self, cursor: RecordCursor) -> None:
         """Everything before `cursor` has been forwarded; durable when this returns."""
+        cursor = max(cursor, self.cursor)  # meanwhile, `append` may have dropped records behind `cursor`
         replace_file(self._folder / "cursor.json", json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode())
         self.cursor = cursor
-        for number in [each for each in self._segments if each < min(cursor.segment, self._number)]:
-            self._path(number).unlink(missing_ok=True)
-            self._segments.remove(number)
+        needed = self._number if self.needed_from is None else self.needed_from
+        for number in [each for each in self._segments if each < min(cursor.segment, self._number, needed)]:
+            self._remove(number)
+
+    @property
+    def end(self) -> RecordCursor:
+        """The place behind the last line, which may not be durable yet."""
+        return RecordCursor(self._number, self._file.tell())
+
+    def lines_from(self, cursor: RecordCursor) -> Iterator[bytes]:
+        """All lines after a place, forwarded or not."""
+        self._file.flush()
+        for line, _ in self._lines(cursor):
+            yield line
 
     @property
     def waiting_bytes(self) -> int:
@@ -108,6 +129,25 @@ class OperationJournal:
             self._file.close()
         finally:
             os.close(self._descriptor)
+
+    def _make_room(self) -> None:
+        """Remove the oldest segments while all of them are too large together."""
+        while self._size() + self._segment_bytes > self._most_bytes and len(self._segments) > 1:
+            oldest = self._segments[0]
+            first = self.cursor.offset if oldest == self.cursor.segment else 0
+            if oldest >= self.cursor.segment:
+                count = self._path(oldest).read_bytes()[first:].count(b"\n")
+                self.dropped += count
+                log.error("%d records are removed: all records together have at most %d bytes", count, self._most_bytes)
+                self.cursor = RecordCursor(oldest + 1, 0)
+            self._remove(oldest)
+
+    def _size(self) -> int:
+        return sum(self._path(number).stat().st_size for number in self._segments)
+
+    def _remove(self, number: int) -> None:
+        self._path(number).unlink(missing_ok=True)
+        self._segments.remove(number)
 
     def _lines(self, start: RecordCursor) -> Iterator[tuple[bytes, RecordCursor]]:
         for number in [each for each in self._segments if each >= start.segment]:

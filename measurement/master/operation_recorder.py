@@ -64,16 +64,20 @@ class OperationRecorder:
         line = msgspec.json.encode(finished)
         self.write(line)
         self.ended[outcome.status] += 1
-        self._recent[outcome.operation_id] = None
-        if len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
-        live.ended(outcome.status, line)
+        self.remember(outcome.operation_id)
+        live.ended(pair.round, pair.agent, pair.destination, outcome.status, line)
 
     def end_unmeasured(self, pair: Pair, status: Status, reason: str) -> None:
         """A planned operation ends without a measurement."""
         now_ms = self.wall_ms()
         outcome = Outcome(operation_id=pair.operation_id, status=status, reason=reason, started_ms=now_ms, duration_ms=0.0)
         self.end(pair, outcome)
+
+    def remember(self, operation_id: str) -> None:
+        """This operation has ended."""
+        self._recent[operation_id] = None
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def has_ended(self, operation_id: str) -> bool:
         """Whether this operation ended lately, so that another outcome of it is a duplicate or late."""

@@ -44,7 +44,7 @@ class QueuedTasks:
         """Put the request into the agent's queue, from the request's current round on."""
         lease_id, operations = secrets.token_hex(8), list[Operation]()
         count = len(live.destinations)
-        live.plan(count)
+        live.plan(live.round, member.name, live.all_destinations)
         expires_s = self.clock() + _SPARE_S + (member.queued + count) * (live.request.time_limit_s + 5.0)
         for index in range(count):
             pair = Pair(live, live.round, member.name, index)
@@ -99,12 +99,12 @@ class QueuedTasks:
         live, rounds = pair.live, pair.live.request.rounds
         last = next_round if rounds is None else min(next_round, rounds)
         for number in range(max(pair.round + 1, last - MOST_MISSED), last):
-            live.plan(1)
+            live.plan(number, pair.agent, 1 << pair.destination)
             reason = "an earlier round was still running when this one should have ended"
             self.recorder.end_unmeasured(self._in_round(pair, number), Status.MISSED, reason)
         while rounds is None or next_round < rounds:
             following = self._in_round(pair, next_round)
-            live.plan(1)
+            live.plan(next_round, pair.agent, 1 << pair.destination)
             live.round = max(live.round, next_round)
             if self._affordable(following):
                 expires_s = max(self.clock(), entry.expires_s) + (next_round - pair.round) * live.request.period_s

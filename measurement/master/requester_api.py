@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from measurement.master.admission_rules import admitted_destinations, check_role
+from measurement.master.admission_rules import admitted_destinations, check_consent, check_role
 from measurement.master.live_request import LiveRequest, RequestState
 from measurement.master.master_context import REQUEST_BYTES, ComeAgain, MasterContext, body_of, json_answer
 from measurement.master.measurement_keys import KeyHolder
@@ -59,12 +59,12 @@ class RequesterApi:
         plan = dispatcher.plan(asked, agents, destinations)
         if asked.dry_run:
             return json_answer({"dry_run": plan.to_json()})
+        await check_consent(asked, destinations)
         if limited:
             self._check_limit(visitor)  # again: other requests may have come while names were resolved
             context.limits.submitted(visitor.name)
         live = dispatcher.submit(asked, visitor.name, agents, destinations)
-        context.kept.save(dispatcher.requests.values())
-        await context.durable()
+        await context.save_requests()
         return json_answer(live.to_json() | {"plan": plan.to_json()}, 201)
 
     def _check_limit(self, visitor: KeyHolder) -> None:
@@ -94,16 +94,14 @@ class RequesterApi:
     async def cancel(self, request: Request) -> Response:
         """DELETE /v1/measurements/ID."""
         live = self._live(request)
-        self._cancel([live])
-        await self.context.durable()
+        await self._cancel([live])
         return json_answer(live.to_json())
 
     async def cancel_all(self, request: Request) -> Response:
         """DELETE /v1/measurements: cancel the visitor's requests; a manager cancels all."""
         visitor = self.context.keys.requester(request.headers.get("authorization"))
         found = [each for each in self.context.dispatcher.requests.values() if each.is_live and _may_see(visitor, each)]
-        self._cancel(found)
-        await self.context.durable()
+        await self._cancel(found)
         return json_answer({"cancelled": [each.request_id for each in found]})
 
     async def agents(self, request: Request) -> Response:
@@ -141,14 +139,13 @@ class RequesterApi:
                 raise Problem(400, "invalid_request", 'send {"on": true} to stop all probing, or {"on": false}') from None
             context.kept.save_stopped(stopped=stop)
             context.dispatcher.stop_all() if stop else context.dispatcher.resume()
-            context.kept.save(context.dispatcher.requests.values())
-            await context.durable()
+            await context.save_requests()
         return json_answer({"on": context.dispatcher.stopped})
 
-    def _cancel(self, found: list[LiveRequest]) -> None:
+    async def _cancel(self, found: list[LiveRequest]) -> None:
         for live in found:
             self.context.dispatcher.cancel(live, RequestState.CANCELLED, "it was cancelled by request")
-        self.context.kept.save(self.context.dispatcher.requests.values())
+        await self.context.save_requests()
 
     def _live(self, request: Request) -> LiveRequest:
         visitor = self.context.keys.requester(request.headers.get("authorization"))

@@ -13,6 +13,7 @@ from typing import cast
 
 import uvicorn
 
+from feedback_wire.problem import Problem
 from measurement.master.agent_membership import AgentMembership
 from measurement.master.command_streams import CommandStreams
 from measurement.master.dispatcher import Dispatcher
@@ -51,7 +52,7 @@ def run(settings: Settings) -> None:
     try:
         tls = settings.tls()
         listener = _listen(settings.listen)
-        journal = OperationJournal(settings.data)
+        journal = OperationJournal(settings.data, most_bytes=settings.most_record_bytes)
         threads = started_pool(2, "records")
         try:
             asyncio.run(_serve(settings, journal, threads, listener, tls))
@@ -97,8 +98,10 @@ def _context(settings: Settings, journal: OperationJournal, threads: Executor) -
         stopped=kept.stopped(),
     )
     back_s = time.monotonic() + timers.master_s + 2 * timers.reconnect_s
-    for live in kept.restored(time.monotonic(), _wall_ms(), start_s=back_s):
-        dispatcher.requests[live.request_id] = live
+    requests, place = kept.restored(time.monotonic(), _wall_ms(), start_s=back_s)
+    dispatcher.restore(requests, journal.lines_from(place), back_s)
+    journal.needed_from = place.segment
+    for live in requests:
         if not live.is_live:
             log.error(
                 "the request %s of %s is lost, because the master restarted; submit it again", live.request_id, live.requester
@@ -170,25 +173,31 @@ class MasterServer(SignalledServer):
 
     async def on_tick(self, counter: int) -> bool:
         context = self._context
+        begun = context.dispatcher.rounds_begun
         context.dispatcher.tick()
         if counter % _TICKS_A_SECOND == 0:
             self._second()
+        if counter % _TICKS_A_SECOND == 0 or context.dispatcher.rounds_begun > begun:
+            await self._save()
         if counter % _TIDY_TICKS == 0:
             context.dispatcher.tidy()
         return await super().on_tick(counter)
 
     def _second(self) -> None:
-        """Close the streams of lost agents and slow connections; keep the list of requests up to date."""
+        """Close the streams of lost agents and slow connections."""
         context, now_s = self._context, asyncio.get_running_loop().time()
         context.dispatcher.expire_queues()
         for agent in context.streams.agents() - set(context.dispatcher.membership.members):
             context.streams.close(agent)
         for connection in list(self.server_state.connections):
             cast("MasterConnection", connection).sweep(now_s)
+
+    async def _save(self) -> None:
+        """A restart must know which operations are open."""
         try:
-            context.kept.save(context.dispatcher.requests.values())
-        except OSError as error:
-            log.warning("the list of requests cannot be written: %s", error)
+            await self._context.save_requests()
+        except Problem as problem:
+            log.warning("the list of requests cannot be written: %s", problem.detail)
 
     def _reload(self) -> None:
         self._tls.renew()
@@ -208,7 +217,8 @@ class MasterServer(SignalledServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         context = self._context
         context.stopping.set()
-        context.kept.save(context.dispatcher.requests.values())
+        with contextlib.suppress(Problem):
+            await context.save_requests()
         for live in context.dispatcher.requests.values():
             live.tell()
         context.streams.close_all()

@@ -7,6 +7,7 @@ from endhost_sdk.telemetry_settings import check_key
 from measurement.master.keepalive_timers import KeepaliveTimers
 from measurement.master.measurement_keys import read_measurement_keys
 from measurement.master.measurements_route import measurements_url
+from measurement.master.operation_journal import MOST_BYTES, SEGMENT_BYTES
 from measurement.master.target_rules import parse_allowed
 from serving.forwarded import Network
 from serving.listening import is_loopback, parse_listen
@@ -34,6 +35,10 @@ class Settings:
 
     ingest_key: Path | None = None
     """File with the ingest key of --coordinator."""
+
+    most_record_bytes: int = MOST_BYTES
+    """Maximum size of the records of operations in --data that are not forwarded. Beyond it, the oldest ones are removed, and
+    counted."""
 
     metrics_token: str = field(default="", repr=False)
     """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
@@ -92,6 +97,8 @@ class Settings:
         ):
             if value < 1:
                 raise ValueError(f"--{flag} is {value}; it needs a whole number of at least 1")
+        if self.most_record_bytes < 4 * SEGMENT_BYTES:
+            raise ValueError(f"--most-record-bytes is {self.most_record_bytes}; it needs at least {4 * SEGMENT_BYTES}")
         if self.request_every_s < 0:
             raise ValueError(f"--request-every-s is {self.request_every_s:g}; use 0 (no limit) or more, such as 300")
         check_token("--metrics-token", self.metrics_token)

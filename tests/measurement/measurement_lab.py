@@ -39,10 +39,10 @@ SECRETS = {
 }
 
 
-def start_master(serve, folder: Path, *flags: str, listen="127.0.0.1:0", access=("--insecure",)):
+def start_master(serve, folder: Path, *flags: str, listen="127.0.0.1:0", access=("--insecure",), timers=TIMERS):
     return serve(
         "measurement-master",
-        *(*access, "--listen", listen, "--data", str(folder / "measurement"), "--allow-network", "127.0.0.0/8", *TIMERS, *flags),
+        *(*access, "--listen", listen, "--data", str(folder / "measurement"), "--allow-network", "127.0.0.0/8", *timers, *flags),
     )
 
 

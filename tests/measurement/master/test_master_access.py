@@ -2,6 +2,7 @@
 
 import requests
 
+from measurement.responder import running_responder
 from tests.harness.waiting import eventually
 from tests.measurement.measurement_lab import KEYS, SECRETS, HandmadeAgent, call, start_master, state, submit
 
@@ -59,7 +60,7 @@ def test_requesters_wait_between_requests_and_see_only_their_own_also_after_a_re
 
 def test_what_must_not_be_measured_is_refused_to_managers_too(serve, tmp_path):
     master = start_master(serve, tmp_path, "--destination-packets", "50")
-    HandmadeAgent(master.url, "a1", techniques=("PING", "IGI", "SIP_INVITE")).connect()
+    HandmadeAgent(master.url, "a1", techniques=("PING", "IGI", "RTP", "SIP_INVITE")).connect()
 
     def refusal(**fields):
         status, answer = call(master.url, "POST", "/v1/measurements", **{"technique": "PING", "agents": ["ALL"]} | fields)
@@ -70,6 +71,16 @@ def test_what_must_not_be_measured_is_refused_to_managers_too(serve, tmp_path):
     status, reason, detail = refusal(technique="IGI", destinations=["127.0.0.1"])
     assert (status, reason) == (403, "target_refused")
     assert "has not consented" in detail
+    with running_responder(token="token-of-this-host", host="127.0.0.1") as responder:
+        trains = {"technique": "RTP", "destinations": [f"127.0.0.1:{responder.port}"], "agents": ["ALL"]}
+        parameters = {"packets": 10, "token": "token-of-this-host"}
+        wrong = refusal(**trains, parameters=parameters | {"token": "another-token"})
+        assert wrong[:2] == (403, "target_refused")
+        assert "the token is not that of the responder" in wrong[2]
+        assert responder.counts["wrong_tokens"] == 1
+        submit(master.url, **trains, parameters=parameters)
+        assert responder.counts["sessions"] == 1
+    assert "no responder listens" in refusal(**trains, parameters=parameters)[2]
     assert "phones ring" in refusal(technique="SIP_INVITE", destinations=["127.0.0.1"])[2]
     assert refusal(destinations=["127.0.0.1"], parameters={"count": 51})[:2] == (400, "invalid_request")
     assert "PING has no parameter 'color'" in refusal(destinations=["127.0.0.1"], parameters={"color": 1})[2]

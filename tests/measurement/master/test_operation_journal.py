@@ -58,3 +58,36 @@ def test_a_damaged_cursor_is_named(tmp_path):
     (tmp_path / "cursor.json").write_text("[]")
     with pytest.raises(ValueError, match=r"cursor\.json is damaged"):
         OperationJournal(tmp_path)
+
+
+def test_the_journal_has_a_limit_beyond_which_the_oldest_records_are_dropped_and_counted(tmp_path):
+    journal = OperationJournal(tmp_path, segment_bytes=20, most_bytes=100)
+    for number in range(100):
+        journal.append(b"record %02d" % number)
+        assert sum(each.stat().st_size for each in tmp_path.glob("*.ndjson")) <= 100
+    _, behind = journal.read(1)
+    kept = lines_of(journal)
+    assert kept == [b"record %02d" % number for number in range(journal.dropped, 100)]
+    assert len(kept) >= 6
+    # What a forwarder had read before it was dropped is behind the cursor: nothing is sent twice.
+    journal.move(behind)
+    for number in range(100, 110):
+        journal.append(b"record %d" % number)
+    moved = journal.cursor
+    journal.move(behind)
+    assert journal.cursor == moved > behind
+    journal.close()
+    assert lines_of(OperationJournal(tmp_path)) == [b"record %d" % number for number in range(journal.dropped + 1, 110)]
+
+
+def test_a_forwarded_segment_that_the_next_start_reads_is_not_removed(tmp_path):
+    journal = OperationJournal(tmp_path, segment_bytes=20)
+    for number in range(4):
+        journal.append(b"record %d" % number)
+    saved = journal.end
+    journal.needed_from = saved.segment
+    for number in range(4, 10):
+        journal.append(b"record %d" % number)
+    journal.move(journal.read(1000)[1])
+    assert list(journal.lines_from(saved)) == [b"record %d" % number for number in range(4, 10)]
+    journal.close()
