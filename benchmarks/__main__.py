@@ -19,6 +19,7 @@ BENCHMARKS = {
     "overlay_scale": "losses of 60 players of the overlay that a lack of processor time causes",
     "overlay_profiles": "one relay of the overlay under the profiles of the MoQ relay benchmark draft",
     "overlay_loss": "losses, delay and startup of a player of the overlay behind three links that lose packets",
+    "overlay_pcr": "regularity of the clock of a transport stream behind four links of the overlay",
     "overlay_parity": "packets that are missed with and without parity, over the same lossy link",
     "measurement_master": "plans, idle agents, outcomes per second and returning agents of a measurement master",
     "lab_traffic": "processor time of reading a capture into slots, compared with tshark",

@@ -5,6 +5,7 @@ that sessions which begin together report together.
 import heapq
 from collections.abc import Iterator
 from itertools import count
+from math import inf
 
 from endhost_sdk.session import Session
 
@@ -15,7 +16,9 @@ class Schedule:
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
         self._due: list[tuple[float, int, Session]] = []
-        self._known: set[Session] = set()
+        self._known: dict[Session, float] = {}
+        """The time of each session's next report. Entries of `_due` with another time are out of date."""
+        self._hurried_s: dict[Session, float] = {}
         self._order = count()
 
     def __contains__(self, session: Session) -> bool:
@@ -23,11 +26,19 @@ class Schedule:
 
     def add(self, session: Session, now_s: float, chance: float) -> None:
         """Add a session. `chance` is a random number from 0 to 1 for the first report."""
-        self._known.add(session)
         self._push(session, now_s + chance * self._period_s)
 
     def remove(self, session: Session) -> None:
-        self._known.discard(session)
+        self._known.pop(session, None)
+        self._hurried_s.pop(session, None)
+
+    def hurry(self, session: Session, now_s: float, due_s: float) -> None:
+        """Report at `due_s` already. No effect if a report is due earlier, or if the last request is less than a period old."""
+        if session not in self._known or now_s < self._hurried_s.get(session, -inf) + self._period_s:
+            return
+        self._hurried_s[session] = now_s
+        if due_s < self._known[session]:
+            self._push(session, due_s)
 
     def open(self) -> list[Session]:
         return list(self._known)
@@ -40,7 +51,7 @@ class Schedule:
         """The sessions whose report is due. Their next reports are scheduled."""
         while self._due and self._due[0][0] <= now_s:
             due_s, _, session = heapq.heappop(self._due)
-            if session not in self._known:
+            if self._known.get(session) != due_s:
                 continue
             # After missed periods, a session reports once and keeps its phase.
             missed = (now_s - due_s) // self._period_s
@@ -48,4 +59,5 @@ class Schedule:
             yield session
 
     def _push(self, session: Session, due_s: float) -> None:
+        self._known[session] = due_s
         heapq.heappush(self._due, (due_s, next(self._order), session))

@@ -34,6 +34,9 @@ FLUSH_SHARE = 0.95
 """The share of `flush_s` for sending. The rest is for the end of the thread: if no more files can be opened, Python aborts the
 process when a daemon thread is alive at exit."""
 
+SOON_S = 1.0
+"""A report that the app asks for comes after a random part of this time: many end hosts may notice the same event."""
+
 _LAST_INSTRUCTIONS_S = 0.2
 
 BLOCKED_REASON = "blocked_on_the_way"
@@ -53,6 +56,7 @@ class Sender:
         # `queue.SimpleQueue` is looked up here and not at import, because a server can preload the app and apply gevent's patches
         # later. With the unpatched queue, all greenlets of a worker would wait when this thread waits.
         self._changed: queue.SimpleQueue[Session | None] = queue.SimpleQueue()
+        self._hurried: set[Session] = set()
         self._schedule = Schedule(settings.period_s)
         self._buffer = Buffer(settings.buffer_messages)
         self._coordinators = Coordinators(settings.urls)
@@ -75,6 +79,11 @@ class Sender:
         """Notify the thread that `session` is new or has ended. Never waits."""
         if not self._ended:
             self._changed.put(session)
+
+    def hurry(self, session: Session) -> None:
+        """Notify the thread that the next report of `session` should be sent soon. Never waits."""
+        self._hurried.add(session)
+        self.notify(session)
 
     def close(self) -> None:
         """Send the remaining messages. Returns after at most `flush_s`."""
@@ -134,6 +143,10 @@ class Sender:
         if session.built == 0:
             self._schedule.add(session, time.monotonic(), _chance())
             self._build(session, "join")
+        if session in self._hurried:
+            self._hurried.discard(session)
+            now_s = time.monotonic()
+            self._schedule.hurry(session, now_s, now_s + _chance() * SOON_S)
         # If a session ends quickly, the notification of its begin already shows the end, and the second one changes nothing.
         if session.has_left and session in self._schedule:
             self._schedule.remove(session)

@@ -42,6 +42,7 @@ class Session:
         "_began_s",
         "_changed",
         "_clock",
+        "_hurried",
         "_invalid_values",
         "_labels",
         "_latest",
@@ -70,12 +71,15 @@ class Session:
         clock: Clock | None = None,
         invalid_values: InvalidValues | None = None,
         changed: Callable[["Session"], None] | None = None,
+        hurried: Callable[["Session"], None] | None = None,
     ) -> None:
-        """A session that begins now. `changed` is called after each call of the app; `invalid_values` counts invalid values."""
+        """A session that begins now. `changed` is called after each call of the app, and `hurried` after `report_soon`.
+        `invalid_values` counts invalid values.
+        """
         self.extra: dict[str, ExtraValue] = {} if extra is None else extra
         self._clock = clock or SystemClock()
         self._invalid_values = invalid_values or InvalidValues()
-        self._changed = changed or _ignore_change
+        self._changed, self._hurried = changed or _ignore_change, hurried or _ignore_change
         # An end host without a valid id is still counted as one end host.
         self._peer_id = fit_text("peer_id", peer_id, self._invalid_values) or _new_id()
         self._labels: dict[str, str] = {}
@@ -154,6 +158,13 @@ class Session:
             stall_ms = int(fit_number("stall_ms", for_ms, self._invalid_values) or 0)
             self._playback.stall(stall_ms, round(1000 * self._clock.stopped_s(self._clock.monotonic_s() - stall_ms / 1000)))
         return self._changed(self)
+
+    def report_soon(self) -> None:
+        """Send the next report within a second: something has changed that should be visible soon. Works once per period."""
+        with self._lock:
+            if self.has_left:
+                return self._invalid_values.ignore("report_soon()", "came after left()")
+        return self._hurried(self)
 
     def left(self) -> None:
         """The viewer left: the session ends and its last message is sent. Further calls have no effect."""

@@ -106,6 +106,7 @@ class Telemetry:
             clock=self._stop_detector,
             invalid_values=self._invalid_values,
             changed=self._on_change,
+            hurried=self._on_hurry,
         )
         self._on_change(session)
         return session
@@ -156,6 +157,12 @@ class Telemetry:
                 self._reported.add(session)
         if self._sender is not None:
             self._sender.notify(session)
+
+    def _on_hurry(self, session: Session) -> None:
+        """The app asks for a report of `session` soon."""
+        self._on_change(session)
+        if self._sender is not None:
+            self._sender.hurry(session)
 
     def _start(self) -> bool:
         """Start this process's thread; False if no thread can be started. The next attempt is a period later."""

@@ -18,6 +18,8 @@ from overlay.playout import Played
 
 APP = "swarmscope-overlay"
 MINUTE_S = 60.0
+SETTLED_S = 2.0
+"""So long after a gap, its lost packets and a stall of a buffer of 1 s are known; the failure is then reported soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,16 @@ def _kbps(now: int, before: int, seconds: float) -> float:
 
 
 @dataclass(slots=True)
-class _Link:
-    """The losses on the ways from the parents, and the parents that have failed, for `extra`."""
+class ParentLink:
+    """Of one stream: the losses on the ways from the parents, and the parents that have failed, for `extra`."""
 
     _expected: int = 0
     _lost: int = 0
     _failovers: int = 0
+    _settled_s: float | None = None
 
-    def update(self, forwarding: Forwarding, extra: dict[str, ExtraValue]) -> None:
-        """Once a second."""
+    def update(self, forwarding: Forwarding, extra: dict[str, ExtraValue], now_s: float) -> bool:
+        """Once a second; whether a failure should be reported soon."""
         links = forwarding.links_in.values()
         expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
         if expected > self._expected:
@@ -62,8 +65,13 @@ class _Link:
         for gap_ms in forwarding.failover_gaps_ms:
             self._failovers += 1
             extra["failover_gap_ms"] = round(gap_ms, 1)
+            self._settled_s = now_s + SETTLED_S
         forwarding.failover_gaps_ms.clear()
         extra["failovers"] = self._failovers
+        if self._settled_s is None or now_s < self._settled_s:
+            return False
+        self._settled_s = None
+        return True
 
 
 class RelayReports:
@@ -72,7 +80,7 @@ class RelayReports:
     def __init__(self, telemetry: Telemetry, node: OverlayNode, role: str) -> None:
         self._node, self._role = node, role
         self._session = telemetry.session(peer_id=node.settings.name, app=APP, platform=role, extra={"role": role})
-        self._before, self._link = _traffic(node), _Link()
+        self._before, self._link = _traffic(node), ParentLink()
 
     def update(self) -> None:
         """Once a second."""
@@ -92,7 +100,9 @@ class RelayReports:
         self._session.extra["children"] = sum(len(each.children) for each in streams.values())
         self._session.extra["queued_bytes"] = self._node.queued_bytes()
         if self._role == "relay" and len(streams) == 1:
-            self._link.update(next(iter(streams.values())), self._session.extra)
+            [forwarding] = streams.values()
+            if self._link.update(forwarding, self._session.extra, now.at_s):
+                self._session.report_soon()
 
     def close(self) -> None:
         self._session.left()
@@ -114,7 +124,7 @@ class PlayerReports:
         )
         self._before, self._played = _traffic(node), Played()
         self._due = self._unrepaired = 0
-        self._link, self._skips = _Link(), SkipsPerMinute()
+        self._link, self._skips = ParentLink(), SkipsPerMinute()
         self._reported_start = False
 
     def update(self) -> None:
@@ -177,7 +187,8 @@ class PlayerReports:
             unrepaired = max(reception.lost - self._unrepaired, 0)
             extra["loss_after_repair"] = round(min(unrepaired / (reception.expected - self._due), 1.0), 5)
         self._due, self._unrepaired = reception.expected, reception.lost
-        self._link.update(forwarding, extra)
+        if self._link.update(forwarding, extra, time.monotonic()):
+            self._session.report_soon()
 
     def _from_peers(self, now: _Traffic, before: _Traffic) -> float | None:
         """The share of the bytes that did not come from the source itself; None before the source is known."""

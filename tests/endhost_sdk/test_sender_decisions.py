@@ -121,6 +121,22 @@ def test_a_compressed_body_is_never_larger_than_a_plain_one(noise, forgotten):
     assert "Authorization" not in headers
 
 
+def test_a_report_that_is_asked_for_comes_earlier_and_once_per_period():
+    schedule, session = Schedule(30.0), Session(peer_id="p")
+    schedule.add(session, 0.0, 0.5)
+    schedule.hurry(session, 1.0, 1.5)
+    assert list(schedule.due(1.5)) == [session]
+    schedule.hurry(session, 2.0, 2.5)  # less than a period after the first request
+    assert list(schedule.due(31.4)) == []
+    assert list(schedule.due(31.5)) == [session]
+    schedule.hurry(session, 61.0, 61.9)  # later than the regular report
+    assert list(schedule.due(61.5)) == [session]
+    assert list(schedule.due(91.4)) == []
+    schedule.remove(session)
+    schedule.hurry(session, 200.0, 200.0)
+    assert list(schedule.due(300.0)) == []
+
+
 def test_sessions_report_once_per_period_at_a_phase_of_their_own():
     schedule = Schedule(30.0)
     sessions = [Session(peer_id=f"p-{n}") for n in range(3)]

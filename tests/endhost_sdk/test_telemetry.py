@@ -43,6 +43,20 @@ def test_a_session_joins_immediately_reports_and_leaves(coordinator, telemetry):
     assert balanced(client.stats())
 
 
+def test_a_report_that_the_app_asks_for_does_not_wait_for_the_period(coordinator, telemetry):
+    server = coordinator()
+    client = telemetry(server.url, period_s=86_400)
+    session = client.session(peer_id="p-1")
+    session.extra["failovers"] = 1
+    session.report_soon()
+    eventually(lambda: len(server.accepted) == 2)
+    assert (server.accepted[1]["event"], server.accepted[1]["extra"]) == ("report", {"failovers": 1})
+    session.left()
+    session.report_soon()
+    eventually(lambda: client.stats().sent == 3)
+    assert client.stats().calls_ignored == 1
+
+
 def test_one_connection_serves_all_requests(coordinator, telemetry):
     server = coordinator()
     client = telemetry(server.url, period_s=0.05)

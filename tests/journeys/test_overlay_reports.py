@@ -79,12 +79,12 @@ def watched_with_a_failure(network: Loopback, coordinator: str, folder: Path) ->
     swarm.start("source", "s", "--stream", "news", "--rate-kbps", str(RATE_KBPS), *reports)
     swarm.start("play", "p", "--stream", "news", *reports)
     player = swarm.parts["p"]
-    eventually(lambda: player.printed("played_ms") and player.printed("played_ms")[-1]["played_ms"] > 3000)
+    eventually(lambda: player.printed("played_ms") and player.printed("played_ms")[-1]["played_ms"] > 1500)
     failed = player.printed("parent")[-1]["parent"]
     swarm.parts[failed].process.send_signal(signal.SIGKILL)
     eventually(lambda: player.printed("parent")[-1]["parent"] not in (failed, None))
     played_ms = player.printed("played_ms")[-1]["played_ms"]
-    eventually(lambda: player.printed("played_ms")[-1]["played_ms"] > played_ms + 3000)
+    eventually(lambda: player.printed("played_ms")[-1]["played_ms"] > played_ms + 2000)
     for name in ("p", "s", *({"r1", "r2"} - {failed})):
         swarm.parts[name].stop()
     return {**player.printed("played_ms")[-1], "failed": failed}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from netlab import Lab, Topology, read_capture, read_topology
+from netlab import CapturedFrame, Lab, Topology, read_capture, read_topology
 from overlay.data_header import HEADER_BYTES
 from tests.harness.waiting import eventually
 from tests.overlay.swarm import Swarm
@@ -58,13 +58,18 @@ def parent(swarm: Swarm) -> str:
     return str(swarm.parts["p"].printed("parent")[-1]["parent"])
 
 
+def is_media(frame: CapturedFrame) -> bool:
+    """Control messages are shorter."""
+    return frame.length > 1000 and frame.header[23] == UDP
+
+
 def arrivals(captures: list[Path]) -> dict[int, int]:
     """When each RTP packet first arrived at the end host that was captured, in ns."""
     first: dict[int, int] = {}
     for path in captures:
         for frame in read_capture(path):
             rtp = 42 + HEADER_BYTES
-            if frame.length > 1000 and frame.header[23] == UDP:
+            if is_media(frame):
                 sequence = struct.unpack_from("!H", frame.header, rtp + 2)[0]
                 first[sequence] = min(frame.time_ns, first.get(sequence, frame.time_ns))
     return first

@@ -1,7 +1,9 @@
 """Numbers of the reports that are not sums."""
 
+from overlay.forwarding import Forwarding
+from overlay.messages import InstallTree
 from overlay.playout import Playout
-from overlay.reporting import SkipsPerMinute
+from overlay.reporting import SETTLED_S, ParentLink, SkipsPerMinute
 
 
 def test_skips_per_minute_fall_again_when_the_viewer_has_recovered():
@@ -18,3 +20,15 @@ def test_queued_bytes_are_the_packets_that_wait():
     assert playout.queued_bytes == 3 * 112
     playout.pause()
     assert playout.queued_bytes == 0
+
+
+def test_a_failover_is_reported_soon_and_once_and_not_before_its_cost_is_known():
+    place = InstallTree(stream="news", stream_number=1, tree_epoch=1, parent="r", children=[])
+    link, forwarding, extra = ParentLink(), Forwarding(place, parent="r"), {}
+    assert not link.update(forwarding, extra, 0.0)
+    forwarding.failover_gaps_ms.append(70.0)
+    assert not link.update(forwarding, extra, 1.0)
+    assert (extra["failovers"], extra["failover_gap_ms"]) == (1, 70.0)
+    assert not link.update(forwarding, extra, 0.9 + SETTLED_S)
+    assert link.update(forwarding, extra, 1.0 + SETTLED_S)
+    assert not link.update(forwarding, extra, 9.0 + SETTLED_S)
