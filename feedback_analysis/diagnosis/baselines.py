@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from feedback_analysis.diagnosis.wilson_interval import Z_95, interval_of
+from feedback_wire.share_interval import Z_95, interval_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

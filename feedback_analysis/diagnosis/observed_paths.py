@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from feedback_analysis.diagnosis.baselines import FAILING, LOSSY, DelayStep, Judgement, judge_delay, judge_share
 from feedback_analysis.diagnosis.path_parts import Node
 from feedback_analysis.diagnosis.tomography import PathKey
-from feedback_analysis.diagnosis.wilson_interval import interval_of
 from feedback_analysis.measurements.measured_operations import MeasuredOperation
+from feedback_wire.share_interval import interval_of
 
 FAILED = frozenset({"timeout_target", "unreachable"})
 ANSWERED = frozenset({"ok", "partial"})

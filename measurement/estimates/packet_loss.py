@@ -1,11 +1,9 @@
 """Ratios of lost packets with their confidence, and packets that arrived twice or in a different order."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Z_95 = 1.959963984540054
-"""The standard normal distribution has 95 % of its mass within this distance of 0."""
+from feedback_wire.share_interval import interval_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +15,8 @@ class LossRatio:
     high: float | None
 
 
-def loss_ratio(lost: int, sent: int, *, z: float = Z_95) -> LossRatio:
-    """The share of lost packets (RFC 6673) and its Wilson score interval (Wilson 1927); by default of 95 %.
+def loss_ratio(lost: int, sent: int) -> LossRatio:
+    """The share of lost packets (RFC 6673) and its Wilson interval of 95 %.
 
     The interval is meaningful for few packets too: after 10 answers of 10, the loss can still be up to 28 %.
     ValueError if more packets were lost than sent.
@@ -27,12 +25,8 @@ def loss_ratio(lost: int, sent: int, *, z: float = Z_95) -> LossRatio:
         raise ValueError(f"{lost} of {sent} packets cannot be lost")
     if sent == 0:
         return LossRatio(ratio=None, low=None, high=None)
-    ratio = lost / sent
-    scale = 1 + z * z / sent
-    middle = ratio + z * z / (2 * sent)
-    spread = z * math.sqrt(ratio * (1 - ratio) / sent + z * z / (4 * sent * sent))
-    low, high = (middle - spread) / scale, (middle + spread) / scale
-    return LossRatio(ratio=ratio, low=0.0 if lost == 0 else max(low, 0.0), high=1.0 if lost == sent else min(high, 1.0))
+    interval = interval_of(lost, sent)
+    return LossRatio(ratio=lost / sent, low=interval.low, high=interval.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.diagnosis.baselines import FAILING, LOSSY, Judgement, judge_delay, judge_share
-from feedback_analysis.diagnosis.wilson_interval import interval_of
-from measurement.estimates.packet_loss import loss_ratio
 
 BAD, GOOD, UNKNOWN = Judgement
 
@@ -57,10 +55,3 @@ def test_a_delay_is_compared_with_earlier_ones_without_their_outliers(now, earli
 def test_one_sample_never_decides(now, earlier):
     assert judge_delay(now, earlier).judgement is UNKNOWN
     assert all(judge_share(len(now), 1, limit) is UNKNOWN for limit in (LOSSY, FAILING))
-
-
-@given(st.integers(0, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_the_interval_of_a_share_is_that_of_the_techniques(share):
-    bad, total = share
-    measured, judged = loss_ratio(bad, total), interval_of(bad, total)
-    assert (judged.low, judged.high) == ((measured.low, measured.high) if total else (0.0, 1.0))

@@ -1,4 +1,7 @@
-"""How sure a share of bad samples is: its Wilson score interval of 95 % (Wilson 1927)."""
+"""How sure a share of bad samples is: its Wilson score interval of 95 % (Wilson 1927).
+
+Agents write its bounds into measurement messages, and a diagnosis judges shares by the same bounds.
+"""
 
 import math
 from dataclasses import dataclass
