@@ -40,6 +40,9 @@ def master_application(context: MasterContext) -> Starlette:
     one, agent = MEASUREMENTS + "/{id}", AGENTS + "/{name}"
     return Starlette(
         routes=[
+            # Most requests by far are to these two, and routes are compared in this order.
+            Route(agent + "/outcomes", agents.outcomes, methods=["POST"]),
+            Route(agent + "/keepalive", agents.keep_alive, methods=["POST"]),
             Route(MEASUREMENTS, requesters.submit, methods=["POST"]),
             Route(MEASUREMENTS, requesters.requests, methods=["GET"]),
             Route(MEASUREMENTS, requesters.cancel_all, methods=["DELETE"]),
@@ -50,8 +53,6 @@ def master_application(context: MasterContext) -> Starlette:
             Route(AGENTS, requesters.agents, methods=["GET"]),
             Route(AGENTS, agents.register, methods=["POST"]),
             Route(agent + "/commands", agents.commands, methods=["GET"]),
-            Route(agent + "/keepalive", agents.keep_alive, methods=["POST"]),
-            Route(agent + "/outcomes", agents.outcomes, methods=["POST"]),
             Route(routes.HEALTH, _health),
             Route(routes.READY, ready),
             Route(routes.METRICS, show_metrics),

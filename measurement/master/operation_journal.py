@@ -94,10 +94,12 @@ class OperationJournal:
                 break
         return lines, at
 
-    def move(self, cursor: RecordCursor) -> None:
+    async def move(self, cursor: RecordCursor, threads: Executor) -> None:
         """Everything before `cursor` has been forwarded; durable when this returns."""
         cursor = max(cursor, self.cursor)  # meanwhile, `append` may have dropped records behind `cursor`
-        replace_file(self._folder / "cursor.json", json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode())
+        text = json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode()
+        await asyncio.get_running_loop().run_in_executor(threads, replace_file, self._folder / "cursor.json", text)
+        cursor = max(cursor, self.cursor)  # as above
         self.cursor = cursor
         needed = self._number if self.needed_from is None else self.needed_from
         for number in [each for each in self._segments if each < min(cursor.segment, self._number, needed)]:

@@ -12,6 +12,11 @@ def lines_of(journal, most=1000):
     return journal.read(most)[0]
 
 
+def move(journal, cursor):
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.run(journal.move(cursor, threads))
+
+
 def test_records_are_there_after_a_crash_and_a_line_that_was_cut_off_is_not(tmp_path):
     journal = OperationJournal(tmp_path)
     with ThreadPoolExecutor(1) as threads:
@@ -35,13 +40,13 @@ def test_a_forwarder_goes_on_at_its_cursor_and_whole_segments_before_it_are_remo
     lines, cursor = journal.read(7)
     assert lines[-1] == b"record 6"
     before = journal.waiting_bytes
-    journal.move(cursor)
+    move(journal, cursor)
     assert journal.waiting_bytes == before - 7 * 9
     assert len(list(tmp_path.glob("*.ndjson"))) < 4
     journal.close()
     journal = OperationJournal(tmp_path, segment_bytes=20)
     assert lines_of(journal) == [b"record 7", b"record 8", b"record 9"]
-    journal.move(journal.read(1000)[1])
+    move(journal, journal.read(1000)[1])
     assert journal.waiting_bytes == 0
     journal.close()
     assert lines_of(OperationJournal(tmp_path)) == []
