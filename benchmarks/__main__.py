@@ -22,6 +22,7 @@ BENCHMARKS = {
     "overlay_pcr": "regularity of the clock of a transport stream behind four links of the overlay",
     "overlay_parity": "packets that are missed with and without parity, over the same lossy link",
     "measurement_master": "plans, idle agents, outcomes per second and returning agents of a measurement master",
+    "measurement_results": "results per second of agents through to the page Network, and the processor time of each part",
     "lab_traffic": "processor time of reading a capture into slots, compared with tshark",
     "swarm_visible": "time from the kill of a relay until the page of the swarm shows it",
     "lab_scoring": "time of an inference of the QoE lab: one slot of one session, compared with scikit-learn",
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Run the named benchmarks, or all of them. Each prints one table.",
-        epilog="benchmarks:\n" + "\n".join(f"  {name:18}{what}" for name, what in BENCHMARKS.items()),
+        epilog="benchmarks:\n" + "\n".join(f"  {name:20}{what}" for name, what in BENCHMARKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="name of a benchmark (see below)")
