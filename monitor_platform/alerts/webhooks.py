@@ -28,8 +28,10 @@ ATTEMPTS = 8
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
 TIMEOUT_S = 10.0
-# Discord accepts 2,000 characters, Slack 40,000. Longer texts are cut.
+# Slack accepts 40,000 characters. Longer texts are cut.
 MOST_CHARS = 1_900
+DISCORD_CHARS = 2_000
+"""With the link. Discord refuses a longer message, and the notification would be lost."""
 
 REMEMBERED = 20
 """Deliveries that are kept of each webhook."""
@@ -69,10 +71,16 @@ def body(notification: Notification, shape: BodyShape) -> dict[str, Any]:
             return {**notification.facts, "link": notification.link}
         case "discord":
             # A channel may have the name @everyone; it must not notify the members of the chat.
-            return {"content": f"{text}\n<{notification.link}>", "allowed_mentions": {"parse": []}}
+            return {"content": _with_link(text, notification.link), "allowed_mentions": {"parse": []}}
         case "slack":
             safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             return {"text": f"{safe}\n<{notification.link.replace('|', '%7C')}|dashboard>", "unfurl_links": False}
+
+
+def _with_link(text: str, link: str) -> str:
+    """For Discord. The names of a slice can make a link so long that no text would remain; then the link is left out."""
+    end = f"\n<{link}>" if len(link) < DISCORD_CHARS // 2 else ""
+    return text[: DISCORD_CHARS - len(end)] + end
 
 
 def sample_notification(dashboard_url: str) -> Notification:

@@ -34,13 +34,14 @@ NEWS = Notification(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
 async def deliver(answers, shape="json", notification=NEWS, *, until, deliveries=None):
     """Run a sender with a receiver that gives `answers` in turn, then 204, until `until` (counts, received) is true.
 
+    `answers` may also be a function that gives the status of an answer to a body.
     `deliveries`: a list that gets what the sender remembers.
     """
-    received, left = [], list(answers)
+    received, left = [], [] if callable(answers) else list(answers)
 
     async def receive(request):
         received.append(await request.json())
-        status = left.pop(0) if left else 204
+        status = answers(received[-1]) if callable(answers) else left.pop(0) if left else 204
         return web.Response(status=status, text=None if status == 204 else f"not at {request.path}")
 
     app = web.Application()
