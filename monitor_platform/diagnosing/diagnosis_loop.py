@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from feedback_analysis.diagnosis.diagnosis_facts import as_json, headline
 from feedback_analysis.diagnosis.recorded_diagnosis import EARLIER_MS
 from feedback_analysis.diagnosis.recorded_viewers import viewers_by_minute
 from feedback_analysis.diagnosis.rule_table import diagnose
-from feedback_analysis.diagnosis.verdict import Diagnosis
+from feedback_analysis.diagnosis.verdict import Diagnosis, NotEnoughEvidence, Verdict
 from feedback_analysis.measurements.measured_operations import operations_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.table import FeedbackTable
@@ -40,6 +40,8 @@ MEASURED_WITHIN_S = 300.0
 ARRIVED_WITHIN_S = 180.0
 """From the master over the coordinator and the feedback server into memory."""
 VIEWERS_MS = 10 * MINUTE_MS
+OTHERS_MS = 5 * MINUTE_MS
+"""Before a diagnosis: operations of other requests that may belong to the same problem."""
 LIVE = ("running", "waiting")
 """The states of a request that has not ended."""
 
@@ -96,7 +98,7 @@ class DiagnosisLoop(Collector):
     async def _consider(self, explained: ExplainedAlert) -> None:
         alert, now_ms, known = explained.alert, _now_ms(), self._diagnoses.all
         requests = tuple(request for each in known for request in each.requests)
-        own = await asyncio.to_thread(is_own_measurement, self._measurements, alert, requests, now_ms)
+        own = await asyncio.to_thread(is_own_measurement, self._measurements, alert, requests)
         why = why_none(alert, now_ms=now_ms, earlier=known, measured_by_diagnosis=own)
         if why is not None:
             self.outcomes[why] += 1
@@ -165,13 +167,27 @@ class DiagnosisLoop(Collector):
         return int(count)
 
     def _verdicts(self, begun: AlertDiagnosis) -> Diagnosis:
-        """Concludes from the operations of the requests, those of the hour before, and the viewers of the agents' ISPs."""
-        now = [each for request in begun.requests for each in operations_of(self._measurements, where={"request_id": request})]
+        """Concludes from the operations of the requests, from others since the begin of the alert, which may clear more links, from
+        those of the hour before, and from the viewers of the agents' ISPs."""
+        own = [each for request in begun.requests for each in operations_of(self._measurements, where={"request_id": request})]
+        meanwhile = Span(max(begun.began_ms, begun.at_ms - OTHERS_MS), _now_ms())
+        now = [*own, *operations_of(self._measurements, span=meanwhile)]
         earlier = operations_of(self._measurements, span=Span(begun.began_ms - EARLIER_MS, begun.began_ms))
-        isps = {each.tags["isp"] for each in now if "isp" in each.tags}
+        isps = {each.tags["isp"] for each in own if "isp" in each.tags}
         last_ms = _now_ms() // MINUTE_MS * MINUTE_MS
         viewers = viewers_by_minute(self._table, span=Span(last_ms - VIEWERS_MS, last_ms), isps=isps) if isps else ()
-        return diagnose(now, earlier=earlier, viewers=viewers)
+        return about_measured(diagnose(now, earlier=earlier, viewers=viewers), {each.operation_id for each in own})
+
+
+def about_measured(found: Diagnosis, operation_ids: Set[str]) -> Diagnosis:
+    """What a diagnosis says about paths that these operations measured, or about viewers only."""
+
+    def is_about(answer: Verdict | NotEnoughEvidence) -> bool:
+        parts = answer.evidence if isinstance(answer, Verdict) else (answer,)
+        ids = {each for part in parts for each in part.operation_ids}
+        return not ids or not ids.isdisjoint(operation_ids)
+
+    return Diagnosis(verdicts=tuple(filter(is_about, found.verdicts)), not_enough=tuple(filter(is_about, found.not_enough)))
 
 
 def _now_ms() -> int:

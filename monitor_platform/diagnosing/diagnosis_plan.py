@@ -69,8 +69,9 @@ def _usual_destinations(measurements: RecordTable, where: Mapping[str, str], now
     return tuple(destination for (destination,) in rows)
 
 
-def is_own_measurement(measurements: RecordTable, alert: Alert, requests: tuple[str, ...], now_ms: int) -> bool:
-    """Whether operations of these requests are behind an alert about measurements."""
+def is_own_measurement(measurements: RecordTable, alert: Alert, requests: tuple[str, ...]) -> bool:
+    """Whether operations of these requests are behind an alert about measurements. Those after its begin are not: an alert may wait
+    while the diagnosis of another one measures."""
     if not alert.rule.measures_network or not requests:
         return False
     matches, parameters = where_sql({**alert.rule.where, **alert.slice}, measurement_dimension)
@@ -79,7 +80,8 @@ def is_own_measurement(measurements: RecordTable, alert: Alert, requests: tuple[
         [(count,)] = db.execute(
             f"""
             SELECT count(*) FROM measurement
-            WHERE {matches} AND received_ms >= {begin_ms} AND received_ms < {now_ms} AND request_id IN (SELECT unnest($requests))
+            WHERE {matches} AND received_ms >= {begin_ms} AND received_ms < {alert.raised_ms}
+            AND request_id IN (SELECT unnest($requests))
             """,
             parameters | {"requests": list(requests)},
         ).fetchall()

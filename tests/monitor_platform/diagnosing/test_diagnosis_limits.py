@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from feedback_analysis.diagnosis.rule_table import diagnose
 from feedback_analysis.reading.verified_log import open_log
 from feedback_analysis.record_table import RecordTable
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
@@ -13,7 +14,9 @@ from monitor_platform.alerts.alert_diagnoses import MOST_DIAGNOSES, AlertDiagnos
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.rules import rule_of
 from monitor_platform.diagnosing.diagnosis_limits import COOL_DOWN_MS, MOST_PER_HOUR, NoDiagnosis, why_none
+from monitor_platform.diagnosing.diagnosis_loop import about_measured
 from monitor_platform.diagnosing.diagnosis_plan import DiagnosisPlan, is_own_measurement, plan_of
+from tests.feedback_analysis.diagnosis.scenarios import Measurements
 from tests.harness.measurements import BEGIN_MS, measurement_record, write_measurements
 
 SLOW = rule_of({"name": "slow", "kind": "measurement", "measure": "rtt_median_ms", "by": "agent", "above": 100, "diagnose": True})
@@ -67,10 +70,17 @@ def measurements(tmp_path):
 
 
 def test_operations_of_a_diagnosis_behind_an_alert_are_found(measurements):
-    assert is_own_measurement(measurements, alert(), ("diagnosis-1",), NOW_MS)
-    assert not is_own_measurement(measurements, alert(), ("other",), NOW_MS)
-    assert not is_own_measurement(measurements, alert(SLOW, "pccw"), ("diagnosis-1",), NOW_MS)
-    assert not is_own_measurement(measurements, alert(STALLS, "HGC"), ("diagnosis-1",), NOW_MS)
+    raised_now = alert(began_ms=NOW_MS - MINUTE_MS)
+    assert is_own_measurement(measurements, raised_now, ("diagnosis-1",))
+    assert not is_own_measurement(measurements, raised_now, ("other",))
+    assert not is_own_measurement(measurements, alert(SLOW, "pccw"), ("diagnosis-1",))
+    assert not is_own_measurement(measurements, alert(STALLS, "HGC"), ("diagnosis-1",))
+
+
+def test_operations_that_came_after_an_alert_was_raised_are_not_behind_it(measurements):
+    waited = alert(began_ms=NOW_MS - 2 * MINUTE_MS)
+    assert waited.raised_ms < NOW_MS - 1000, "the operation of the diagnosis arrived later"
+    assert not is_own_measurement(measurements, waited, ("diagnosis-1",))
 
 
 def test_a_plan_measures_what_the_rule_or_the_alert_names_and_else_what_is_usual(measurements):
@@ -89,6 +99,21 @@ def test_each_selection_of_agents_measures_loss_and_route():
     assert [(each["technique"], each["agents"]) for each in requests] == [
         ("PING", ["AUTO"]), ("TRACEROUTE", ["AUTO"]), ("PING", ["hk-1"]), ("TRACEROUTE", ["hk-1"]),
     ]  # fmt: skip
+
+
+def test_other_measurements_of_the_same_time_locate_a_problem_but_only_that_of_the_diagnosed_paths_is_told():
+    own, routine = Measurements("own"), Measurements("routine")
+    own.path("a", "10.9.0.1", "10.1.0.1", "10.8.0.1", "10.8.0.2", lost=30)
+    alone = about_measured(diagnose(own), {each.operation_id for each in own})
+    assert alone.verdicts == (), "one path tells no links apart"
+    assert len(alone.not_enough) == 1
+    routine.path("a", "10.8.0.1", "10.1.0.1")
+    routine.path("b", "10.9.0.1", "10.2.0.1", "10.8.0.2")
+    routine.path("c", "10.9.0.9", "10.7.0.1", lost=30)
+    told = about_measured(diagnose([*own, *routine]), {each.operation_id for each in own})
+    assert [each.subject.text for each in told.verdicts] == ["after 10.8.0.1 on the way to 10.8.0.2"]
+    assert told.not_enough == ()
+    assert [each.about.agent for each in diagnose([*own, *routine]).not_enough] == ["c"], "another problem of the same time"
 
 
 def test_diagnoses_survive_a_restart_and_an_interrupted_one_has_failed(tmp_path):
