@@ -1,6 +1,7 @@
 """What a request would do: a dry run. Pure, and in virtual time."""
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,8 @@ def dry_run(request: MeasurementRequest, agents: Sequence[str], destinations: Se
         board = Board()
         for agent in agents:
             board.add_agent(agent)
-        board.add_round("round", sync_round(request, agents, [each.address for each in destinations], random.Random(0)))  # noqa: S311
+        for number, wave in enumerate(waves_of(destinations)):
+            board.add_round(f"wave {number}", sync_round(request, agents, list(wave), random.Random(0)))  # noqa: S311
         makespan = makespan_s(run_to_end(board, lambda _slot: seconds))
     return DryRunPlan(
         agents=tuple(agents),
@@ -70,3 +72,12 @@ def sync_round(request: MeasurementRequest, agents: Sequence[str], addresses: Se
     if request.schedule is Scheduling.PM_RAN:
         return ShuffledRound(agents, addresses, rng)
     return RingRound(agents, addresses) if request.order is SyncAlgorithm.RING else DenseRound(agents, addresses)
+
+
+def waves_of(destinations: Sequence[Destination]) -> list[dict[str, int]]:
+    """Indices of destinations by address. Destinations with the same address are in different waves: they share a lock."""
+    by_address = defaultdict[str, list[int]](list)
+    for index, destination in enumerate(destinations):
+        by_address[destination.address].append(index)
+    deepest = max(map(len, by_address.values()))
+    return [{address: found[number] for address, found in by_address.items() if number < len(found)} for number in range(deepest)]

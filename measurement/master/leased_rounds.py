@@ -6,17 +6,16 @@ when the master's timer for the agent ends, because the agent's own timer is sho
 
 import random
 import secrets
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from measurement.control_messages import Cancel, Command, Report, Start
 from measurement.master.agent_membership import AgentMembership
-from measurement.master.dry_run_plan import sync_round
+from measurement.master.dry_run_plan import sync_round, waves_of
 from measurement.master.live_request import LiveRequest
 from measurement.master.operation_recorder import OperationRecorder, Pair
 from measurement.master.queued_tasks import AGENT_GONE, OVER_BUDGET
-from measurement.operation import Destination, Operation
+from measurement.operation import Operation
 from measurement.outcome import Outcome, Status
 from measurement.scheduling.board import Board, Slot
 
@@ -74,7 +73,7 @@ class LeasedRounds:
             for index in range(len(live.destinations)):
                 self.recorder.end_unmeasured(Pair(live, live.round, agent, index), Status.AGENT_LOST, "the agent is not connected")
         present = [agent for agent in live.agents if agent in available]
-        for number, wave in enumerate(_waves_of(live.destinations) if present else []):
+        for number, wave in enumerate(waves_of(live.destinations) if present else []):
             key = f"{live.request_id}.{live.round}.{number}"
             self._waves[key] = _Wave(live, live.round, wave)
             self.board.add_round(key, sync_round(live.request, present, list(wave), self.rng), priority=live.request.priority)
@@ -177,15 +176,6 @@ class LeasedRounds:
     def _forget_if_done(self, key: str) -> None:
         if self.board.is_done(key):
             self._waves.pop(key, None)
-
-
-def _waves_of(destinations: Sequence[Destination]) -> list[dict[str, int]]:
-    """Indices of destinations by address. Destinations with the same address are in different waves: they share a lock."""
-    by_address = defaultdict[str, list[int]](list)
-    for index, destination in enumerate(destinations):
-        by_address[destination.address].append(index)
-    deepest = max(map(len, by_address.values()))
-    return [{address: found[number] for address, found in by_address.items() if number < len(found)} for number in range(deepest)]
 
 
 def is_expected_end(lease: RunningLease, outcome: Outcome) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from feedback_analysis.measurements.measured_paths import host_of
 from feedback_analysis.measurements.measurement_summary import measurement_dimension
 from feedback_analysis.record_groups import where_sql
 from feedback_analysis.record_table import RecordTable
@@ -19,6 +20,7 @@ MOST_DESTINATIONS = 5
 TECHNIQUES: tuple[tuple[str, Mapping[str, int]], ...] = (("PING", {"count": 100, "interval_ms": 50}), ("TRACEROUTE", {}))
 """100 packets: a path counts as clean after 73 without loss."""
 
+_LOOKED_AT = 100
 _OF_DESTINATIONS = ("destination", "address")
 _OF_AGENTS = ("agent", "agent_address", "tags.isp")
 
@@ -62,11 +64,14 @@ def _usual_destinations(measurements: RecordTable, where: Mapping[str, str], now
         rows = db.execute(
             f"""
             SELECT destination FROM measurement WHERE {matches} AND received_ms >= {now_ms - DAY_MS}
-            GROUP BY destination ORDER BY count(*) DESC, destination LIMIT {MOST_DESTINATIONS}
+            GROUP BY destination ORDER BY count(*) DESC, destination LIMIT {_LOOKED_AT}
             """,
             parameters,
         ).fetchall()
-    return tuple(destination for (destination,) in rows)
+    hosts: dict[str, str] = {}
+    for (destination,) in rows:
+        hosts.setdefault(host_of(destination), destination)  # PING and TRACEROUTE have no port
+    return tuple(hosts.values())[:MOST_DESTINATIONS]
 
 
 def is_own_measurement(measurements: RecordTable, alert: Alert, requests: tuple[str, ...]) -> bool:

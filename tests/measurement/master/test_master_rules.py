@@ -2,13 +2,15 @@
 
 import pytest
 
+from measurement.master.dry_run_plan import dry_run
 from measurement.master.keepalive_timers import KeepaliveTimers
 from measurement.master.measurement_keys import MeasurementKeys, read_measurement_keys
 from measurement.master.requester_limits import RequesterLimits
 from measurement.master.settings import Settings
 from measurement.master.target_rules import DestinationBudgets, TargetRules, parse_allowed
-from measurement.measurement_request import InvalidRequestError, read_request, split_host
+from measurement.measurement_request import InvalidRequestError, MeasurementRequest, read_request, split_host
 from measurement.operation import Destination, Technique
+from measurement.technique_parameters import Cost
 from tests.measurement.measurement_lab import KEYS
 
 
@@ -153,3 +155,10 @@ def test_destinations_name_a_host_and_maybe_a_port():
     assert split_host("[2001:db8::1]:80") == ("2001:db8::1", 80)
     with pytest.raises(InvalidRequestError):
         split_host("host:99999")
+
+
+def test_two_names_of_one_address_are_planned_one_after_the_other():
+    names = [Destination(name=name, address="10.9.1.10", port=port) for name, port in (("10.9.1.10", 0), ("10.9.1.10:8000", 8000))]
+    request = MeasurementRequest(technique=Technique.PING, destinations=[each.name for each in names])
+    plan = dry_run(request, ["a1", "a2"], names, Cost(packets=10, size_bytes=600, seconds=2.0))
+    assert (plan.operations, plan.packets, plan.seconds) == (4, 40, 8.0)

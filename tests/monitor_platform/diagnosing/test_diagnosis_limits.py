@@ -60,6 +60,7 @@ def measurements(tmp_path):
     table = RecordTable(RecordKind.MEASUREMENT)
     records = [
         *(measurement_record(f"r-{n}", received_ms=NOW_MS - n, request_id="routine", destination="a.example") for n in range(3)),
+        measurement_record("h-0", received_ms=NOW_MS - 9, request_id="routine", destination="a.example:8000"),
         measurement_record("d-0", received_ms=NOW_MS - 1000, request_id="diagnosis-1", destination="b.example"),
         measurement_record("p-0", received_ms=NOW_MS - 1000, agent="pccw", destination="c.example", tags={"isp": "PCCW"}),
     ]
