@@ -6,6 +6,7 @@ Operations are selected by `started_ms`, the agent's clock, because a master may
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from feedback_analysis.measurements.measurement_summary import measurement_dimension
@@ -54,7 +55,7 @@ LOST_SQL = f"""CASE WHEN technique = 'PING' THEN
 TARGET_SQL = "COALESCE(NULLIF(address, ''), destination)"
 """SQL: what distinguishes destinations. Two names of an address are one destination."""
 
-_HOPS = """from_json(hops, '[{"ttl":"UINTEGER","address":"VARCHAR","rtt_ms":"DOUBLE"}]')"""
+_HOPS = """from_json(hops, '[{"ttl":"UINTEGER","address":"VARCHAR","rtt_ms":"DOUBLE","name":"VARCHAR"}]')"""
 TRACED_SQL = f"""
     SELECT agent, {TARGET_SQL} AS target, technique, started_ms, operation_id, {_HOPS} AS hops,
            technique = 'TRACEROUTE' AND {value_sql("reached")} = 1 AS reached, {value_sql("bottleneck_ttl")} AS bottleneck,
@@ -86,6 +87,11 @@ _HOP_DELAYS = f"""
     SELECT agent, target, hop.address, median(hop.rtt_ms)
     FROM (SELECT agent, target, unnest(hops) AS hop FROM ({TRACED_SQL} AND {MATCHES}) WHERE technique = 'TRACEROUTE')
     WHERE hop.address IS NOT NULL AND hop.rtt_ms IS NOT NULL GROUP BY agent, target, hop.address
+"""
+_HOP_NAMES = f"""
+    SELECT hop.address, arg_max(hop.name, started_ms)
+    FROM (SELECT started_ms, unnest(hops) AS hop FROM ({TRACED_SQL} AND {MATCHES}))
+    WHERE hop.address IS NOT NULL AND hop.name IS NOT NULL AND hop.name <> hop.address GROUP BY hop.address
 """
 _BOTTLENECKS = f"""
     SELECT agent, target, limiting, count(*), median(bottleneck_kbps)
@@ -120,17 +126,23 @@ def measured_paths(table: RecordTable, *, span: Span | None = None, where: Mappi
         def rows(query: str) -> list[tuple[Any, ...]]:
             return cursor.execute(query.replace(MATCHES, matches), parameters).fetchall()
 
-        routes = _routes(rows(_ROUTES))
+        routes, names = _routes(rows(_ROUTES)), dict(rows(_HOP_NAMES))
         delays: dict[_Key, dict[str, float]] = defaultdict(dict)
         for agent, target, address, delay in rows(_HOP_DELAYS):
             delays[agent, target][address] = delay
         bottlenecks: dict[_Key, dict[str, tuple[int, float | None]]] = defaultdict(dict)
         for agent, target, address, count, kbps in rows(_BOTTLENECKS):
             bottlenecks[agent, target][address] = count, kbps
-        return sorted(
-            (_path(row, routes.get(row[:2], ()), delays.get(row[:2], {}), bottlenecks.get(row[:2], {})) for row in rows(_NUMBERS)),
-            key=lambda path: (path.agent, path.destination, path.address),
-        )
+        found = [
+            _path(row, routes.get(row[:2], ()), delays.get(row[:2], {}), bottlenecks.get(row[:2], {})) for row in rows(_NUMBERS)
+        ]
+        named = [replace(path, hop_names=_names_on(path, names)) for path in found]
+        return sorted(named, key=lambda path: (path.agent, path.destination, path.address))
+
+
+def _names_on(path: MeasuredPath, names: Mapping[str, str]) -> dict[str, str]:
+    addresses = {path.address, *(router for found in path.routes for router in found.route.routers)}
+    return {address: names[address] for address in addresses if address is not None and address in names}
 
 
 def _path(

@@ -67,6 +67,8 @@ class MeasuredPath:
     """The latest first."""
     hop_delays_ms: Mapping[str, float] = field(default_factory=dict)
     """The median round trip to each router, by its address."""
+    hop_names: Mapping[str, str] = field(default_factory=dict)
+    """The DNS names that traces observed, by the address of the router or destination."""
     bottlenecks: Mapping[str, int] = field(default_factory=dict)
     """How often PATHNECK found that the link into this address limits the path."""
     bottleneck_kbps: float | None = None
@@ -90,6 +92,14 @@ class MapNode:
     id: str
     role: NodeRole
     label: str
+    """The address of a router; the destination as the latest requester wrote it."""
+    name: str = ""
+    """In DNS, as traces observed it; empty if they observed none."""
+
+    @property
+    def text(self) -> str:
+        """Label and name."""
+        return f"{self.label} ({self.name})" if self.name not in ("", self.label) else self.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +172,22 @@ def nodes_of(path: MeasuredPath, route: TracedRoute) -> list[MapNode]:
             node = f"silent {before[0]}+{before[1]} {after[0]}"
             row.append(MapNode(id=node, role=NodeRole.SILENT, label="silent"))
         else:
-            row.append(MapNode(id=name, role=NodeRole.ROUTER, label=name))
+            row.append(MapNode(id=name, role=NodeRole.ROUTER, label=name, name=path.hop_names.get(name, "")))
     if not route.reached:
         node = f"unknown {row[-1].id} {path.address}"
         row.append(MapNode(id=node, role=NodeRole.UNKNOWN, label="not traced"))
-    return [*row, MapNode(id=names[-1] or "", role=NodeRole.DESTINATION, label=path.destination)]
+    name = path.hop_names.get(path.address, "")
+    return [*row, MapNode(id=names[-1] or "", role=NodeRole.DESTINATION, label=path.destination, name=name)]
+
+
+def names_of(paths: Iterable[MeasuredPath]) -> dict[str, str]:
+    """The names of all addresses on these paths."""
+    return {address: name for path in paths for address, name in path.hop_names.items()}
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """A text with the name of each address behind it: "after 10.2.0.2 (core)". Only whole words are addresses."""
+    return " ".join(f"{word} ({names[word]})" if word in names else word for word in text.split(" "))
 
 
 def agent_node(agent: str) -> str:

@@ -7,7 +7,7 @@ from feedback_analysis.diagnosis.recorded_diagnosis import diagnose_recorded
 from feedback_analysis.diagnosis.recorded_viewers import viewers_by_minute
 from feedback_analysis.diagnosis.verdict import Cause, Diagnosis, Evidence, NotEnoughEvidence, Verdict
 from feedback_analysis.diagnosis.viewer_quality import ViewerQuality
-from feedback_analysis.measurements.path_map import PathMap, destination_node
+from feedback_analysis.measurements.path_map import PathMap, destination_node, with_names
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.dashboard.dashboard_page import PageContext
@@ -87,23 +87,23 @@ def _node(name: str, nodes: Iterable[str]) -> str:
     return name if name in nodes else destination_node(name)
 
 
-def verdicts_in_words(found: DiagnosedTime) -> Facts:
-    """The verdicts for the page's script, and what is missing for more of them."""
+def verdicts_in_words(found: DiagnosedTime, names: Mapping[str, str]) -> Facts:
+    """The verdicts for the page's script, and what is missing for more of them. `names`: of addresses, in DNS."""
     missing = found.diagnosis.not_enough
     return {
         "from": found.span.from_ms,
         "to": found.span.to_ms,
-        "verdicts": [_verdict(each) for each in found.diagnosis.verdicts],
+        "verdicts": [_verdict(each, names) for each in found.diagnosis.verdicts],
         "missing": [_missing(each) for each in missing[:MOST_MISSING]],
         "more_missing": max(0, len(missing) - MOST_MISSING),
     }
 
 
-def _verdict(verdict: Verdict) -> Facts:
+def _verdict(verdict: Verdict, names: Mapping[str, str]) -> Facts:
     return {
         "cause": verdict.cause.value,
         "title": CAUSES[verdict.cause],
-        "subject": verdict.subject.text,
+        "subject": with_names(verdict.subject.text, names),
         "confidence": verdict.confidence.value,
         "because": f"{verdict.because[:1].upper()}{verdict.because[1:]}.",
         "viewers": [_evidence(each) for each in verdict.evidence if not each.operation_ids],

@@ -11,7 +11,7 @@ from typing import Any
 from bokeh.models import LayoutDOM
 
 from feedback_analysis.measurements.latency_bands import LatencyBand
-from feedback_analysis.measurements.path_map import PathMap, path_map
+from feedback_analysis.measurements.path_map import PathMap, names_of, path_map
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.timeline import Timeline
 from feedback_wire.kinds import RecordKind
@@ -96,7 +96,7 @@ class NetworkPart:
             "empty": not data.paths,
             "from": data.span.from_ms,
             "to": data.span.to_ms,
-            "diagnosis": verdicts_in_words(data.diagnosis),
+            "diagnosis": verdicts_in_words(data.diagnosis, names_of(data.paths)),
             "numbers": figures_in_words(data),
             "colour": colouring.name,
             "colours": [[each.name, each.title] for each in COLOURINGS.values()],

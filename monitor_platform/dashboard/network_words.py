@@ -99,7 +99,7 @@ def path_in_words(path: MeasuredPath) -> str:
 
 def links_in_words(found: PathMap, blamed: Mapping[tuple[str, str], str]) -> list[Facts]:
     """The links of the map as rows, those that are blamed and the most lossy first."""
-    labels = {node.id: node.label for node in found.nodes}
+    labels = {node.id: node.text for node in found.nodes}
 
     def order(link: MapLink) -> tuple[bool, float, float]:
         return (link.begin, link.end) not in blamed, -(link.loss or 0.0), -(link.delay_ms or 0.0)

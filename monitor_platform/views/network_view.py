@@ -187,11 +187,11 @@ def _node(node: MapNode, place: Point, blamed: str | None, paths: int) -> dict[s
     colour = _BAD if blamed else fill if node.role not in (NodeRole.SILENT, NodeRole.UNKNOWN) else GROUND
     what = {NodeRole.SILENT: "a router that answers no trace", NodeRole.UNKNOWN: "the rest of the route is not known"}
     text = what.get(node.role, node.role.value) + f"; on {paths} {'path' if paths == 1 else 'paths'}"
-    label = node.label if node.role not in (NodeRole.SILENT, NodeRole.UNKNOWN) else ""
+    label = (node.name or node.label) if node.role not in (NodeRole.SILENT, NodeRole.UNKNOWN) else ""
     return {
         "x": place[0],
         "y": -place[1],
-        "name": node.label,
+        "name": node.text,
         "text": f"{text}\n{blamed}" if blamed else text,
         "label": label,
         "word": label,
@@ -207,7 +207,7 @@ def _node(node: MapNode, place: Point, blamed: str | None, paths: int) -> dict[s
 
 def _links(shown: ShownMap, layout: NetworkLayout) -> dict[str, list[Any]]:
     columns = _empty(_LINK_COLUMNS)
-    labels = {node.id: node.label for node in shown.found.nodes}
+    labels = {node.id: node.text for node in shown.found.nodes}
     unknown = {node.id for node in shown.found.nodes if node.role is NodeRole.UNKNOWN}
     most = max((len(link.paths) for link in shown.found.links), default=1)
     for link in shown.found.links:
@@ -266,7 +266,7 @@ def _grounds(shown: ShownMap, layout: NetworkLayout) -> dict[str, list[Any]]:
 
 def _marks(shown: ShownMap, layout: NetworkLayout) -> dict[str, list[Any]]:
     columns = _empty(_MARK_COLUMNS)
-    labels = {node.id: node.label for node in shown.found.nodes}
+    labels = {node.id: node.text for node in shown.found.nodes}
     for link in shown.found.links:
         if not link.is_bottleneck:
             continue

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from feedback_analysis.diagnosis.recorded_diagnosis import diagnose_recorded
 from feedback_analysis.diagnosis.verdict import Verdict
+from feedback_analysis.measurements.path_map import with_names
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import open_records
 from feedback_wire import routes
 from feedback_wire.kinds import RecordKind
+from swarmscope.demo import network_topology
 from swarmscope.demo.demo_network import DemoNetwork
 from swarmscope.demo.network_topology import BAD_ISP, BAD_LOSS, uplink_ends
 from swarmscope.demo.pipeline_status import ANSWERS_WITHIN_S
 
-LOOKS_EVERY_S = 10.0
+LOOKS_EVERY_S = 5.0
 FELT = 0.3
 """The MOS of the viewers behind the link has fallen when it is lower by this."""
 
@@ -48,8 +50,8 @@ class LinkFailure:
             self._before = self._mos(_now_ms() - 60_000)
             self._failed_ms = _now_ms()
             self._network.break_link()
-            ends = " and ".join(uplink_ends(BAD_ISP))
-            yield f"network: the link of {BAD_ISP} to the exchange, between {ends}, loses {BAD_LOSS:.0%} of its packets from now on"
+            ends = with_names(" and ".join(uplink_ends(BAD_ISP)), network_topology.names())
+            yield f"network: the link between {ends} loses {BAD_LOSS:.0%} of its packets from now on"
             return
         if not self._felt:
             yield from self._fall(self._failed_ms)
@@ -68,7 +70,8 @@ class LinkFailure:
         for verdict in self._verdicts(Span(failed_ms, _now_ms())):
             if verdict.subject.text not in self._named:
                 self._named.add(verdict.subject.text)
-                yield f"network: verdict of a diagnosis: {verdict.subject.text} ({verdict.cause}, {verdict.confidence} confidence)"
+                subject = with_names(verdict.subject.text, network_topology.names())
+                yield f"network: verdict of a diagnosis: {subject} ({verdict.cause}, {verdict.confidence} confidence)"
 
     def _verdicts(self, span: Span) -> tuple[Verdict, ...]:
         table, _ = open_records(self._folders, RecordKind.MEASUREMENT)

@@ -45,6 +45,12 @@ def uplink_ends(isp: str) -> tuple[str, str]:
     return f"10.{_number(isp)}.0.2", f"10.{_number(isp)}.8.2"
 
 
+def names() -> dict[str, str]:
+    """The node of each address. Agents find these names in their file of hosts."""
+    pairs = [zip(link["addresses"], link["between"], strict=True) for link in lab()["links"]]
+    return {address.partition("/")[0]: node for pair in pairs for address, node in pair}
+
+
 def lab() -> dict[str, Any]:
     """The lab file."""
     nodes: dict[str, Any] = {EXCHANGE: {"forwards": True}, CONTENT_EDGE: {"forwards": True}}

@@ -9,6 +9,7 @@ from feedback_analysis.measurements.latency_bands import latency_bands, loss_ste
 from feedback_analysis.measurements.measured_operations import operations_of
 from feedback_analysis.measurements.measured_paths import host_of, measured_paths
 from feedback_analysis.measurements.path_history import extent_of_measurements, path_history
+from feedback_analysis.measurements.path_map import names_of, path_map, with_names
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.record_table import open_records
 from feedback_wire.kinds import RecordKind
@@ -55,6 +56,18 @@ def table(tmp_path_factory):
     assert added.records == len(RECORDS)
     yield found
     found.close()
+
+
+def test_names_that_traces_observed_stand_beside_the_addresses(tmp_path):
+    named = [hop(1, "10.0.0.1") | {"name": "core"}, hop(2, "203.0.113.9") | {"name": "media.example"}]
+    records = [trace("t0", "a", 0, *named), trace("t1", "a", 1, hop(1, "10.0.0.1"), hop(2, "203.0.113.9"))]
+    found, _ = open_records([write_measurements(tmp_path, records)], RecordKind.MEASUREMENT)
+    paths = measured_paths(found)
+    found.close()
+    assert names_of(paths) == {"10.0.0.1": "core", "203.0.113.9": "media.example"}
+    nodes = path_map(paths, most_nodes=10).nodes
+    assert [(node.label, node.text) for node in nodes if node.id == "10.0.0.1"] == [("10.0.0.1", "10.0.0.1 (core)")]
+    assert with_names("after 10.0.0.1 up to 10.0.0.11", names_of(paths)) == "after 10.0.0.1 (core) up to 10.0.0.11"
 
 
 def test_each_pair_of_agent_and_destination_has_its_numbers(table):
