@@ -62,6 +62,7 @@ ALERTS_PAGE = DashboardPage(
     ranged=False,
     tiles=False,
     stands_alone=True,
+    reads_back=True,
 )
 
 

@@ -66,7 +66,7 @@ class DashboardPage:
     `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
     `stands_alone`: its content depends neither on records nor on filters. `timed`: it shows times, so it has a time
     zone; `ranged`: and a time range. `zoned`: its numbers depend on the time zone, so it waits until the browser has named it.
-    `reads_back`: it reads what it needs of a time range that is not in memory itself, however long that is.
+    `reads_back`: it takes a time range of any length that is not in memory: it needs no messages of it, or reads them itself.
     `needs`: an entry of `extra` without which the page has nothing to show; it is in the navigation if a message has this entry.
     `offered`: whether it is in the navigation of a platform in this state (None: always).
     """

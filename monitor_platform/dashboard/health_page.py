@@ -36,6 +36,7 @@ HEALTH_PAGE = DashboardPage(
     part=HealthPart,
     tiles=False,
     stands_alone=True,
+    reads_back=True,
 )
 
 

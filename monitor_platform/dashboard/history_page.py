@@ -120,6 +120,7 @@ HISTORY_PAGE = DashboardPage(
     part=HistoryPart,
     tiles=False,
     stands_alone=True,
+    reads_back=True,
     zoned=True,
 )
 

@@ -31,6 +31,7 @@ MEASURES_PAGE = DashboardPage(
     timed=False,
     tiles=False,
     stands_alone=True,
+    reads_back=True,
 )
 
 

@@ -27,5 +27,6 @@ TRAININGS_PAGE = DashboardPage(
     ranged=False,
     tiles=False,
     stands_alone=True,
+    reads_back=True,
     offered=lambda state: state.has_lab,
 )

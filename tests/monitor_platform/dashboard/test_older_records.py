@@ -268,6 +268,14 @@ def test_links_lead_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_sessi
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(("path", "content"), [("history", "#history-rows tbody tr"), ("health", "table tbody tr")])
+def test_a_page_that_needs_no_messages_takes_a_longer_time_than_messages_may_be_read_of(monitor, archive, visit, path, content):
+    page = visit(monitor, f"/{path}?from={archive[1]}&to={archive[1] + (LATER + 1) * HOUR_MS}")
+    page.becomes("(content) => document.querySelectorAll(content).length >= 1", content)
+    assert "choose a shorter time range" not in page.page.locator("body").inner_text()
+
+
+@pytest.mark.browser
 def test_the_whole_of_a_past_hour_stays_that_hour(monitor, archive, visit):
     begin_ms = archive[1]
     page = visit(monitor, f"/?from={begin_ms}&to={begin_ms + 30_000}")
