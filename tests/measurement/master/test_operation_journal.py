@@ -75,11 +75,11 @@ def test_the_journal_has_a_limit_beyond_which_the_oldest_records_are_dropped_and
     assert kept == [b"record %02d" % number for number in range(journal.dropped, 100)]
     assert len(kept) >= 6
     # What a forwarder had read before it was dropped is behind the cursor: nothing is sent twice.
-    journal.move(behind)
+    move(journal, behind)
     for number in range(100, 110):
         journal.append(b"record %d" % number)
     moved = journal.cursor
-    journal.move(behind)
+    move(journal, behind)
     assert journal.cursor == moved > behind
     journal.close()
     assert lines_of(OperationJournal(tmp_path)) == [b"record %d" % number for number in range(journal.dropped + 1, 110)]
@@ -93,6 +93,6 @@ def test_a_forwarded_segment_that_the_next_start_reads_is_not_removed(tmp_path):
     journal.needed_from = saved.segment
     for number in range(4, 10):
         journal.append(b"record %d" % number)
-    journal.move(journal.read(1000)[1])
+    move(journal, journal.read(1000)[1])
     assert list(journal.lines_from(saved)) == [b"record %d" % number for number in range(4, 10)]
     journal.close()
