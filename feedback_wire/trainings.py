@@ -13,6 +13,18 @@ from typing import Any
 SOURCES = ("hls", "dash", "overlay", "twitch")
 CLIENTS = ("headless", "hls.js", "dash.js", "overlay")
 CONGESTION_CONTROLS = ("cubic", "reno", "bbr")
+TRACES = (
+    "belgium4g-bicycle",
+    "belgium4g-bus",
+    "norway3g-a",
+    "norway3g-b",
+    "twitch-cascade",
+    "twitch-fast-jitters",
+    "twitch-intra-cascade",
+    "twitch-slow-jitters",
+    "twitch-spike",
+)
+"""The network traces that come with the lab. Over HTTP, no others are accepted."""
 NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PLAYED_BY = {"hls": ("headless", "hls.js"), "dash": ("headless", "dash.js"), "overlay": ("overlay",), "twitch": ("hls.js",)}
 """The clients that can play each source; the first one is its usual client."""

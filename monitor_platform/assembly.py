@@ -46,6 +46,7 @@ from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.alerts.silences import Silences
 from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
 from monitor_platform.api.annotation_handlers import ANNOTATION, AnnotationHandler, AnnotationsHandler
+from monitor_platform.api.disagreement_handler import DISAGREEMENTS, DisagreementHandler
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.record_handlers import ROUTES as RECORD_ROUTES
 from monitor_platform.api.record_handlers import RecordsHandler
@@ -249,6 +250,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate, master: 
     interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
         (TABLE, TableHandler, {"older": older, "records_of": state.records_of}),
+        (DISAGREEMENTS, DisagreementHandler, {"older": older, "records_of": state.records_of}),
         *(
             (route.path, RecordsHandler, {"route": route, "queries": state.records_of(kind)})
             for kind, route in RECORD_ROUTES.items()

@@ -14,6 +14,7 @@ from measurement.master.master_metrics import master_metrics
 from measurement.master.openapi import AGENTS, KILL_SWITCH, MEASUREMENTS, openapi
 from measurement.master.requester_api import RequesterApi
 from serving.openapi import served
+from serving.starlette_errors import problem_of, sender_left
 from serving.tokens import require_token
 
 
@@ -23,7 +24,7 @@ def master_application(context: MasterContext) -> Starlette:
     metrics = master_metrics(context)
 
     async def refuse(_request: Request, error: Exception) -> Response:
-        problem = error if isinstance(error, Problem) else _of_starlette(error)
+        problem = problem_of(error)
         context.refused[problem.reason] += 1
         return _refusal(problem)
 
@@ -58,7 +59,7 @@ def master_application(context: MasterContext) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, ComeAgain: refuse, HTTPException: refuse, ClientDisconnect: _sender_left},
+        exception_handlers={Problem: refuse, ComeAgain: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
     )
 
 
@@ -74,21 +75,6 @@ async def _health(_request: Request) -> Response:
 
 async def _openapi(_request: Request) -> Response:
     return Response(served(openapi), media_type=routes.JSON)
-
-
-async def _sender_left(_request: Request, _error: Exception) -> Response:
-    """The sender disconnected before its request was complete; this answer is not read."""
-    return Response(status_code=400)
-
-
-def _of_starlette(error: Exception) -> Problem:
-    match error:
-        case HTTPException(status_code=405):
-            return Problem(405, "no_such_method", "this route does not have that method")
-        case HTTPException(status_code=status):
-            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
-        case _:
-            raise error
 
 
 def _refusal(problem: Problem) -> Response:

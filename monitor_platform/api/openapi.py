@@ -12,6 +12,7 @@ from feedback_analysis.measures.summary import DEFAULT_GROUPS, MOST_GROUPS
 from feedback_analysis.measures.summary_fields import COUNTED, DISTRIBUTIONS
 from feedback_wire import routes
 from monitor_platform.api.alert_openapi import alert_paths
+from monitor_platform.api.disagreement_openapi import disagreement_paths
 from monitor_platform.api.note_openapi import annotation_paths, view_paths
 from monitor_platform.api.record_openapi import record_paths
 from monitor_platform.api.schemas import NUMBER, list_of, object_of
@@ -45,6 +46,7 @@ def openapi(public_path: str = "") -> Schema:
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
         {routes.SUMMARY: {"get": ask}}
         | record_paths(_TIMES)
+        | disagreement_paths(_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")))
         | trigger_paths()
         | _history()
         | alert_paths()

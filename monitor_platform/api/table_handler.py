@@ -63,7 +63,7 @@ class TableHandler(RequestHandler):
             table = ranking_page.as_table(question, groups)
         elif view == DISAGREEMENTS:
             span = span_of(question, snapshot)
-            found = await disagreements_in(self._inferences, state.answers, snapshot, span, question.where(span))
+            found = await disagreements_in(self._inferences, state.answers, snapshot, span, question.where(span), from_logs=True)
             table = disagreements_page.as_table(question, found)
         elif view == SWARM:
             table = swarm_page.as_table(question, await swarm_page.swarm_of(state.answers, snapshot, question))

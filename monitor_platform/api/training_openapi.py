@@ -1,8 +1,9 @@
 """The OpenAPI description of trainings. A platform without --lab-url answers 404."""
 
 from feedback_wire import routes
-from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, SessionStatus, TrainingState
+from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, TRACES, SessionStatus, TrainingState
 from monitor_platform.api.schemas import NUMBER, TIME, list_of, object_of
+from monitor_platform.api.training_handlers import FORMATS
 from serving.openapi import COUNT, TEXT, Schema, content, operation, parameter
 
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
@@ -15,13 +16,13 @@ _SETTINGS: Schema = {
         "sessions": COUNT | {"minimum": 1, "maximum": 100_000},
         "limits_mbps": {"type": "array", "minItems": 1, "items": {"type": "number"}},
         "seconds": {"type": "number", "minimum": 5, "maximum": 3600},
-        "source": {"enum": [*SOURCES]},
+        "source": {"enum": [*SOURCES], "description": "a new training of twitch is refused: sessions have no way to the Internet"},
         "client": {"enum": [*CLIENTS]},
         "delay_ms": {"type": "number", "minimum": 0},
         "loss": {"type": "number", "minimum": 0, "maximum": 0.5},
         "queue_ms": {"type": "number", "minimum": 1},
         "congestion_control": {"enum": [*CONGESTION_CONTROLS]},
-        "trace": _TEXT_OR_NULL,
+        "trace": _TEXT_OR_NULL | {"description": f"null: a fixed limit. A new training accepts {', '.join(TRACES)}"},
         "seed": {"type": "integer"},
     },
 }
@@ -61,17 +62,21 @@ def training_paths() -> dict[str, Schema]:
     sent = {"required": True, "content": {routes.JSON: {"schema": _SETTINGS}}}
     begin = operation("begin a training", {200: training}, 400, 401, 403, 404, 409, 415, 503, requestBody=sent)
     every = content("the trainings", object_of(trainings=list_of(object_of(**_PROGRESS))))
+    one = content("the training", object_of(**_PROGRESS, sessions=list_of(_SESSION), attempts=COUNT))
+    for answer in (every, one):
+        answer["content"]["text/csv"] = {"schema": TEXT}
+    form = parameter("query", "format", "json (the default) or csv, with all attempts of one training", {"enum": [*FORMATS]})
     return {
         "/api/v1/trainings": {
-            "get": operation("all trainings, the newest first", {200: every}, 401, 403, 404, 503),
+            "get": operation("all trainings, the newest first", {200: every}, 400, 401, 403, 404, 503, parameters=(form,)),
             "post": begin,
         },
         "/api/v1/trainings/{name}": {
             "get": operation(
                 "a training with the newest 500 attempts to play its sessions",
-                {200: content("the training", object_of(**_PROGRESS, sessions=list_of(_SESSION), attempts=COUNT))},
+                {200: one},
                 *(400, 401, 403, 404, 503),
-                parameters=(name, status),
+                parameters=(name, status, form),
             )
         },
         **{

@@ -17,6 +17,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.inferred_beside_reported import (
     STALLED,
     banded,
+    complete_from_ms,
     disagreements_in,
     explanation,
     has_inferences,
@@ -73,6 +74,11 @@ class Choice:
             reverse=own.get("order") == "reverse",
         )
 
+    @classmethod
+    def of_script(cls, *, reason: str, model: str, least: float) -> "Choice":
+        """The choice of a script, in the order of the page."""
+        return cls(find="", reason=reason, model=model, least=least, sort="score", reverse=False)
+
     def apply(self, found: Sequence[Disagreement]) -> list[Disagreement]:
         """The rows of the table, in order; sessions without a value of the sorted column are last."""
         chosen = [each for each in found if self._has(each)]
@@ -112,9 +118,8 @@ class DisagreementsPart:
             return dict
         span, choice = span_of(context.question, context.snapshot), Choice.of(context.question)
         where = context.question.where(span)
-        found = await disagreements_in(
-            context.state.records_of(RecordKind.INFERENCE), context.answers, context.snapshot, span, where
-        )
+        inferences = context.state.records_of(RecordKind.INFERENCE)
+        found = await disagreements_in(inferences, context.answers, context.snapshot, span, where)
         shown = choice.apply(found)
         content = {
             "rows": [_row(each) for each in shown[:MOST_ROWS]],
@@ -127,6 +132,7 @@ class DisagreementsPart:
             "models": sorted({each.inferred.model for each in found}),
             "counts": _counts(found),
             "note": _note(len(shown), len(found)),
+            "complete_from": complete_from_ms(inferences, span),
             "judged": len(found),
         }
         return lambda: content

@@ -47,13 +47,31 @@ async def judged_by_models(
     return await answers.ask(snapshot.moment, _judgements, **asked)
 
 
+def complete_from_ms(inferences: RecordQueries | None, span: Span) -> int | None:
+    """From when on a live page has all inferences of a time range, in Unix ms; None if it has all of them."""
+    if inferences is None:
+        return None
+    begins_ms, wanted = inferences.records.begins_ms(), around(span)
+    return begins_ms if wanted.from_ms < begins_ms < wanted.to_ms else None
+
+
 async def disagreements_in(
-    inferences: RecordQueries | None, answers: SharedAnswers, snapshot: Snapshot, span: Span, where: Mapping[str, str]
+    inferences: RecordQueries | None,
+    answers: SharedAnswers,
+    snapshot: Snapshot,
+    span: Span,
+    where: Mapping[str, str],
+    *,
+    from_logs: bool = False,
 ) -> Sequence[Disagreement]:
-    """The sessions of a time range that a model judged, the largest disagreement first."""
+    """The sessions of a time range that a model judged, the largest disagreement first.
+
+    `from_logs`: read inferences that are not in memory from the logs, also if others of the time range are in memory.
+    """
     if inferences is None:
         return ()
-    table = await _table(inferences, around(span))
+    wanted = around(span)
+    table = await inferences.table(wanted) if from_logs else await _table(inferences, wanted)
     asked = {"inferences": table, "version": table.version, "span": span, "where": where}
     return await answers.ask(snapshot.moment, _disagreements, **asked)
 

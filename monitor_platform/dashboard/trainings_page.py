@@ -6,12 +6,13 @@ Its script asks the platform every few seconds, because trainings do not depend 
 
 import json
 
-from feedback_wire.trainings import CONGESTION_CONTROLS, PLAYED_BY, SOURCES, SessionStatus
+from feedback_wire.trainings import CONGESTION_CONTROLS, PLAYED_BY, SOURCES, TRACES, SessionStatus
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 
 TRAINING_CHOICES = {
-    "sources": SOURCES,
+    "sources": [source for source in SOURCES if source != "twitch"],  # its trainings are refused: sessions reach no Internet
     "congestion_controls": CONGESTION_CONTROLS,
+    "traces": TRACES,
     "played_by": json.dumps(PLAYED_BY),
     "statuses": [(int(status), status.name.lower().replace("_", " ")) for status in SessionStatus],
 }

@@ -83,6 +83,8 @@ class SessionResult:
     queue_dropped_to_client: int = 0
     queue_dropped_from_client: int = 0
     pcap_sha256: str | None = None
+    browser: str | None = None
+    """Name and version of the browser; None for clients without one."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"status": int(self.status)}

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -23,12 +24,29 @@ CONTENT_LONGER_S = 60.0
 """The content does not end before the session."""
 PATHS = {"hls": "{content}/hls/master.m3u8", "dash": "{content}/dash/manifest.mpd"}
 LAST_CHARACTERS = 500
+VERSION_WITHIN_S = 30.0
 
 
 def check_reachable(source: str) -> None:
     """ValueError for a source that a session cannot reach."""
     if source not in {*PATHS, "overlay"}:
         raise ValueError(f"source {source!r} is in the Internet, and sessions have no way out; use {', '.join(PATHS)} or overlay")
+
+
+def browser_version() -> str | None:
+    """Such as "Chromium 156.0.1 built on Debian"; None if there is none, or it does not say."""
+    from qoe_lab.clients.browser_player import PROGRAMS  # imports Playwright, which sessions without a browser do not need
+
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 - no shell
+            [program, "--version"], capture_output=True, text=True, check=True, timeout=VERSION_WITHIN_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

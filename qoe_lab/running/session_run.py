@@ -23,10 +23,11 @@ from qoe_lab.running.session_files import (
     SessionResult,
     sha256_of,
 )
-from qoe_lab.running.session_processes import DOOR_PORT, run_client, serving
+from qoe_lab.running.session_processes import DOOR_PORT, browser_version, run_client, serving
 from qoe_lab.running.session_swarm import swarm
 from qoe_lab.running.shaped_link import CLIENT, LINK, SERVER, LinkShape, prepare, session_topology
 
+IN_A_BROWSER = frozenset({"hls.js", "dash.js"})
 MOST_DROPPED = 0.001
 LONGEST_SAMPLE_GAP_MS = {"headless": 1500.0, "hls.js": 1500.0, "dash.js": 1500.0, "overlay": 2500.0}
 """A client samples every 250 ms, that of the overlay each second. One that had to wait for the processor for so long measured the
@@ -86,7 +87,7 @@ def _play_in(lab: Lab, cell: PlannedCell, folder: SessionFolder, around: Session
     if follower is not None:
         folder.write_shaping(folder.read_shaping() | {"trace": follower.applied})
     _check_recording(lab, folder, _Playback(capture, follower), LONGEST_SAMPLE_GAP_MS[cell.client])
-    return _valid(lab, folder, capture)
+    return replace(_valid(lab, folder, capture), browser=browser_version() if cell.client in IN_A_BROWSER else None)
 
 
 def _shape_of(cell: PlannedCell) -> LinkShape:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.listening import is_loopback, parse_listen
+from serving.tls import ListenerTls, key_pair
 from serving.tokens import check_token
 
 
@@ -35,6 +36,15 @@ class Settings:
     ingest_key: Path | None = None
     """File with the ingest key of --coordinator."""
 
+    tls_cert: Path | None = None
+    """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, clients connect over HTTP."""
+
+    tls_key: Path | None = None
+    """PEM file with the private key of --tls-cert."""
+
+    tls_client_ca: Path | None = None
+    """PEM file with certificate authorities. Clients must present a certificate from one of them (mutual TLS)."""
+
     insecure: bool = False
     """Run without a token. Allowed only on a loopback address."""
 
@@ -49,6 +59,11 @@ class Settings:
             raise ValueError(f"--insecure works on loopback only, and {host} can be reached by others: give --token instead")
         if not self.insecure and not self.token:
             raise ValueError("give --token, or try it with --insecure")
+        self.tls()
+
+    def tls(self) -> ListenerTls:
+        """ValueError if a file is missing or unusable."""
+        return ListenerTls(key_pair("--tls", self.tls_cert, self.tls_key), client_ca=self.tls_client_ca)
 
     def run_flags(self) -> list[str]:
         """The flags of `swarmscope lab resume` that these settings mean."""

@@ -1,9 +1,11 @@
 """The server of trainings as one process: a few clients, such as the dashboard, and the files of the trainings."""
 
+import asyncio
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import cast
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -25,14 +27,21 @@ from qoe_lab.running.started_trainings import StartedTrainings
 from qoe_lab.running.trainings_api import TrainingsApi
 from serving.checked_connection import CheckedConnection
 from serving.durable_files import make_folder
-from serving.lifecycle import CannotStart, announce_ready, ignore_reload
+from serving.handshakes import TlsAcceptor
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
 from serving.listening import parse_listen, url_of
 from serving.metrics_text import SharedText, by_reason
 from serving.openapi import served
 from serving.signalled_server import SignalledServer
+from serving.starlette_errors import problem_of, sender_left
+from serving.tls import ListenerTls
 
 _PREFIX = "swarmscope_lab_"
 _STOP_S = 3
+_HANDSHAKE_S = 10.0
+_MOST_CONNECTIONS = 256
+"""With TLS, also those whose handshake is not complete."""
+_BACKLOG = 128
 _TICKS_A_SECOND = 10
 
 
@@ -47,14 +56,33 @@ def run(settings: Settings, command: Sequence[str]) -> None:
     except OSError as error:
         raise CannotStart(f"--data or --listen cannot be used: {error}") from error
     with listener:
-        TrainingsServer(TrainingsApi(settings=settings, started=StartedTrainings(command))).run([listener])
+        api = TrainingsApi(settings=settings, started=StartedTrainings(command))
+        TrainingsServer(api, settings.tls()).run([listener])
+
+
+class _LabAcceptor(TlsAcceptor[asyncio.Protocol]):
+    """Accepts TLS connections of clients."""
+
+    def __init__(self, listener: socket.socket, tls: ListenerTls, server: "TrainingsServer") -> None:
+        self._server = server
+        super().__init__(listener, tls, backlog=_BACKLOG, handshake_s=_HANDSHAKE_S)
+
+    def admit(self, handshakes: int) -> asyncio.Protocol | None:
+        open_ones = len(self._server.server_state.connections) + handshakes
+        if open_ones >= _MOST_CONNECTIONS:
+            self._server.api.refused["too_many_connections"] += 1
+            return None
+        return self._server.connection()
+
+    def count_failure(self, connection: asyncio.Protocol) -> None:
+        self._server.api.refused["tls_handshake"] += 1
 
 
 class TrainingsServer(SignalledServer):
     """uvicorn with a ready line; it lets the kernel forget trainings that have ended."""
 
-    def __init__(self, api: TrainingsApi) -> None:
-        self._api = api
+    def __init__(self, api: TrainingsApi, tls: ListenerTls) -> None:
+        self.api, self._tls = api, tls
 
         class Connection(CheckedConnection):
             def count_refusal(self, problem: Problem) -> None:
@@ -76,14 +104,28 @@ class TrainingsServer(SignalledServer):
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        self._tls.warn_of_expiry()
+        await super().startup(sockets=[])
+        for listener in sockets or ():
+            self.servers.append(await self._accept(listener))
+        on_reload(self._tls.renew)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            announce_ready("lab", url_of(host, port, secure=False))
+            announce_ready("lab", url_of(host, port, secure=self._tls.listener is not None))
+
+    async def _accept(self, listener: socket.socket) -> asyncio.Server:
+        if self._tls.listener is not None:
+            return cast("asyncio.Server", _LabAcceptor(listener, self._tls, self))
+        return await asyncio.get_running_loop().create_server(self.connection, sock=listener, backlog=_BACKLOG)
+
+    def connection(self) -> asyncio.Protocol:
+        """What uvicorn makes for each connection."""
+        protocol = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0:
-            self._api.started.reap()
+            self.api.started.reap()
         return await super().on_tick(counter)
 
 
@@ -92,7 +134,7 @@ def trainings_application(api: TrainingsApi) -> Starlette:
     metrics = _metrics(api)
 
     async def refuse(_request: Request, error: Exception) -> Response:
-        problem = error if isinstance(error, Problem) else _of_starlette(error)
+        problem = problem_of(error)
         api.refused[problem.reason] += 1
         headers = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(problem.status)
         return Response(problem.body(), problem.status, headers, media_type=routes.PROBLEM)
@@ -114,7 +156,7 @@ def trainings_application(api: TrainingsApi) -> Starlette:
             Route(routes.METRICS, trusted(show_metrics)),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse, ClientDisconnect: _sender_left},
+        exception_handlers={Problem: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
     )
 
 
@@ -149,18 +191,3 @@ async def _well(_request: Request) -> Response:
 
 async def _openapi(_request: Request) -> Response:
     return Response(served(openapi), media_type=routes.JSON)
-
-
-async def _sender_left(_request: Request, _error: Exception) -> Response:
-    """The sender disconnected before its request was complete; this answer is not read."""
-    return Response(status_code=400)
-
-
-def _of_starlette(error: Exception) -> Problem:
-    match error:
-        case HTTPException(status_code=405):
-            return Problem(405, "no_such_method", "this route does not have that method")
-        case HTTPException(status_code=status):
-            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
-        case _:
-            raise error

@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     serve_command.add_argument("--seconds", type=float, default=120, help="how long each content plays (default: %(default)s)")
     serve_command.add_argument("--request-log", type=Path, help="file to which each request is appended (JSON lines)")
     serve_command.add_argument("--tcp-info-log", type=Path, help="file for the state of each connection, every 100 ms (JSON lines)")
-    twitch = commands.add_parser("twitch", help="list channels of Twitch that are live; needs a client id and its secret")
+    twitch = commands.add_parser(
+        "twitch", help="list live channels of Twitch, which no session can play yet; needs a client id and its secret"
+    )
     twitch.add_argument("--credentials", type=Path, help="file with client_id=… and client_secret=…; default: the environment")
     twitch.add_argument("--count", type=int, default=20, help="number of channels, 1 to 100 (default: %(default)s)")
     twitch.add_argument("--language", help="only channels in this language, such as en")

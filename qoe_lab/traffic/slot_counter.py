@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qoe_lab.traffic.flow_table import Flow, FlowPacket, FlowTable
-from qoe_lab.traffic.packet_headers import Packet
+from qoe_lab.traffic.packet_headers import UDP, Packet
 from qoe_lab.traffic.session_chunks import SessionChunks
 from qoe_lab.traffic.slot_features import (
     BINS_PER_SLOT,
@@ -30,6 +30,8 @@ from qoe_lab.traffic.slot_sums import SlotSums
 
 SLOT_NS = SLOT_SECONDS * 1_000_000_000
 BIN_NS = SLOT_NS // BINS_PER_SLOT
+LOOKUP_PORTS = frozenset({53, 1900, 5353})
+"""UDP ports of DNS, SSDP and mDNS. A browser sends such packets on its own; they are no media, so they count in no slot."""
 MOST_EMPTY_SLOTS = 3600
 """After a longer time without packets, slots are skipped: their numbers are missing, and the skipped ones are counted."""
 
@@ -120,6 +122,8 @@ class SlotCounter:
         sums, payload = self._sums, packet.payload_bytes
         if packet.tcp is not None:
             sums.tcp_packets += 1
+        elif packet.protocol == UDP and (packet.source_port in LOOKUP_PORTS or packet.destination_port in LOOKUP_PORTS):
+            return
         if found.from_client:
             sums.up_packets += 1
             sums.up_bytes += packet.ip_bytes

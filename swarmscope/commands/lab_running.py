@@ -87,7 +87,7 @@ def run(
     seconds
         Seconds that each session plays, 5 to 3600.
     source
-        What is played: hls, dash or overlay.
+        What is played: hls, dash or overlay. Sessions have no way to the Internet, so twitch is refused.
     client
         What plays: headless (without a browser), hls.js, dash.js or overlay. By default the usual one for the source.
     delay_ms
@@ -174,8 +174,10 @@ def _check(running: Running) -> None:
 
 def _run_and_export(training: TrainingFolder, running: Running) -> None:
     try:
-        with training.running():
+        if not training.is_running():
+            # Before the training runs, because a pause that comes later is meant for this process.
             training.withdraw_pause()
+        with training.running():
             training.note_failure(None)
             progress = _run(training, running)
             if progress.captured:

@@ -41,6 +41,7 @@ def score(
     client: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     coordinator: str = "",
+    ingest_key: Path | None = None,
     key: str = "",
 ) -> int:
     """Infer the quality of the sessions in a capture. Returns the exit code.
@@ -60,8 +61,10 @@ def score(
         Print one inference message per second and session as a JSON line.
     coordinator
         Also send the inference messages to this coordinator.
+    ingest_key
+        File with the ingest key of --coordinator.
     key
-        Ingest key for the coordinator.
+        The ingest key itself. Set SWARMSCOPE_LAB_SCORE_KEY or --ingest-key instead, because `ps` shows flags.
     """
     if (file is None) == (live is None):
         exit_on_usage_error(ValueError("give either FILE or --live INTERFACE"))
@@ -69,7 +72,7 @@ def score(
         if client is not None:
             ipaddress.ip_address(client)
         loaded = load(model)
-        sender = CoordinatorClient(coordinator, key) if coordinator else None
+        sender = CoordinatorClient(coordinator, _key(key, ingest_key)) if coordinator else None
     except (OSError, ValueError) as error:
         exit_on_usage_error(error)
     output = _Output(loaded, sender, as_json=as_json or live is not None)
@@ -79,6 +82,15 @@ def score(
         return _score_file(loaded, file, client, output)
     except (ConnectionError, ValueError, OSError) as error:
         exit_on(error, "swarmscope lab score")
+
+
+def _key(key: str, file: Path | None) -> str:
+    """The ingest key. ValueError if it is given twice, OSError if the file cannot be read."""
+    if file is None:
+        return key
+    if key:
+        raise ValueError("--key and --ingest-key exclude each other; use only one of them")
+    return file.read_text(encoding="utf-8").strip()
 
 
 class _Output:

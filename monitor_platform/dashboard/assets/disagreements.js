@@ -65,7 +65,7 @@
   swarmscope.page((own) => {
     if (!own.rows) return; // no record has arrived yet
     latest = own;
-    const { rows, counts, models, judged, note, sort, reverse } = own;
+    const { rows, counts, models, judged, note, sort, reverse, complete_from } = own;
     keep_children($("disagreements").tBodies[0], rows, row, { key: ({ session_id, model_text }) => `${session_id} ${model_text}` });
     $("disagreements").hidden = rows.length === 0;
     $("no-disagreements").hidden = rows.length > 0;
@@ -81,5 +81,7 @@
     query.set("view", "disagreements");
     $("disagreements-csv").href = `api/v1/table?${query}`;
     put("#disagreements-note", note);
+    $("disagreements-incomplete").hidden = complete_from === null;
+    put("#disagreements-incomplete", complete_from === null ? "" : `The page has the inferences since ${swarmscope_times.local(complete_from)}. Earlier ones of this time range are missing here; the CSV has them.`);
   });
 })();

@@ -120,6 +120,7 @@ addEventListener("DOMContentLoaded", () => {
     if (training === null) return;
     const { settings, limits, discarded, failure, sessions, attempts, state } = training;
     put("#training-title", `Training ${settings.name}`);
+    Object.assign($("training-csv"), { href: `api/v1/trainings/${encodeURIComponent(settings.name)}?format=csv`, download: `training-${settings.name}.csv` });
     put("#training-note", `${state}: ${counts(training)}`);
     $("training-failure").hidden = !failure;
     put("#training-failure", failure ? `It ended early: ${failure}` : "");
@@ -200,8 +201,8 @@ addEventListener("DOMContentLoaded", () => {
   function settings() {
     const given = Object.fromEntries(new FormData($("training-form")));
     const { name, source, client, congestion_control } = given;
-    const numbers = ["sessions", "seconds", "delay_ms", "loss", "queue_ms"];
-    return { name, source, client, congestion_control, limits_mbps: limits_of(given.limits), ...Object.fromEntries(numbers.map((each) => [each, Number(given[each])])) };
+    const numbers = ["sessions", "seconds", "delay_ms", "loss", "queue_ms", "seed"];
+    return { name, source, client, congestion_control, trace: given.trace || null, limits_mbps: limits_of(given.limits), ...Object.fromEntries(numbers.map((each) => [each, Number(given[each])])) };
   }
 
   // What the form would begin, such as "4 sessions at each of 3 limits, about 8 min if one plays at a time".

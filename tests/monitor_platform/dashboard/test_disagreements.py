@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import urllib.error
 import urllib.request
 
@@ -140,6 +141,37 @@ def test_the_table_for_scripts_has_the_numbers_of_both_sides_and_obeys_filters(m
     with pytest.raises(urllib.error.HTTPError) as refused:
         table(monitor, "model=x")
     assert refused.value.code == 400
+
+
+def disagreements(url, query=""):
+    """The status and the JSON of the answer."""
+    try:
+        with urllib.request.urlopen(f"{url}/api/v1/disagreements?{query}", timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def test_scripts_get_disagreements_as_json_with_the_values_of_both_sides(monitor):
+    _, found = disagreements(monitor)
+    assert (found["judged"], found["disagreements_left_out"]) == (10, 0)
+    assert found["disagreements"][0]["reported"]["session_id"] == "misjudged"
+    [cheat] = disagreements(monitor, "reason=cheat")[1]["disagreements"]
+    assert (cheat["reported"]["download_kbps"], cheat["inferred"]["download_kbps"]) == (CHEAT.reported_kbps, CHEAT.carried_kbps)
+    assert cheat["inferred"]["mos"] == dict(zip(("value", "low", "high"), CHEAT.mos, strict=True))
+    assert cheat["evidence"][0]["reason"] == "cheat"
+    assert cheat["disagreement"] == max(abs(cheat[name]) for name in ("stalled", "mos", "startup") if cheat[name] is not None)
+    least = disagreements(monitor, "min=0&top=4")[1]
+    assert (len(least["disagreements"]), least["disagreements_left_out"]) == (4, 6)
+    assert disagreements(monitor, "where.isp=PCCW")[1]["judged"] == 0
+    none = disagreements(monitor, "from=2001-01-01T00:00Z&to=2001-01-02T00:00Z")[1]
+    assert (none["judged"], none["disagreements"]) == (0, [])
+
+
+@pytest.mark.parametrize("query", ["by=isp", "min=2", "min=x", "reason=guess", "from=1", "where.x=1", "min=0&min=1", "p.min=0"])
+def test_a_question_of_a_script_that_makes_no_sense_is_refused(monitor, query):
+    status, problem = disagreements(monitor, query)
+    assert (status, problem["reason"]) == (400, "bad_parameter")
 
 
 @pytest.mark.parametrize("query", ["p.sort=none", "p.min=high", "p.reason=guess", "p.min=-1", f"p.find={'x' * 999}"])

@@ -1,6 +1,8 @@
 """The page of trainings: a real server of trainings behind a real platform, in a real browser."""
 
+import csv
 import dataclasses
+import io
 import json
 import urllib.error
 import urllib.request
@@ -112,11 +114,17 @@ def test_the_form_plans_equal_shares_and_shows_why_the_lab_refuses(monitor, visi
     form.get_by_label("Source").select_option("dash")
     assert form.get_by_label("Client").locator("option").all_inner_texts() == ["headless", "dash.js"]
     form.get_by_label("Name").fill("new-one")
+    form.locator("summary").click()
+    form.get_by_label("Rate follows").select_option("norway3g-b")
+    form.get_by_label("Seed").fill("7")
     form.get_by_label("Limits in Mbit/s").fill("0.25, 0.25")
     form.get_by_role("button", name="Begin").click()
     page.becomes("() => document.getElementById('training-wrong').textContent.includes('different numbers')")
     form.get_by_label("Limits in Mbit/s").fill("0.25, 1")
-    form.get_by_role("button", name="Begin").click()
+    with page.page.expect_request(lambda sent: sent.method == "POST") as begun:
+        form.get_by_role("button", name="Begin").click()
+    sent = begun.value.post_data_json
+    assert (sent["trace"], sent["seed"], sent["limits_mbps"]) == ("norway3g-b", 7, [0.25, 1])
     page.becomes("() => document.getElementById('training-wrong').textContent.includes('--most-running')")
     # The browser logs the two refused requests as errors.
     assert all("Failed to load resource" in each for each in page.wrong)
@@ -149,6 +157,24 @@ def test_an_answer_has_the_newest_attempts_of_a_large_training(folder, serve, tm
     assert answer["sessions"][0]["number"] == 599
     assert ask(server.url, "/large?status=1")[1]["attempts"] == 0
     assert ask(server.url, "/large?status=9")[0] == 400
+
+
+def test_trainings_and_all_attempts_of_one_are_offered_as_csv(monitor):
+    def table(path):
+        with urllib.request.urlopen(f"{monitor}/api/v1/trainings{path}", timeout=30) as answer:
+            assert answer.headers["Content-Type"].startswith("text/csv")
+            return {row["name"] if "name" in row else row["number"]: row for row in csv.DictReader(io.TextIOWrapper(answer))}
+
+    trainings = table("?format=csv")
+    assert set(trainings) == {"hls-evening", "dash-night"}
+    evening = trainings["hls-evening"]
+    assert (evening["limits_mbps"], evening["captured"], evening["discarded"]) == ("0.5 2", "3", "no_first_frame=1")
+    assert (evening["state"], evening["seed"], evening["dataset"]) == ("paused", "1", "false")
+    attempts = table("/hls-evening?format=csv")
+    assert len(attempts) == EVENING.sessions
+    assert (attempts["3"]["status"], attempts["3"]["detail"]) == ("discarded", HOSTILE)
+    assert table("/hls-evening?format=csv&status=1").keys() == {"0", "1", "2"}
+    assert ask(monitor, "?format=xml")[0] == 400
 
 
 def test_a_lab_that_does_not_answer_or_refuses_the_token_is_named_with_the_reason(lab, folder, serve):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qoe_lab.running.rate_trace import LEAST_KBPS, TRACES, RateTrace, read_trace
+from feedback_wire.trainings import TRACES as KNOWN
+from qoe_lab.running.rate_trace import LEAST_KBPS, TRACES, RateTrace, read_trace, trace_names
 
 
 @pytest.mark.parametrize("path", sorted(TRACES.glob("*.json")), ids=lambda path: path.stem)
@@ -18,6 +19,10 @@ def test_each_trace_that_comes_with_the_lab_can_be_scaled_to_a_limit(path: Path)
     assert mean_kbps == pytest.approx(1000, rel=0.02)  # outages are raised to the slowest link
     assert min(step.kbps for step in steps) >= LEAST_KBPS
     assert all(earlier.at_s < later.at_s for earlier, later in pairwise(steps))
+
+
+def test_clients_of_the_lab_know_the_traces_that_come_with_it() -> None:
+    assert sorted(KNOWN) == sorted(trace_names())
 
 
 def test_a_stretch_begins_within_a_step_and_repeats_the_trace() -> None:

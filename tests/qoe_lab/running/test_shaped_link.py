@@ -31,7 +31,7 @@ GOOD = ReadBack(
 
 @needs_namespaces
 @needs("tbf")
-@pytest.mark.parametrize("limit_mbps", [0.25, 1, 2, 5])
+@pytest.mark.parametrize("limit_mbps", [0.25, pytest.param(1, marks=pytest.mark.soak), pytest.param(2, marks=pytest.mark.soak), 5])
 def test_tcp_gets_90_to_98_percent_of_a_limit(limit_mbps: float) -> None:
     shape = replace(SHAPE, rate_kbps=limit_mbps * 1000)
     with Lab(session_topology(shape, "hls")) as lab:

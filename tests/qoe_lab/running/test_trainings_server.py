@@ -1,11 +1,13 @@
 """The server of trainings starts, shows, pauses, resumes and cancels trainings, and refuses what cannot be done with a reason."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import trustme
 
 from feedback_wire.trainings import SessionProgress, SessionStatus, TrainingProgress, TrainingSettings, TrainingState
 from qoe_lab.running.training_folder import create_training
@@ -61,6 +63,9 @@ def test_a_training_is_started_paused_resumed_and_cancelled_over_http(
     assert client.call("POST", json=TRAINING)[1]["reason"] == "name_taken"
     assert client.call("POST", "/web/resume")[0] == 200
     assert client.progress().state is TrainingState.RUNNING
+    assert client.call("POST", "/web/pause")[0] == 200  # at once: the process has only just begun
+    eventually(lambda: client.progress().state is TrainingState.PAUSED)
+    assert client.call("POST", "/web/resume")[0] == 200
     assert client.call("POST", "/web/cancel")[0] == 200
     eventually(lambda: client.progress().state is TrainingState.CANCELLED)
     assert client.call("POST", "/web/resume")[1]["reason"] == "wrong_state"
@@ -105,6 +110,39 @@ def test_without_the_token_nothing_is_answered(serve: Callable[..., Server], tmp
     assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
 
 
+def test_the_server_speaks_tls_and_reads_a_renewed_certificate(serve: Callable[..., Server], tmp_path: Path) -> None:
+    authority, renewed = trustme.CA(), trustme.CA()
+    pem = tmp_path / "lab.pem"
+    for each, name in ((authority, "ca.pem"), (renewed, "renewed.pem")):
+        each.cert_pem.write_to_path(tmp_path / name)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    files = ("--tls-cert", str(pem), "--tls-key", str(pem))
+    server = serve("lab", "serve", "--listen", "127.0.0.1:0", "--token", TOKEN, "--data", str(tmp_path / "t"), *files)
+    assert server.url.startswith("https://")
+
+    def get(path: str, ca: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return requests.get(server.url + path, headers=headers, timeout=30, verify=str(tmp_path / ca))
+
+    def listed(ca: str) -> Any:
+        return get("/v1/trainings", ca).json()
+
+    assert listed("ca.pem") == {"trainings": []}
+    with pytest.raises(requests.exceptions.SSLError):
+        listed("renewed.pem")
+    assert 'refused_total{reason="tls_handshake"} 1.0' in get("/metrics", "ca.pem").text
+    renewed.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: _answers(lambda: listed("renewed.pem")), "the renewed certificate is presented")
+
+
+def _answers(ask: Callable[[], Any]) -> bool:
+    try:
+        return ask() == {"trainings": []}
+    except requests.exceptions.SSLError:
+        return False
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -112,6 +150,7 @@ def test_without_the_token_nothing_is_answered(serve: Callable[..., Server], tmp
         (("--insecure", "--token", "x"), "exclude each other"),
         (("--insecure", "--listen", "0.0.0.0:0"), "works on loopback only"),
         (("--token", "x", "--most-running", "-1"), "at least 0"),
+        (("--token", "x", "--tls-cert", "missing.pem"), "belong together"),
     ],
 )
 def test_settings_that_are_not_safe_are_refused(flags: tuple[str, ...], message: str) -> None:

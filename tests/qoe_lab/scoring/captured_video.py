@@ -14,12 +14,12 @@ from qoe_lab.models.training_examples import examples_of, session_slots
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, training
 from tests.qoe_lab.traffic.hand_made import BEGIN_NS, MS, Frame, ethernet, ipv4, pcap, tcp
 
-EFFORT = Effort(trees=10, rounds=10, folds=3, inner_folds=3, resamples=10)
+EFFORT = Effort(trees=6, rounds=6, folds=3, inner_folds=3, resamples=10)
 
 
 def small_model(folder: Path) -> LabModel:
     """A model in `folder`, fitted to synthetic sessions."""
-    sessions = session_slots(*training(sessions=36, seconds=12), SLOT_FEATURES)
+    sessions = session_slots(*training(sessions=24, seconds=10), SLOT_FEATURES)
     tasks = {
         task.name: fitted(BY_NAME["forest"], task, examples_of(task, sessions, SLOT_FEATURES), EFFORT, 1, calibrate=True)
         for task in TASKS

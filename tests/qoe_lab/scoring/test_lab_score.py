@@ -17,6 +17,7 @@ from tests.harness.waiting import eventually
 from tests.qoe_lab.models.synthetic_sessions import training
 from tests.qoe_lab.scoring.captured_video import capture, small_model, video
 
+KEY, TOKEN, READ = "key-of-the-lab", "token-of-the-servers", "token-of-readers"
 VIEWER, OTHER_VIEWER, SERVER = "127.0.0.77", "127.0.0.79", "127.0.0.78"
 
 
@@ -133,13 +134,17 @@ def test_an_interface_that_does_not_exist_is_named(folder):
 
 def test_inferences_arrive_at_a_coordinator_and_those_of_a_second_run_are_copies(folder, tmp_path):
     with servers(tmp_path) as start:
-        store = start("feedback-server", "--listen", "127.0.0.1:0", "--insecure", "--data", str(tmp_path / "logs"))
+        listen, logs = ("--listen", "127.0.0.1:0"), ("--data", str(tmp_path / "logs"))
+        store = start("feedback-server", *listen, "--token", TOKEN, "--read-token", READ, *logs)
         coordinator = start(
-            *("coordinator", "--listen", "127.0.0.1:0", "--insecure"),
+            *("coordinator", *listen, "--key", KEY, "--token", TOKEN),
             *("--feedback-server", store.url, "--spool", str(tmp_path / "spool")),
         )
+        (tmp_path / "key").write_text(f"{KEY}\n")
+        refused = score(folder, folder / "session", "--coordinator", coordinator.url)
+        assert (refused.returncode, KEY in refused.stderr) == (1, False)
         for _ in range(2):
-            sent = score(folder, folder / "session", "--coordinator", coordinator.url)
+            sent = score(folder, folder / "session", "--coordinator", coordinator.url, "--ingest-key", tmp_path / "key")
             assert sent.returncode == 0, sent.stderr
             assert "the coordinator accepted 12 inferences and refused 0" in sent.stderr
     analyzed = json.loads(run_swarmscope("analyze", tmp_path / "logs", "--kind", "inference", "--json").stdout)
@@ -148,7 +153,7 @@ def test_inferences_arrive_at_a_coordinator_and_those_of_a_second_run_are_copies
 
 def exported(folder: Path, name: str, sessions: int) -> Path:
     """A training folder with the data set of synthetic sessions. Features that they do not have are not known."""
-    session_columns, slot_columns = training(name, sessions=sessions, seconds=10)
+    session_columns, slot_columns = training(name, sessions=sessions, seconds=6)
     (folder / name / "dataset").mkdir(parents=True)
     known = {each.name for each in TRAFFIC_FEATURES} | {"session_id", "training_id", "slot", "state", "stalled_ms", "height"}
 
@@ -166,7 +171,7 @@ def exported(folder: Path, name: str, sessions: int) -> Path:
 
 
 def test_fit_stores_a_model_and_a_report_that_score_can_use(tmp_path, folder):
-    exported(tmp_path, "first", 16)
+    exported(tmp_path, "first", 12)
     found = run_swarmscope("lab", "fit", "first", "--quick", "--data", tmp_path)
     assert found.returncode == 0, found.stderr
     assert "the model and report.html are in " in found.stdout
@@ -174,7 +179,7 @@ def test_fit_stores_a_model_and_a_report_that_score_can_use(tmp_path, folder):
     model = load(tmp_path / "first" / "model")
     assert model.name == "first"
     card = json.loads((tmp_path / "first" / "model" / CARD).read_text())
-    assert card["data"]["sessions"] == 16
+    assert card["data"]["sessions"] == 12
     assert {goal["task"] for goal in card["goals"]} <= {"T1", "T2", "T3", "T4", "T5"}
     assert "<h1>Model first</h1>" in (tmp_path / "first" / "model" / "report.html").read_text()
     scored = run_swarmscope("lab", "score", folder / "two.pcap", "--model", tmp_path / "first" / "model")

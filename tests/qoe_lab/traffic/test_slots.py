@@ -5,7 +5,20 @@ import random
 import pytest
 
 from qoe_lab.traffic import SLOT_FEATURES, Packet, PacketStream, SlotCounter, TrafficSlot
-from tests.qoe_lab.traffic.hand_made import BEGIN_NS, CLIENT, MS, SERVER, Conversation, Frame, ethernet, ipv4, packets_of, pcap, udp
+from tests.qoe_lab.traffic.hand_made import (
+    BEGIN_NS,
+    CLIENT,
+    MS,
+    SERVER,
+    Conversation,
+    Frame,
+    ethernet,
+    flows_of,
+    ipv4,
+    packets_of,
+    pcap,
+    udp,
+)
 
 OF_TCP = ("up_rexmit_pkts", "down_rexmit_pkts", "down_out_seq_pkts", "up_zero_windows")
 ROUND_TRIPS = ("rtt_min_ms", "rtt_avg_ms", "rtt_max_ms")
@@ -61,6 +74,19 @@ def test_the_values_of_a_slot_without_packets_are_zero_or_null():
     assert (row["idle_ms"], row["silence_ms"], row["elapsed_s"]) == (1000, 1000, 1)
     assert {"up_packets", "down_kbps", "down_peak_kbps", "requests", "chunks", "open_chunk_bytes", "total_chunks"} < zeros
     assert {row[name] for name in (*OF_TCP, *ROUND_TRIPS, "chunk_ms", "request_gap_ms", "down_packet_bytes")} == {None}
+
+
+@pytest.mark.parametrize("port", [53, 1900, 5353])
+def test_lookups_of_names_and_devices_are_flows_and_count_in_no_slot(port):
+    player = Player()
+    player.download(100, 5000)
+    alone = rows_of(player.packets(), until_ms=1000)
+    for ms, source, destination, hosts in ((50, 41000, port, (CLIENT, SERVER)), (60, port, 41000, (SERVER, CLIENT))):
+        packet = ipv4(udp(source, destination, 300), *hosts, protocol=17)
+        player.frames.append(Frame(BEGIN_NS + ms * MS, ethernet(packet)))
+    player.frames.sort(key=lambda frame: frame.time_ns)
+    assert rows_of(player.packets(), until_ms=1000) == alone
+    assert {flow.protocol for flow in flows_of(player.packets())} == {"tcp", "udp"}
 
 
 def test_rates_are_those_of_the_window():
