@@ -13,13 +13,14 @@ from qoe_lab.labels.server_witness import agreement, server_witness
 from qoe_lab.labels.session_labels import SessionLabels
 from qoe_lab.labels.session_scores import SessionScores
 from qoe_lab.player_events import PlayerEvent
-from qoe_lab.sources.ladder import SEGMENT_S
 
 _TEXTS = ("source", "client", "content_id", "congestion_control", "trace")
 _INTEGERS = ("number", "block", "attempt", "begin_ms", "end_ms")
 _NUMBERS = ("limit_mbps", "delay_ms", "loss", "queue_ms", "trace_begin_s")
 _OF_RESULT = ("frames", "kernel_drops", "queue_dropped_to_client", "queue_dropped_from_client")
 NOT_CAPTURED = -1
+_FORMER_MEDIA_MS = 2000.0
+"""Of all segments of trainings whose request log does not state it."""
 
 
 def identity_row(training: RecordedTraining, session: RecordedSession) -> TableRow:
@@ -92,7 +93,7 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
 def agreement_row(requests: Sequence[JsonValues], labels: SessionLabels) -> TableRow:
     """Startup and stalls as the request log shows them, compared with the player. Null where it shows no segment."""
     answered = [_answered(each) for each in requests if each.number("wall_ms") is not None and each.number("took_ms") is not None]
-    witness = server_witness(answered, wall_ms=labels.wall_ms, until_ms=labels.watched_ms, segment_ms=SEGMENT_S * 1000)
+    witness = server_witness(answered, wall_ms=labels.wall_ms, until_ms=labels.watched_ms)
     if witness.startup_ms is None:
         return {}
     compared = agreement(labels, witness)
@@ -112,6 +113,7 @@ def _answered(request: JsonValues) -> TableRow:
         "arrived": request.boolean("arrived"),
         "wall_ms": request.number("wall_ms"),
         "took_ms": request.number("took_ms"),
+        "media_ms": request.number("media_ms") or _FORMER_MEDIA_MS,
         "cmcd": request.object("cmcd").all,
     }
 

@@ -40,9 +40,10 @@ class Agreement:
     """Stalls that the other one does not have at this time."""
 
 
-def server_witness(requests: Iterable[Mapping[str, Any]], *, wall_ms: float, until_ms: float, segment_ms: float) -> ServerWitness:
+def server_witness(requests: Iterable[Mapping[str, Any]], *, wall_ms: float, until_ms: float) -> ServerWitness:
     """What the log of requests says about a session that began at `wall_ms` and was watched for `until_ms`."""
     arrivals: dict[int, float] = {}
+    media_ms: dict[int, float] = {}
     reported = 0
     for request in requests:
         match = _SEGMENT.fullmatch(str(request["path"]))
@@ -53,14 +54,15 @@ def server_witness(requests: Iterable[Mapping[str, Any]], *, wall_ms: float, unt
             arrived_ms = float(request["wall_ms"]) + float(request["took_ms"]) - wall_ms
             number = int(match[1])
             arrivals[number] = min(arrived_ms, arrivals.get(number, arrived_ms))
-    return ServerWitness(startup_ms=arrivals.get(0), stalls=_stalls(arrivals, until_ms, segment_ms), reported_stalls=reported)
+            media_ms[number] = float(request["media_ms"])
+    return ServerWitness(startup_ms=arrivals.get(0), stalls=_stalls(arrivals, media_ms, until_ms), reported_stalls=reported)
 
 
-def _stalls(arrivals: Mapping[int, float], until_ms: float, segment_ms: float) -> tuple[Stall, ...]:
+def _stalls(arrivals: Mapping[int, float], media_ms: Mapping[int, float], until_ms: float) -> tuple[Stall, ...]:
     if 0 not in arrivals:
         return ()
     stalls: list[Stall] = []
-    played_until_ms, number = arrivals[0] + segment_ms, 1
+    played_until_ms, number = arrivals[0] + media_ms[0], 1
     while played_until_ms < until_ms:
         arrived_ms = arrivals.get(number)
         if arrived_ms is None or arrived_ms >= until_ms:
@@ -68,7 +70,7 @@ def _stalls(arrivals: Mapping[int, float], until_ms: float, segment_ms: float) -
             break
         if arrived_ms > played_until_ms:
             stalls.append(Stall(begin_ms=played_until_ms, end_ms=arrived_ms))
-        played_until_ms = max(played_until_ms, arrived_ms) + segment_ms
+        played_until_ms = max(played_until_ms, arrived_ms) + media_ms[number]
         number += 1
     return tuple(stalls)
 

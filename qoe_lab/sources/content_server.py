@@ -39,6 +39,7 @@ _PAGE = """<!doctype html>
 <body><video muted playsinline></video></body></html>
 """
 _MPD, _M3U8, _MP4 = "application/dash+xml", "application/vnd.apple.mpegurl", "video/mp4"
+_MEDIA_MS = web.RequestKey("media_ms", float)
 _UNCACHED = {"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -126,6 +127,7 @@ class ContentServer:
 
     async def _segment(self, request: web.Request) -> web.StreamResponse:
         content, number = self._content(request), int(request.match_info["number"])
+        request[_MEDIA_MS] = content.segment_s * 1000
         if number >= segment_count(content, self._settings.seconds):
             raise web.HTTPNotFound(text=f"the content ends before segment {number}\n")
         rung = content.rung(request.match_info["rung"])
@@ -185,6 +187,7 @@ class ContentServer:
             "took_ms": round((time.monotonic() - served.began_s) * 1000, 3),
             "arrived": arrived,
             "peer_port": peer[1] if peer else None,
+            "media_ms": request.get(_MEDIA_MS),
             "cmcd": read_cmcd(request.query.get(PARAMETER, "")),
         }
         self._requests.write(json.dumps(line) + "\n")

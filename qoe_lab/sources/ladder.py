@@ -1,14 +1,15 @@
-"""Contents and their rungs, and the file `content.json` that describes an encoded content."""
+"""Contents and their rungs, and the file `content.json` that describes an encoded content.
+
+Contents differ in the length of their segments and in their rungs, as those of real services do. With one length for all, the gap
+between two requests alone would tell whether a player stalls.
+"""
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-SEGMENT_S = 2.0
 FRAMES_PER_S = 25
-FRAMES_PER_SEGMENT = int(SEGMENT_S * FRAMES_PER_S)
 DESCRIPTION = "content.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -43,9 +44,17 @@ class ContentRecipe:
     """Strength of the noise that differs in each frame, 0 to 20."""
     scene_frames: int
     """Frames between two cuts."""
+    segment_s: int
+    """Length of each segment."""
+    rungs: tuple[Rung, ...]
+    """From the lowest."""
 
     def __post_init__(self) -> None:
         check_name("content_id", self.content_id)
+
+    @property
+    def segment_frames(self) -> int:
+        return self.segment_s * FRAMES_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +93,29 @@ class Content:
         raise KeyError(name)
 
 
-DEFAULT_RUNGS = (
-    Rung(name="144p", width=256, height=144, kbps=150),
-    Rung(name="240p", width=426, height=240, kbps=400),
-    Rung(name="360p", width=640, height=360, kbps=800),
-    Rung(name="480p", width=854, height=480, kbps=1500),
-    Rung(name="720p", width=1280, height=720, kbps=2500),
-)
+def _ladder(**kbps: int) -> tuple[Rung, ...]:
+    """Rungs by their names, with their rates."""
+    pictures = {"144p": (256, 144), "240p": (426, 240), "360p": (640, 360), "480p": (854, 480), "720p": (1280, 720)}
+    return tuple(
+        Rung(name=name, width=width, height=height, kbps=kbps[f"p{height}"])
+        for name, (width, height) in pictures.items()
+        if f"p{height}" in kbps
+    )
+
+
+USUAL_LADDER = _ladder(p144=150, p240=400, p360=800, p480=1500, p720=2500)
+SAVING_LADDER = _ladder(p144=120, p240=280, p360=550, p480=1000, p720=1800)
+SPARSE_LADDER = _ladder(p144=200, p360=900, p720=3000)
 
 DEFAULT_CONTENTS = (
-    ContentRecipe(content_id="lecture", detail=3, motion=0, grain=1, scene_frames=150),
-    ContentRecipe(content_id="drama", detail=4, motion=1, grain=3, scene_frames=75),
-    ContentRecipe(content_id="nature", detail=7, motion=2, grain=4, scene_frames=100),
-    ContentRecipe(content_id="game", detail=6, motion=8, grain=0, scene_frames=60),
-    ContentRecipe(content_id="football", detail=5, motion=6, grain=5, scene_frames=125),
-    ContentRecipe(content_id="concert", detail=4, motion=4, grain=9, scene_frames=25),
+    ContentRecipe(content_id="lecture", detail=3, motion=0, grain=1, scene_frames=150, segment_s=4, rungs=USUAL_LADDER),
+    ContentRecipe(content_id="drama", detail=4, motion=1, grain=3, scene_frames=75, segment_s=2, rungs=SAVING_LADDER),
+    ContentRecipe(content_id="nature", detail=7, motion=2, grain=4, scene_frames=100, segment_s=1, rungs=SPARSE_LADDER),
+    ContentRecipe(content_id="game", detail=6, motion=8, grain=0, scene_frames=60, segment_s=4, rungs=SPARSE_LADDER),
+    ContentRecipe(content_id="football", detail=5, motion=6, grain=5, scene_frames=125, segment_s=2, rungs=USUAL_LADDER),
+    ContentRecipe(content_id="concert", detail=4, motion=4, grain=9, scene_frames=25, segment_s=1, rungs=SAVING_LADDER),
 )
+"""Each length of segments has two ladders, and each ladder two lengths: neither tells the other."""
 
 
 def described(content: Content, made_from: dict[str, object]) -> str:
@@ -107,9 +123,10 @@ def described(content: Content, made_from: dict[str, object]) -> str:
     return json.dumps({**asdict(content), "made_from": made_from}, indent=1) + "\n"
 
 
-def made_from(recipe: ContentRecipe, rungs: Sequence[Rung], segments: int) -> dict[str, object]:
-    """Everything that decides how the encoded files of a content look."""
-    return {"version": 1, "recipe": asdict(recipe), "rungs": [asdict(rung) for rung in rungs], "segments": segments}
+def made_from(recipe: ContentRecipe, seconds: int) -> dict[str, object]:
+    """Everything that decides how the encoded files of a content look, as it is read from JSON again."""
+    rungs = [asdict(rung) for rung in recipe.rungs]
+    return {"version": 2, "recipe": asdict(recipe) | {"rungs": rungs}, "seconds": seconds}
 
 
 def read_content(folder: Path) -> Content:

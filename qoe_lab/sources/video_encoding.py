@@ -21,11 +21,8 @@ from av.video.frame import VideoFrame
 from qoe_lab.sources import mp4_boxes
 from qoe_lab.sources.ladder import (
     DEFAULT_CONTENTS,
-    DEFAULT_RUNGS,
     DESCRIPTION,
     FRAMES_PER_S,
-    FRAMES_PER_SEGMENT,
-    SEGMENT_S,
     Content,
     ContentRecipe,
     EncodedRung,
@@ -36,8 +33,12 @@ from qoe_lab.sources.ladder import (
 )
 from qoe_lab.sources.pictures import pictures
 
-SEGMENTS = 4
-"""Different segments of each rung; the server repeats them."""
+ENCODED_S = 8
+"""Of each content; the server repeats its segments."""
+
+FIRST_SHARE = 0.4
+"""Of a second's bits, what the first segment may have in addition. With more, the declared rate of short segments, which is that of
+the largest one, is far above the mean."""
 
 _MUXING = {"movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer"}
 
@@ -45,14 +46,13 @@ _MUXING = {"movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer"
 def make_contents(
     folder: Path,
     recipes: Sequence[ContentRecipe] = DEFAULT_CONTENTS,
-    rungs: Sequence[Rung] = DEFAULT_RUNGS,
     *,
-    segments: int = SEGMENTS,
+    seconds: int = ENCODED_S,
     progress: Callable[[str, int, int], None] = lambda _id, _done, _all: None,
 ) -> list[Content]:
     """Encode what is missing or was made from another recipe. `progress` gets the content, and how many of how many are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [recipe for recipe in recipes if not _is_made(folder, recipe, rungs, segments)]
+    missing = [recipe for recipe in recipes if not _is_made(folder, recipe, seconds)]
     done = len(recipes) - len(missing)
     for recipe in recipes:
         if recipe not in missing:
@@ -60,7 +60,7 @@ def make_contents(
     if missing:
         workers = min(len(missing), len(os.sched_getaffinity(0)))
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            made = {pool.submit(make_content, folder, recipe, tuple(rungs), segments): recipe for recipe in missing}
+            made = {pool.submit(make_content, folder, recipe, seconds): recipe for recipe in missing}
             for each in as_completed(made):
                 each.result()
                 done += 1
@@ -68,26 +68,27 @@ def make_contents(
     return [read_content(folder / recipe.content_id) for recipe in recipes]
 
 
-def _is_made(folder: Path, recipe: ContentRecipe, rungs: Sequence[Rung], segments: int) -> bool:
+def _is_made(folder: Path, recipe: ContentRecipe, seconds: int) -> bool:
     try:
         fields = json.loads((folder / recipe.content_id / DESCRIPTION).read_text(encoding="utf-8"))
-        return bool(fields["made_from"] == made_from(recipe, rungs, segments))
+        return bool(fields["made_from"] == made_from(recipe, seconds))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def make_content(folder: Path, recipe: ContentRecipe, rungs: Sequence[Rung], segments: int) -> None:
-    """Encode one content into a folder beside the final one, then rename it."""
+def make_content(folder: Path, recipe: ContentRecipe, seconds: int) -> None:
+    """Encode one content into a folder beside the final one, then rename it. `seconds` are whole segments of it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.content_id}-") as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
-        encoders = [_Encoder(rung) for rung in rungs]
-        for number, picture in enumerate(pictures(recipe, segments * FRAMES_PER_SEGMENT)):
+        encoders = [_Encoder(rung, recipe) for rung in recipe.rungs]
+        for number, picture in enumerate(pictures(recipe, seconds * FRAMES_PER_S)):
             for encoder in encoders:
                 encoder.add(picture, number)
         encoded = tuple(encoder.write(made) for encoder in encoders)
-        content = Content(content_id=recipe.content_id, segment_s=SEGMENT_S, segments=segments, rungs=encoded)
-        (made / DESCRIPTION).write_text(described(content, made_from(recipe, rungs, segments)), encoding="utf-8")
+        segments = seconds // recipe.segment_s
+        content = Content(content_id=recipe.content_id, segment_s=recipe.segment_s, segments=segments, rungs=encoded)
+        (made / DESCRIPTION).write_text(described(content, made_from(recipe, seconds)), encoding="utf-8")
         target = folder / recipe.content_id
         if target.exists():
             shutil.rmtree(target)
@@ -97,15 +98,16 @@ def make_content(folder: Path, recipe: ContentRecipe, rungs: Sequence[Rung], seg
 class _Encoder:
     """One rung: H.264 with a limited rate, a key frame at the beginning of each segment, in fragmented MP4."""
 
-    def __init__(self, rung: Rung) -> None:
+    def __init__(self, rung: Rung, recipe: ContentRecipe) -> None:
         self._rung = rung
+        self._segment_s = recipe.segment_s
         self._written = io.BytesIO()
         self._output: Any = av.open(self._written, mode="w", format="mp4", options=_MUXING)
         limits = {"crf": "17", "maxrate": f"{rung.kbps}k", "bufsize": f"{rung.kbps}k"}
-        steady = {"preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1"}
+        steady = {"preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1", "x264-params": f"vbv-init={FIRST_SHARE}"}
         self._stream: Any = self._output.add_stream("libx264", rate=FRAMES_PER_S, options={**steady, **limits})
         self._stream.width, self._stream.height, self._stream.pix_fmt = rung.width, rung.height, "yuv420p"
-        self._stream.codec_context.gop_size = FRAMES_PER_SEGMENT
+        self._stream.codec_context.gop_size = recipe.segment_frames
 
     def add(self, picture: VideoFrame, number: int) -> None:
         frame = picture.reformat(width=self._rung.width, height=self._rung.height, interpolation="FAST_BILINEAR")
@@ -129,7 +131,7 @@ class _Encoder:
             height=rung.height,
             codecs=mp4_boxes.codecs(head),
             timescale=mp4_boxes.timescale(head),
-            bandwidth_bps=round(max(sizes) * 8 / SEGMENT_S),
-            average_bps=round(sum(sizes) * 8 / SEGMENT_S / len(sizes)),
+            bandwidth_bps=round(max(sizes) * 8 / self._segment_s),
+            average_bps=round(sum(sizes) * 8 / self._segment_s / len(sizes)),
             segment_bytes=sizes,
         )

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from qoe_lab.sources.video_encoding import make_content
-from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
+from tests.qoe_lab.played_sessions import RECIPE, SECONDS
 
 
 @pytest.fixture(scope="session")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("contents")
-    make_content(folder, RECIPE, RUNGS, SEGMENTS)
+    make_content(folder, RECIPE, SECONDS)
     return folder

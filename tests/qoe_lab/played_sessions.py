@@ -13,7 +13,7 @@ from netlab import Lab, Topology, read_topology
 from qoe_lab.labels.server_witness import Agreement, agreement, server_witness
 from qoe_lab.labels.session_labels import SessionLabels
 from qoe_lab.player_events import PlayerEvent, read_events
-from qoe_lab.sources.ladder import SEGMENT_S, ContentRecipe, Rung
+from qoe_lab.sources.ladder import ContentRecipe, Rung
 from tests.harness.processes import END_WITHIN_S
 
 RUNGS = (
@@ -21,8 +21,9 @@ RUNGS = (
     Rung(name="middle", width=256, height=144, kbps=250),
     Rung(name="high", width=426, height=240, kbps=700),
 )
-RECIPE = ContentRecipe(content_id="ball", detail=5, motion=4, grain=4, scene_frames=40)
+RECIPE = ContentRecipe(content_id="ball", detail=5, motion=4, grain=4, scene_frames=40, segment_s=2, rungs=RUNGS)
 SEGMENTS = 2
+SECONDS = SEGMENTS * RECIPE.segment_s
 MASTER, MANIFEST = "/ball/hls/master.m3u8", "/ball/dash/manifest.mpd"
 END_OF_CLIENT_S = 60.0
 
@@ -82,7 +83,7 @@ def played(
 
 def compared(labels: SessionLabels, server: RunningServer) -> Agreement:
     """How far the player and the log of the server differ, printed."""
-    witness = server_witness(server.requests(), wall_ms=labels.wall_ms, until_ms=labels.watched_ms, segment_ms=SEGMENT_S * 1000)
+    witness = server_witness(server.requests(), wall_ms=labels.wall_ms, until_ms=labels.watched_ms)
     found = agreement(labels, witness)
     print(f"startup differs by {found.startup_ms:.0f} ms, stalls by {[round(each) for each in found.stall_ms]} ms")
     return found

@@ -13,7 +13,7 @@ from qoe_lab.labels.session_labels import SessionLabels, Shown, Stall
 from qoe_lab.labels.session_scores import SessionScores
 from qoe_lab.labels.slot_labels import SlotLabel
 from qoe_lab.player_events import EventName, PlayerEvent
-from qoe_lab.sources.ladder import DEFAULT_CONTENTS, DEFAULT_RUNGS
+from qoe_lab.sources.ladder import DEFAULT_CONTENTS
 from qoe_lab.sources.tcp_info import read_tcp_info
 from qoe_lab.training_plan import CLIENTS
 from tests.test_documentation import DOCS, named
@@ -41,8 +41,22 @@ def test_each_label_has_an_entry(kind: type):
 
 
 def test_each_field_of_the_logs_contents_rungs_and_clients_has_an_entry():
-    known = {*read_tcp_info(bytes(512)), "wall_ms", "path", "status", "bytes", "took_ms", "arrived", "peer_port", "cmcd", *CLIENTS}
-    known |= {recipe.content_id for recipe in DEFAULT_CONTENTS} | {rung.name for rung in DEFAULT_RUNGS}
+    known = {
+        *read_tcp_info(bytes(512)),
+        "wall_ms",
+        "path",
+        "status",
+        "bytes",
+        "took_ms",
+        "arrived",
+        "peer_port",
+        "media_ms",
+        "cmcd",
+        *CLIENTS,
+    }
+    known |= {recipe.content_id for recipe in DEFAULT_CONTENTS} | {
+        rung.name for recipe in DEFAULT_CONTENTS for rung in recipe.rungs
+    }
     assert known - words(PAGE) == set()
 
 

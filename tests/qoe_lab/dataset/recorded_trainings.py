@@ -150,7 +150,7 @@ class RecordedTrainingFolder:
         (folder / "player.jsonl").write_text("".join(event.line() for event in (usual_events() if events is None else events)))
         first = {"wall_ms": BEGIN_MS + 131, "path": "/drama/240p/0.m4s", "status": 200, "bytes": 12_000, "took_ms": 140}
         second = {"wall_ms": BEGIN_MS + 2111, "path": "/drama/360p/1.m4s", "status": 200, "bytes": 1000, "took_ms": 21}
-        requests = [first | {"arrived": True, "cmcd": {"bl": 0}}, second | {"arrived": True, "cmcd": {}}]
+        requests = [first | {"arrived": True, "media_ms": 2000, "cmcd": {"bl": 0}}, second | {"arrived": True, "cmcd": {}}]
         (folder / "server.jsonl").write_text("".join(json.dumps(each) + "\n" for each in requests))
         kernel = [
             {

@@ -13,7 +13,7 @@ WALL_MS = 1_000_000.0
 
 def request(number: int, at_ms: float, took_ms: float, rung: str = "low", **changes: object) -> dict[str, object]:
     line: dict[str, object] = {"wall_ms": WALL_MS + at_ms, "took_ms": took_ms, "path": f"/ball/{rung}/{number}.m4s"}
-    return {**line, "status": 200, "arrived": True, "cmcd": {}, **changes}
+    return {**line, "status": 200, "arrived": True, "media_ms": 2000.0, "cmcd": {}, **changes}
 
 
 REQUESTS = (
@@ -26,7 +26,7 @@ REQUESTS = (
 
 
 def witness(until_ms: float = 8000, requests: Sequence[dict[str, object]] = REQUESTS) -> ServerWitness:
-    return server_witness(requests, wall_ms=WALL_MS, until_ms=until_ms, segment_ms=2000)
+    return server_witness(requests, wall_ms=WALL_MS, until_ms=until_ms)
 
 
 def test_a_player_runs_out_of_video_when_the_next_segment_is_late():
@@ -34,6 +34,12 @@ def test_a_player_runs_out_of_video_when_the_next_segment_is_late():
     assert found.startup_ms == 1000
     assert found.stalls == (Stall(begin_ms=5000, end_ms=6100),)
     assert found.reported_stalls == 1
+
+
+def test_the_length_of_each_segment_decides_when_it_is_played():
+    requests = [request(0, 0, 1000, media_ms=4000), request(1, 1000, 4500, media_ms=1000), request(2, 5500, 1000, media_ms=4000)]
+    assert witness(9000, requests).stalls == (Stall(begin_ms=5000, end_ms=5500),)
+    assert witness(12_000, requests).stalls[1:] == (Stall(begin_ms=10_500, end_ms=12_000, open=True),)
 
 
 def test_a_segment_that_never_arrives_is_a_stall_until_the_end():

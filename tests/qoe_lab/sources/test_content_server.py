@@ -67,7 +67,8 @@ def test_the_log_has_each_request_with_its_bytes_and_the_data_of_the_client(cont
     assert (segment["path"], segment["status"], segment["bytes"], segment["arrived"]) == ("/ball/high/3.m4s", 200, len(data), True)
     assert segment["cmcd"] == {"bl": 2000, "br": 250, "bs": True, "sid": "s, 1", "sf": "h"}
     assert segment["took_ms"] > 0
-    assert (master["path"], master["cmcd"]) == (MASTER, {})
+    assert segment["media_ms"] == 2000
+    assert (master["path"], master["media_ms"], master["cmcd"]) == (MASTER, None, {})
 
 
 def test_a_client_that_hangs_up_is_logged_as_such(contents: Path, tmp_path: Path):

@@ -7,21 +7,21 @@ import pytest
 
 from qoe_lab.sources import mp4_boxes
 from qoe_lab.sources.joined_rung import write_overlay_file
-from qoe_lab.sources.ladder import DEFAULT_CONTENTS, DEFAULT_RUNGS, FRAMES_PER_SEGMENT, ContentRecipe, read_content, read_contents
+from qoe_lab.sources.ladder import DEFAULT_CONTENTS, ContentRecipe, Rung, read_content, read_contents
 from qoe_lab.sources.pictures import pictures
 from qoe_lab.sources.video_encoding import make_contents
 from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
 
-TINY = (replace(RUNGS[0], width=64, height=36, kbps=30),)
+TINY = replace(RECIPE, rungs=(Rung(name="low", width=64, height=36, kbps=30),))
 
 
 def test_contents_that_are_there_are_not_made_again_and_changed_ones_are(tmp_path: Path):
     reported: list[tuple[str, int, int]] = []
-    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: reported.append(done))
+    make_contents(tmp_path, [TINY], seconds=2, progress=lambda *done: reported.append(done))
     first = (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns
-    make_contents(tmp_path, [RECIPE], TINY, segments=1, progress=lambda *done: reported.append(done))
+    make_contents(tmp_path, [TINY], seconds=2, progress=lambda *done: reported.append(done))
     assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns == first
-    (content,) = make_contents(tmp_path, [replace(RECIPE, grain=0)], TINY, segments=1)
+    (content,) = make_contents(tmp_path, [replace(TINY, grain=0)], seconds=2)
     assert (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns != first
     assert reported == [("ball", 1, 1)] * 2
     assert content == read_contents(tmp_path)["ball"]
@@ -48,9 +48,27 @@ def test_the_same_recipe_draws_the_same_pictures_and_another_one_others():
     assert len(set(drawn(DEFAULT_CONTENTS[0]))) == 3  # even the stillest content moves
 
 
-def test_the_default_contents_and_rungs_are_distinct():
+def test_segments_of_one_second_or_of_four_have_these_lengths(tmp_path: Path):
+    recipes = [replace(TINY, content_id=f"of-{seconds}", segment_s=seconds) for seconds in (1, 4)]
+    for content, seconds in zip(make_contents(tmp_path, recipes, seconds=4), (1, 4), strict=True):
+        assert (content.segment_s, content.segments) == (seconds, 4 // seconds)
+        folder = tmp_path / content.content_id / "low"
+        assert len(list(folder.glob("*.m4s"))) == content.segments
+        for number in range(content.segments):
+            begin = mp4_boxes.find(segment := (folder / f"{number}.m4s").read_bytes(), b"tfdt")
+            at = int.from_bytes(segment[begin.content + 4 : begin.end])
+            assert at == number * seconds * content.rung("low").timescale
+
+
+def test_neither_the_segments_nor_the_rungs_of_a_default_content_tell_the_other():
+    """With one length of segments, the gap between two requests alone tells whether a player stalls."""
     assert len({recipe.content_id for recipe in DEFAULT_CONTENTS}) == len(DEFAULT_CONTENTS) >= 5
-    assert [rung.kbps for rung in DEFAULT_RUNGS] == sorted({rung.kbps for rung in DEFAULT_RUNGS})
+    pairs = {(recipe.segment_s, recipe.rungs) for recipe in DEFAULT_CONTENTS}
+    assert {length for length, _ in pairs} == {1, 2, 4}
+    assert len({rungs for _, rungs in pairs}) == 3
+    for one in pairs:
+        assert sum(one[0] == other[0] for other in pairs) == sum(one[1] == other[1] for other in pairs) == 2
+        assert [rung.kbps for rung in one[1]] == sorted({rung.kbps for rung in one[1]})
 
 
 @pytest.mark.parametrize("content_id", ["", "../up", "UPPER", "a b", "x" * 33])
@@ -92,7 +110,7 @@ def test_a_rung_is_one_file_for_the_overlay(contents: Path, tmp_path: Path):
 
     rate_kbps = write_overlay_file(contents, "ball", "middle", tmp_path / "ball.mp4")
     with av.open(str(tmp_path / "ball.mp4")) as media:
-        assert sum(1 for _ in media.decode(video=0)) == SEGMENTS * FRAMES_PER_SEGMENT
+        assert sum(1 for _ in media.decode(video=0)) == SEGMENTS * RECIPE.segment_frames
     assert rate_kbps * 1000 > read_content(contents / "ball").rung("middle").bandwidth_bps
     with pytest.raises(ValueError, match="use one of low, middle, high"):
         write_overlay_file(contents, "ball", "none", tmp_path / "none.mp4")
