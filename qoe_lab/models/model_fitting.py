@@ -5,16 +5,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qoe_lab.models.cross_fitting import fitted
-from qoe_lab.models.evaluation import ShowStep, TaskResult, evaluate
-from qoe_lab.models.families import BY_NAME, Effort
+from qoe_lab.models.evaluation import ShowStep, TaskResult
+from qoe_lab.models.families import Effort
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.lab_model import LabModel
-from qoe_lab.models.leak_alarms import Alarm, leak_alarms
-from qoe_lab.models.tasks import TASKS
-from qoe_lab.models.training_examples import SessionSlots, examples_of
-
-SEED = 1
+from qoe_lab.models.leak_alarms import Alarm
+from qoe_lab.models.task_fits import TaskFit, fit_tasks
+from qoe_lab.models.training_examples import SessionSlots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,31 +46,26 @@ def fit(
     features: Sequence[str],
     *,
     effort: Effort,
+    processes: int = 1,
     progress: ShowStep = lambda _: None,
 ) -> Fit:
     """Fit every task that the sessions permit. TooFewSessionsError if they permit none."""
-    results: dict[str, TaskResult] = {}
-    alarms: dict[str, tuple[Alarm, ...]] = {}
-    not_fitted: dict[str, str] = {}
-    tasks = {}
-    for task in TASKS:
-        examples = examples_of(task, sessions, features)
-        try:
-            results[task.name] = evaluate(task, examples, effort, SEED, progress)
-        except TooFewSessionsError as error:
-            not_fitted[task.name] = str(error)
-            continue
-        progress(f"{task.code} leak alarms")
-        alarms[task.name] = tuple(leak_alarms(task, examples, results[task.name], effort, SEED))
-        progress(f"{task.code} model")
-        tasks[task.name] = fitted(BY_NAME[results[task.name].chosen], task, examples, effort, SEED, calibrate=True)
-    if not tasks:
+    found = fit_tasks(sessions, features, effort, processes=processes, progress=progress)
+    done = {task: each for task, each in found.items() if isinstance(each, TaskFit)}
+    not_fitted = {task: each for task, each in found.items() if isinstance(each, str)}
+    if not done:
         raise TooFewSessionsError(f"no task can be fitted: {'; '.join(sorted(set(not_fitted.values())))}")
-    model = LabModel(name=name, slot_features=tuple(features), tasks=tasks)
-    return Fit(model=model, data=_data(sessions), results=results, alarms=alarms, not_fitted=not_fitted)
+    return Fit(
+        model=LabModel(name=name, slot_features=tuple(features), tasks={task: each.fitted for task, each in done.items()}),
+        data=fitted_data(sessions),
+        results={task: each.result for task, each in done.items()},
+        alarms={task: each.alarms for task, each in done.items()},
+        not_fitted=not_fitted,
+    )
 
 
-def _data(sessions: Sequence[SessionSlots]) -> FittedData:
+def fitted_data(sessions: Sequence[SessionSlots]) -> FittedData:
+    """The same for the same sessions in any order."""
     digest = hashlib.sha256()
     for each in sorted(sessions, key=lambda session: session.session_id):
         digest.update(each.session_id.encode())

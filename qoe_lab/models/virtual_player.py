@@ -1,5 +1,4 @@
-"""A player that exists only here: it gets the chunks that were seen and plays them. Its picture is close to that of the viewer.
-sees.
+"""A player that exists only here: it gets the chunks that were seen and plays them. Its picture is close to what viewers see.
 
 The packets show when a segment arrived and how large it was. The picture is that of an earlier segment, because a player buffers.
 So the virtual player counts what has arrived, plays one second of it per second, and stalls when nothing is left. The segment that
@@ -14,7 +13,7 @@ import numpy as np
 
 from qoe_lab.models.examples import Floats
 
-SEGMENT_S = (2, 4)
+SEGMENT_S = (1, 2, 4)
 """The lengths of segments for which there is a virtual player."""
 LEAST_SEGMENT_BYTES = 3500
 """Smaller chunks are playlists and headers."""
@@ -30,6 +29,9 @@ def virtual_names(names: Sequence[str]) -> tuple[str, ...]:
         *(f"virtual_{seconds}s_{part}" for seconds in SEGMENT_S for part in _OF_EACH),
         "segment_median_bytes",
         "segment_least_bytes",
+        "segment_most_bytes",
+        "segment_first_bytes",
+        "segment_spread",
         "segments",
     )
 
@@ -52,7 +54,13 @@ class VirtualPlayers:
         for seconds in SEGMENT_S:
             found += self._play(seconds, median)
         self._started = self._started or bool(self._sizes)
-        return [*found, median, min(self._sizes, default=np.nan), float(len(self._sizes))]
+        return [*found, median, *self._of_all()]
+
+    def _of_all(self) -> list[float]:
+        """The smallest, the largest and the first segment, how far they differ, and their number."""
+        if not self._sizes:
+            return [np.nan] * 4 + [0.0]
+        return [min(self._sizes), max(self._sizes), self._sizes[0], float(np.std(np.log(self._sizes))), float(len(self._sizes))]
 
     def _play(self, seconds: int, median: float) -> list[float]:
         """Play for one second."""

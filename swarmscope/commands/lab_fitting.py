@@ -1,5 +1,6 @@
 """`swarmscope lab fit`: models from the data sets of trainings."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import sklearn
 from rich.console import Console
 from rich.table import Table
 
-from qoe_lab.models.evaluation import TaskResult, score_text
+from qoe_lab.models.evaluation import ShowStep, TaskResult, score_text
 from qoe_lab.models.families import Effort
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.goals import goals
@@ -24,6 +25,8 @@ from qoe_lab.models.model_fitting import Fit
 from qoe_lab.models.model_fitting import fit as fit_models
 from qoe_lab.models.report_page import report_page
 from qoe_lab.models.storage import store
+from qoe_lab.models.tasks import TASKS
+from qoe_lab.models.training_examples import SessionSlots
 from qoe_lab.models.training_tables import FEATURES, read_sessions
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.commands.lab_trainings import DATA
@@ -58,7 +61,7 @@ def fit(training: str, /, *trainings: str, data: Path = DATA, out: Path | None =
     name = "+".join(sorted({each.places["training"] for each in sessions}))
     screen = _Screen()
     try:
-        done = fit_models(name, sessions, FEATURES, effort=QUICK if quick else Effort(), progress=screen.show)
+        done = _fit(name, sessions, quick=quick, progress=screen.show)
     except TooFewSessionsError as error:
         print(f"swarmscope lab fit: {plain(str(error))}", file=sys.stderr)
         return 1
@@ -72,6 +75,14 @@ def fit(training: str, /, *trainings: str, data: Path = DATA, out: Path | None =
     return 0
 
 
+def _fit(name: str, sessions: list[SessionSlots], *, quick: bool, progress: ShowStep) -> Fit:
+    if quick:
+        # Further processes would take longer to start than to fit.
+        return fit_models(name, sessions, FEATURES, effort=QUICK, progress=progress)
+    processes = min(len(TASKS), len(os.sched_getaffinity(0)))
+    return fit_models(name, sessions, FEATURES, effort=Effort(), processes=processes, progress=progress)
+
+
 class _Screen:
     """Shows on a terminal what is being fitted, and a line per task on standard error otherwise."""
 
@@ -79,7 +90,7 @@ class _Screen:
         self._console = Console(stderr=True, highlight=False)
         self._status = self._console.status("fit")
         self._began_s = time.monotonic()
-        self._task = ""
+        self._tasks: set[str] = set()
         if self._console.is_terminal:
             self._status.start()
 
@@ -88,9 +99,9 @@ class _Screen:
         took = f"{time.monotonic() - self._began_s:.0f} s"
         if self._console.is_terminal:
             self._status.update(f"{step} ({took})")
-        elif step.split()[0] != self._task:
-            self._task = step.split()[0]
-            print(f"{self._task} is being fitted ({took})", file=sys.stderr)
+        elif (task := step.split()[0]) not in self._tasks:
+            self._tasks.add(task)
+            print(f"{task} is being fitted ({took})", file=sys.stderr)
 
     def close(self) -> None:
         self._status.stop()

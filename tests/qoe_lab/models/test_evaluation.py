@@ -27,7 +27,7 @@ from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, STA
 from qoe_lab.models.training_examples import examples_of, session_slots
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, joined, training
 
-EFFORT = Effort(trees=10, rounds=10, folds=3, resamples=40, shuffles=3)
+EFFORT = Effort(trees=8, rounds=6, folds=3, inner_folds=2, resamples=30, shuffles=1)
 
 
 @pytest.fixture(scope="module")

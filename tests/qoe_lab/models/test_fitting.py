@@ -11,19 +11,23 @@ from qoe_lab.models.evaluation import TaskResult
 from qoe_lab.models.families import Effort
 from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.goals import goals
-from qoe_lab.models.model_fitting import Fit, fit
+from qoe_lab.models.model_fitting import Fit, fit, fitted_data
 from qoe_lab.models.report_page import report_page
 from qoe_lab.models.storage import load, store
 from qoe_lab.models.tasks import TASKS
-from qoe_lab.models.training_examples import examples_of, session_slots
+from qoe_lab.models.training_examples import SessionSlots, examples_of, session_slots
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, training
 
-EFFORT = Effort(trees=8, rounds=8, folds=3, resamples=30, shuffles=3)
+EFFORT = Effort(trees=4, rounds=4, folds=3, inner_folds=2, resamples=20, shuffles=1)
 
 
 @pytest.fixture(scope="module")
-def done() -> Fit:
-    sessions = session_slots(*training("<b>one</b>", sessions=40, seconds=12), SLOT_FEATURES)
+def sessions() -> list[SessionSlots]:
+    return session_slots(*training("<b>one</b>", sessions=32, seconds=12), SLOT_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def done(sessions: list[SessionSlots]) -> Fit:
     return fit("<i>model</i>", sessions, SLOT_FEATURES, effort=EFFORT)
 
 
@@ -36,12 +40,23 @@ def test_every_task_is_fitted_judged_and_checked_for_leaks(done: Fit):
     assert all(done.model.tasks[name].half_width > 0 for name in ("startup", "mos"))
 
 
-def test_the_same_sessions_give_the_same_model_and_scores(done: Fit, tmp_path):
-    sessions = session_slots(*training("<b>one</b>", sessions=40, seconds=12), SLOT_FEATURES)
-    again = fit("<i>model</i>", sessions[::-1], SLOT_FEATURES, effort=EFFORT)
-    assert again.data.sha256 == done.data.sha256
-    some = replace(sessions[0], x=sessions[0].x + 1)
-    assert fit("x", [some, *sessions[1:8]], SLOT_FEATURES, effort=EFFORT).data.sha256 != done.data.sha256
+def test_the_same_sessions_give_the_same_models_and_scores_also_in_several_processes(done: Fit, sessions: list[SessionSlots]):
+    steps: list[str] = []
+    again = fit("again", sessions, SLOT_FEATURES, effort=EFFORT, processes=2, progress=steps.append)
+    assert {step.split()[0] for step in steps} <= {task.code for task in TASKS}
+    assert "T3 random forest" in steps
+    assert list(again.results) == list(done.results)
+    for name, result in done.results.items():
+        assert again.results[name].best.scores == result.best.scores
+        assert again.alarms[name] == done.alarms[name]
+        one, other = done.model.tasks[name].model.arrays(), again.model.tasks[name].model.arrays()
+        assert all((one[part] == other[part]).all() for part in one)
+
+
+def test_the_hash_of_the_data_is_that_of_the_sessions_and_not_of_their_order(sessions: list[SessionSlots]):
+    assert fitted_data(sessions[::-1]) == fitted_data(sessions)
+    changed = [replace(sessions[0], x=sessions[0].x + 1), *sessions[1:]]
+    assert fitted_data(changed).sha256 != fitted_data(sessions).sha256
 
 
 def test_the_stored_model_infers_what_was_fitted(done: Fit, tmp_path):
@@ -54,7 +69,7 @@ def test_the_stored_model_infers_what_was_fitted(done: Fit, tmp_path):
 
 
 def test_a_task_that_cannot_be_fitted_is_named_with_the_reason():
-    sessions = session_slots(*training(sessions=16, seconds=12, limits=(8.0, 9.0)), SLOT_FEATURES)
+    sessions = session_slots(*training(sessions=12, seconds=10, limits=(8.0, 9.0)), SLOT_FEATURES)
     done = fit("fast", sessions, SLOT_FEATURES, effort=EFFORT)
     assert done.not_fitted["session_stalled"] == "all examples are of the class 'no'"
     assert "session_stalled" not in done.model.tasks

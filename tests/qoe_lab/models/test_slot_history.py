@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qoe_lab.models.request_pacing import RequestPacing, pacing_names
 from qoe_lab.models.slot_history import SlotHistory, slot_names
 from qoe_lab.models.virtual_player import VirtualPlayers, virtual_names
 
@@ -33,6 +34,36 @@ def test_the_virtual_player_stalls_when_nothing_is_left_and_goes_on_with_the_nex
     assert found["virtual_2s_shown_bytes"][5:] == [60_000] * 3
 
 
+def test_segments_of_one_second_are_played_in_one_second():
+    found = played([[20_000], [20_000, 40_000], [], [], []])
+    assert found["virtual_1s_buffer_s"] == [1, 2, 1, 0, 0]
+    assert found["virtual_1s_stalled"] == [0, 0, 0, 1, 1]
+    assert found["virtual_2s_stalled"] == [0] * 5
+
+
+def test_the_sizes_of_all_segments_are_summarized():
+    found = played([[], [20_000], [40_000, 40_000], [10_000]])
+    assert np.isnan([found[f"segment_{part}"][0] for part in ("least_bytes", "most_bytes", "first_bytes", "spread")]).all()
+    assert found["segment_first_bytes"][1:] == [20_000] * 3
+    assert found["segment_most_bytes"][1:] == [20_000, 40_000, 40_000]
+    assert found["segment_least_bytes"][1:] == [20_000, 20_000, 10_000]
+    assert found["segment_spread"][1] == 0 < found["segment_spread"][2] < found["segment_spread"][3]
+
+
+def paced(*slots: tuple[float, float, float]) -> list[list[float]]:
+    pacing = RequestPacing(("requests", "request_gap_ms", "chunk_ms"))
+    return [pacing.add(np.array(slot)) for slot in slots]
+
+
+def test_gaps_after_a_pause_show_the_length_of_segments_and_those_of_downloads_do_not():
+    unknown = np.nan
+    rows = paced((1, unknown, unknown), (1, 900, 880), (0, unknown, unknown), (1, 2010, 700), (2, 1500, 300), (1, 1990, unknown))
+    assert [each[1] for each in rows] == [0, 0, 0, 1, 1, 2]
+    assert np.isnan([each[0] for each in rows[:3]]).all()
+    assert [each[0] for each in rows[3:]] == [2010, 2010, 2000]
+    assert pacing_names(("requests", "chunk_ms")) == ()
+
+
 def test_playlists_are_no_segments():
     found = played([[900.0], [1500.0, 50_000]])
     assert found["segments"] == [0, 1]
@@ -48,9 +79,17 @@ def test_without_chunks_nothing_is_known():
 
 @pytest.mark.parametrize("last", [3, 10, 25])
 def test_the_history_of_a_slot_has_nothing_of_later_slots(last: int):
-    names = ("down_kbps", "total_chunks", "elapsed_s", *CHUNKS)
+    names = ("down_kbps", "total_chunks", "elapsed_s", "requests", "request_gap_ms", "chunk_ms", *CHUNKS)
     random = np.random.default_rng(1)
-    slots = np.column_stack([random.random((30, 3)) * 100, random.integers(0, 3, 30), 50_000 + random.random((30, 2))])
+    slots = np.column_stack(
+        [
+            random.random((30, 3)) * 100,
+            random.integers(0, 2, 30),
+            1500 * random.random((30, 2)),
+            random.integers(0, 3, 30),
+            50_000 + random.random((30, 2)),
+        ]
+    )
     whole, cut = SlotHistory(names), SlotHistory(names)
     rows = [whole.add(slot) for slot in slots]
     until = [cut.add(slot) for slot in slots[:last]]
