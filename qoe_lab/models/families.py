@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import ThreadpoolController
 
 from qoe_lab.models.examples import Examples, Floats
+from qoe_lab.models.known_before import known_before
 from qoe_lab.models.plain_models import ConstantModel, LinearModel, LinkedTrees, OutputLink, PlainModel
 from qoe_lab.models.tasks import ModelTask
 from qoe_lab.models.tree_arrays import Trees
@@ -284,6 +285,8 @@ def fitted_model(family: ModelFamily, task: ModelTask, examples: Examples, effor
     """The model of `family` for `task`, fitted to all the examples. It expects what `family.view` shows."""
     if task.kind == "classes" and len(np.unique(examples.y)) < 2:
         return BY_NAME["majority"].fit(task, examples, effort, seed)
+    if task.after and not family.baseline:
+        examples = examples.with_truth(examples.y - known_before(task, examples.names, examples.x))
     # scikit-learn's boosting fails for a feature that is never known. One that never changes is never compared.
     unknown = np.isnan(examples.x).all(axis=0)
     examples = replace(examples, x=np.where(unknown, 0.0, examples.x))

@@ -6,7 +6,8 @@ import numpy as np
 
 from qoe_lab.models.calibration import ProbabilityCalibration
 from qoe_lab.models.examples import Floats
-from qoe_lab.models.plain_models import PlainModel
+from qoe_lab.models.known_before import known_before
+from qoe_lab.models.plain_models import ConstantModel, PlainModel
 from qoe_lab.models.tasks import ModelTask
 
 
@@ -28,7 +29,10 @@ class FittedTask:
 
     def outputs(self, x: Floats) -> Floats:
         """What the model says: one row per example; probabilities are not calibrated."""
-        return self.model.predict(x)
+        outputs = self.model.predict(x)
+        if isinstance(self.model, ConstantModel):  # which knows nothing of the traffic
+            return outputs
+        return outputs + known_before(self.task, self.names, x)[:, None] if self.task.after else outputs
 
     def calibrated(self, outputs: Floats) -> Floats:
         """The outputs as calibrated probabilities."""

@@ -26,6 +26,9 @@ class ModelTask:
     decision: TaskDecision = "most_probable"
     in_logarithm: bool = False
     """The model infers the logarithm, so that bands are relative to the value."""
+    after: tuple[str, ...] = ()
+    """Features at the end of several slots. The model infers how the logarithm differs from that of the first of them that is
+    known: a forest alone would have to learn each time by heart."""
     unit: str = ""
 
 
@@ -60,6 +63,7 @@ STARTUP = ModelTask(
     score="mae",
     goal=0.5,
     in_logarithm=True,
+    after=("chunk_1_ms", "elapsed_s"),
     unit="s",
 )
 MOS = ModelTask(name="mos", code="T5", title="What is the MOS of the session?", per="session", kind="number", score="mae")

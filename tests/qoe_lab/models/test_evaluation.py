@@ -7,6 +7,7 @@ import pytest
 
 from qoe_lab.models.bands import half_width
 from qoe_lab.models.calibration import fitted_calibration
+from qoe_lab.models.cross_fitting import held_out
 from qoe_lab.models.evaluation import TaskResult, evaluate
 from qoe_lab.models.examples import Examples
 from qoe_lab.models.families import BY_NAME, Effort
@@ -23,6 +24,7 @@ from qoe_lab.models.leak_alarms import (
     shuffled_auc,
     training_probe,
 )
+from qoe_lab.models.score_measures import auc
 from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, STARTUP, TASKS, ModelTask
 from qoe_lab.models.training_examples import examples_of, session_slots
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, joined, training
@@ -150,7 +152,7 @@ def test_a_fit_without_leaks_raises_no_alarm_but_names_what_it_could_not_check(e
     assert alarms["equal rows on both sides of a split"].found == "0"
     one_training = examples[SESSION_STALLED.name]
     one_training = one_training.at(one_training.places["training"] == "one")
-    result = evaluate(SESSION_STALLED, one_training, EFFORT, 1, lambda _: None)
+    result = results[SESSION_STALLED.name]
     unknown = [each for each in leak_alarms(SESSION_STALLED, one_training, result, EFFORT, 1) if each.raised is None]
     assert {each.meaning for each in unknown} == {"there is one training only"}
 
@@ -168,9 +170,14 @@ def test_copies_made_before_the_split_inflate_the_score_and_raise_both_alarms(ex
     leaky = copied(noise)
     assert duplicate_rows(given, grouped_splits(SLOT_STALLED, given, 3, 1)) == 0
     assert duplicate_rows(leaky, grouped_splits(SLOT_STALLED, leaky, 3, 1)) > 100
-    honest, inflated = (evaluate(SLOT_STALLED, each, EFFORT, 1, lambda _: None).families["forest"] for each in (noise, leaky))
-    assert abs(honest.scores["auc"].value - 0.5) < 0.1
-    assert inflated.scores["auc"].value > 0.8  # of noise
+
+    def score(examples: Examples) -> float:
+        splits = grouped_splits(SLOT_STALLED, examples, 3, 1)
+        outputs = held_out(BY_NAME["forest"], SLOT_STALLED, examples, splits, EFFORT, 1).outputs
+        return auc(examples.y, outputs, np.ones(len(examples)))
+
+    assert abs(score(noise) - 0.5) < 0.1
+    assert score(leaky) > 0.8  # of noise
 
 
 def test_shuffled_truth_gives_chance_whatever_the_family(examples):
@@ -194,12 +201,12 @@ def test_the_probe_tells_trainings_apart_only_if_their_traffic_differs(sessions,
     assert training_probe(replace(same, x=shifted), EFFORT, 1) > 0.9
 
 
-def test_trainings_that_differ_in_their_truth_raise_an_alarm(examples):
+def test_trainings_that_differ_in_their_truth_raise_an_alarm(examples, results):
     given = examples[SESSION_STALLED.name]
     in_two = given.places["training"] == "two"
     confounded = replace(given, y=np.where(in_two, 1.0, 0.0))
-    result = evaluate(SESSION_STALLED, confounded, EFFORT, 1, lambda _: None)
-    raised = {each.name for each in leak_alarms(SESSION_STALLED, confounded, result, EFFORT, 1) if each.raised}
+    alarms = leak_alarms(SESSION_STALLED, confounded, results[SESSION_STALLED.name], EFFORT, 1)
+    raised = {each.name for each in alarms if each.raised}
     assert "the training alone predicts the truth" in raised
 
 

@@ -11,9 +11,11 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 
 from qoe_lab.models import families
+from qoe_lab.models.cross_fitting import fitted
 from qoe_lab.models.examples import Examples
 from qoe_lab.models.families import BY_NAME, Effort, fitted_model
-from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, ModelTask
+from qoe_lab.models.known_before import known_before
+from qoe_lab.models.tasks import HEIGHT, MOS, SESSION_STALLED, SLOT_STALLED, STARTUP, ModelTask
 
 EFFORT = Effort(trees=12, rounds=12, folds=3, resamples=20)
 
@@ -113,3 +115,29 @@ def test_equal_classes_have_equal_weights_in_the_task_of_sessions():
     weights = families.weights_of(SESSION_STALLED, some)
     assert np.isclose(weights[some.y == 0].sum(), weights[some.y == 1].sum())
     assert np.isclose(weights.sum(), len(some))
+
+
+def test_what_is_known_before_is_the_first_chunk_and_otherwise_the_time_so_far():
+    names = ("chunk_1_ms_at_1", "chunk_1_ms_at_5", "elapsed_s_at_1", "elapsed_s_at_5", "elapsed_s")
+    unknown = np.nan
+    x = np.array([[unknown, 3000, 1, 5, 99], [800, 800, 1, unknown, 99], [unknown, unknown, 1, 5, 99], [unknown] * 5])
+    np.testing.assert_allclose(known_before(STARTUP, names, x), np.log([3.0, 0.8, 5.0, 1.0]))
+    assert (known_before(MOS, names, x) == 0).all()
+
+
+@pytest.mark.parametrize("family", ["forest", "boosting"])
+def test_a_long_startup_that_the_packets_show_is_inferred_although_no_session_had_one_as_long(family: str):
+    random = np.random.default_rng(1)
+    first_chunk_s = np.concatenate([random.uniform(0.3, 3, 60), [18.0]])
+    x = np.column_stack([first_chunk_s * 1000, random.random((61, 3))])
+    everyone = Examples(
+        names=("chunk_1_ms_at_20", "a", "b", "c"),
+        x=x,
+        y=np.log(first_chunk_s + 0.1),
+        sessions=np.arange(61).astype(np.str_),
+        slots=np.full(61, 19),
+        whole=np.ones(61, dtype=bool),
+        limits=np.ones(61),
+    )
+    model = fitted(BY_NAME[family], STARTUP, everyone.at(np.arange(60)), EFFORT, 1, calibrate=False)
+    assert np.exp(model.outputs(x[60:]))[0, 0] == pytest.approx(18.1, rel=0.15)
