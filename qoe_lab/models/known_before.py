@@ -24,4 +24,5 @@ def known_before(task: ModelTask, names: Sequence[str], x: Floats) -> Floats:
             seconds = latest / 1000 if feature.endswith("_ms") else latest
             known = np.isnan(found) & np.isfinite(seconds)
             found[known] = np.log(np.maximum(seconds[known], LEAST_S))
-    return np.nan_to_num(found)
+    logarithms: Floats = np.where(np.isnan(found), 0.0, found)
+    return logarithms

@@ -91,6 +91,7 @@ def training(
         limit = limits[number % len(limits)]
         session_id = f"{training_id}-{number:04d}"
         row, slots = _session(limit, seconds, random)
+        row["startup_ms"] += 20 + 40 * (number % 7)  # from the arrival of the first segment to its picture
         session_rows.append(
             {
                 "session_id": session_id,
