@@ -117,7 +117,8 @@ class SwarmView:
         links = plots.draw(self.figure, self.links, curve, name="links")
         mark = Scatter(x="x", y="y", marker="inverted_triangle", size=9, line_color=_BAD, fill_color=_BAD)
         marks = plots.draw(self.figure, self.marks, mark, name="marks")
-        plots.draw(self.figure, self.marks, _text(text="word", text_align="right", x_offset=-7), name="gaps")
+        above = _text(text="word", text_align="right", x_offset=-7, y_offset=-2, text_baseline="bottom")  # the link is below it
+        plots.draw(self.figure, self.marks, above, name="gaps")
         named = _text(text="word", text_align=field("align"), text_baseline=field("baseline"), text_alpha="alpha")
         named.update(x_offset=field("right"), y_offset=field("down"))
         plots.draw(self.figure, self.nodes, named, name="names")
