@@ -86,7 +86,14 @@ def _list(alerting: AlertService | None, end_ms: int | None, clock_ms: int | Non
         _row(each, clock_ms or end_ms) | response(each.alert, silences) | {"diagnosis": diagnosis_row(each.alert, diagnoses)}
         for each in known
     ]
-    rows.sort(key=lambda row: (not row["lasts"], row["silence"] is not None, row["acknowledgement"] is not None, -row["from"]))
+    rows.sort(
+        key=lambda row: (
+            not row["lasts"],
+            row["lasts"] and row["silence"] is not None,
+            row["acknowledgement"] is not None,
+            -row["from"],
+        )
+    )
     last, quiet = sum(row["lasts"] for row in rows), sum(row["lasts"] and row["silence"] is not None for row in rows)
     how = "checked each minute" if end_ms is None else "recorded files, checked once"
     how = how if clock_ms is None else f"{how}; as known at {clock(clock_ms)}"
