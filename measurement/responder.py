@@ -136,7 +136,9 @@ class Responder:
         self._connections.append(address)
         self._transports.add(writer.transport)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError, msgspec.DecodeError, ValueError):
+            with suppress(
+                ConnectionError, asyncio.IncompleteReadError, TimeoutError, msgspec.DecodeError, RecursionError, ValueError
+            ):
                 async with asyncio.timeout(MOST_SESSION_S):
                     await self._converse(address, reader, writer)
         finally:

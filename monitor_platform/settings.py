@@ -192,7 +192,7 @@ class Settings(Scoring, LocationSettings):
         """The token in `lab_token_file`; empty without one. OSError or ValueError if the file holds none."""
         if self.lab_token_file is None:
             return ""
-        token = self.lab_token_file.read_text(encoding="utf-8").strip()
+        token = self.lab_token_file.read_text(encoding="utf-8-sig").strip()
         if not is_token(token):
             raise ValueError(f"--lab-token-file {self.lab_token_file} needs one line with the token of the server of trainings")
         return token
@@ -232,7 +232,7 @@ class Settings(Scoring, LocationSettings):
         if self.measurement_key is None:
             return ""
         try:
-            key = self.measurement_key.read_text(encoding="utf-8").strip()
+            key = self.measurement_key.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"--measurement-key {self.measurement_key} cannot be read: {error}") from error
         check_token("--measurement-key", key)

@@ -69,6 +69,10 @@ def read_topology(text: str) -> Topology:
         raise TopologyError(f"line {error.lineno}: the file is not JSON: {error.msg}; correct it there") from error
     except RecursionError as error:
         raise TopologyError("the file nests too deep; a lab file has at most a few levels") from error
+    except TopologyError:
+        raise
+    except ValueError as error:  # a whole number of thousands of digits
+        raise TopologyError(f"the file cannot be read: {error}") from error
     described = _object(described, "the file", {"nodes", "links", "overlay"})
     nodes = _nodes(described.get("nodes"))
     links = _links(described.get("links", []), nodes)

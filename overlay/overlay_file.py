@@ -129,6 +129,8 @@ def read_overlay_file(text: str) -> Overlay:
         raise OverlayFileError(f"line {error.lineno}: the file is not JSON: {error.msg}; correct it there") from error
     except RecursionError as error:
         raise OverlayFileError("line 1: the file nests too deep; a topology has at most a few levels") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise OverlayFileError(f"line 1: the file cannot be read: {error}") from error
     return _Reader(json_lines(text), _start(described)).overlay(described)
 
 

@@ -55,7 +55,7 @@ class MasterLink:
                 await _check(answer)
                 while line := await answer.content.readline():
                     yield msgspec.json.decode(line, type=Command) if line.strip() else None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise MasterGone(f"the stream of commands broke: {error or type(error).__name__}") from error
         raise MasterGone("the master ended the stream of commands")
 
@@ -78,5 +78,5 @@ def _detail(text: str) -> str:
     try:
         problem: Any = msgspec.json.decode(text)
         return str(problem["detail"])
-    except (msgspec.MsgspecError, KeyError, TypeError):
+    except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
         return text[:200]

@@ -54,7 +54,7 @@ class OutcomeSpool:
         for name in self._names[:most]:
             try:
                 found.append((name, msgspec.json.decode((self._folder / name).read_bytes(), type=Report)))
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, msgspec.MsgspecError, RecursionError) as error:
                 self.dropped += 1
                 log.error("the outcome %s cannot be read and is dropped: %s", name, error)  # noqa: TRY400
                 self.remove([name])

@@ -102,7 +102,7 @@ class MasterClient:
                     if line.strip():
                         found: dict[str, Any] = msgspec.json.decode(line)
                         yield found
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise MasterUnreachableError(f"the connection to {self._at.master} broke: {error or type(error).__name__}") from None
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class MasterClient:
                 await _check(answer)
                 found: dict[str, Any] = msgspec.json.decode(await answer.read())
                 return found
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, RecursionError) as error:
             raise MasterUnreachableError(f"{self._at.master} does not answer: {error or type(error).__name__}") from None
 
 
@@ -121,7 +121,7 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
         text = await answer.text()
         try:
             detail = str(msgspec.json.decode(text)["detail"])
-        except (msgspec.MsgspecError, KeyError, TypeError):
+        except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
             detail = f"status {answer.status}: {text[:200]}"
         retry_after = answer.headers.get("retry-after", "")
         raise MasterRefusedError(detail, answer.status, int(retry_after) if retry_after.isdigit() else None)

@@ -96,7 +96,7 @@ class KeptRequests:
             return parse(file.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise ValueError(f"{file} is damaged: {error}; remove it to start without the requests of the last run") from None
 
 

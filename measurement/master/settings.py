@@ -125,7 +125,7 @@ class Settings:
         if self.ingest_key is None:
             return ""
         try:
-            key = self.ingest_key.read_text(encoding="utf-8").strip()
+            key = self.ingest_key.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"--ingest-key {self.ingest_key} cannot be read: {error}") from error
         check_key(key)

@@ -217,7 +217,7 @@ def _parallel(settings: TrainingSettings, wanted: int | None) -> int:
 def _pipeline(training: TrainingFolder, running: Running) -> AbstractContextManager[Pipeline]:
     if running.coordinator is None:
         return own_pipeline(training.pipeline.absolute())
-    key = running.ingest_key.read_text(encoding="utf-8").strip() if running.ingest_key is not None else ""
+    key = running.ingest_key.read_text(encoding="utf-8-sig").strip() if running.ingest_key is not None else ""
     return pipeline_at(running.coordinator, key, training.pipeline.absolute())
 
 

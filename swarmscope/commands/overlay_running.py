@@ -1,6 +1,7 @@
 """`swarmscope overlay key`, `node` and `source`, and what `play` shares with them. They need no graph library."""
 
 import asyncio
+import codecs
 import json
 import random
 import sys
@@ -189,7 +190,7 @@ def read_secret(file: Path) -> bytes:
 
     A file of text may end in a line feed, which is no part of the secret. The bytes of any other file are the secret.
     """
-    secret = file.read_bytes()
+    secret = file.read_bytes().removeprefix(codecs.BOM_UTF8)
     if secret.isascii() and secret.decode("ascii").strip().isprintable():
         secret = secret.strip()
     if len(secret) < KEY_BYTES:
@@ -232,7 +233,7 @@ def settings(
     Without `presenting`, the node listens to no neighbours, so it needs no certificate.
     """
     try:
-        own_key = bytes.fromhex(joining.key.read_text(encoding="ascii").strip())
+        own_key = bytes.fromhex(joining.key.read_text(encoding="utf-8-sig").strip())
     except ValueError:
         own_key = b""
     if len(own_key) != KEY_BYTES:
@@ -304,7 +305,7 @@ def telemetry_of(reporting: Reporting) -> Iterator[Telemetry | None]:
         yield None
         return
     try:
-        key = reporting.ingest_key.read_text(encoding="ascii").strip() if reporting.ingest_key is not None else None
+        key = reporting.ingest_key.read_text(encoding="utf-8-sig").strip() if reporting.ingest_key is not None else None
         telemetry = Telemetry(reporting.coordinator, key=key, period_s=reporting.period)
     except (OSError, ValueError) as error:
         exit_on_usage_error(error)

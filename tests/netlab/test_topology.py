@@ -47,6 +47,7 @@ def test_the_overlay_in_a_lab_file_is_returned_unchanged():
         (lab_file({"addresses": ["10.0.0.1", "10.0.0.2"]}), "must be two addresses of one network"),
         (lab_file({"addresses": ["10.0.0.1/24", "10.0.0.300/24"]}), "link 'n1-n2': addresses:"),
         ("[" * 100_000, "nests too deep"),
+        ("9" * 5_000, "cannot be read"),
     ],
 )
 def test_a_wrong_file_gets_an_error_that_says_where_and_what_to_do(text: str, error: str):

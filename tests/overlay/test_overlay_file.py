@@ -89,7 +89,9 @@ def test_a_wrong_file_gets_an_error_with_the_line_the_node_and_what_to_do(old: s
     assert error in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "7", "null", "{}", '{"a": 5}', '{"links": [], "streams": {}}', "[" * 100_000, '{"a": []}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "7", "null", "{}", '{"a": 5}', '{"links": [], "streams": {}}', "[" * 100_000, "9" * 5_000, '{"a": []}']
+)
 def test_json_that_describes_no_overlay_is_refused_with_the_line(text: str):
     with pytest.raises(OverlayFileError, match=r"^line 1: "):
         read_overlay_file(text)
