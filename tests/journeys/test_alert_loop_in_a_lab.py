@@ -98,7 +98,10 @@ def test_viewers_behind_a_bad_link_raise_an_alert_whose_verdict_names_the_link_a
         assert verdict["state"] == "done", verdict
         [found] = verdict["verdicts"]
         first, second = uplink_ends(BAD_ISP)
-        assert (found["cause"], found["subject"]["text"]) == ("shared_hop", f"after {first} up to {second}"), verdict
+        # Where agents measured little else meanwhile, as on a busy machine, the place also has the neighbours of the link.
+        places = (f"after {first} up to {second}", f"from {first} on the way to 10.9.0.2")
+        assert found["cause"] == "shared_hop"
+        assert found["subject"]["text"] in places, verdict
         assert len(verdict["requests"]) == 4, "PING and TRACEROUTE of AUTO, and of the agents of the ISP"
         eventually(lambda: verdict in [each["diagnosis"] for each in received])
 
