@@ -30,6 +30,7 @@ from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.access.roles import UserRole
 from monitor_platform.api.openapi import openapi
 from monitor_platform.api.responses import TextHandler
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
@@ -38,7 +39,6 @@ from monitor_platform.dashboard.not_found import NotFoundHandler
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.dashboard.pages import PAGES
-from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
 from serving.openapi import served
@@ -65,7 +65,7 @@ UNUSED_PAGE_MS = 15_000
 # How often closed pages are removed.
 REMOVE_EVERY_MS = 1_000
 
-# Browsers send questions and the sizes of figures: a few kilobytes.
+# Browsers send queries and the sizes of figures: a few kilobytes.
 MESSAGE_BYTES = 256 * 1024
 
 # How long a removed user's open page still gets updates. New requests are refused at once.
@@ -156,7 +156,7 @@ class DashboardServer(BaseServer):
 
 def _check_address(request: HTTPServerRequest) -> None:
     """Problem for a page's address with too many filters. Interfaces check their own parameters."""
-    Question.parse(request.query).check_bounds()
+    AddressQuery.parse(request.query).check_bounds()
 
 
 class _SecurityHeaders(OutputTransform):

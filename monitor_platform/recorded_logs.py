@@ -32,7 +32,7 @@ UNREAD_LOGS = "unread_logs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedLogs:
-    """Logs in `paths`. `most` is the limit of messages that one question may load; None: no limit.
+    """Logs in `paths`. `most` is the limit of messages that one query may load; None: no limit.
 
     The methods raise TooManyMessages beyond that limit, and errors of the paths as `open_logs` does.
     """

@@ -34,8 +34,8 @@ from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
 from monitor_platform.alerts.rules import Rule, Webhook
 from monitor_platform.api.table_handler import VIEWS
+from monitor_platform.dashboard.address_query import OWN
 from monitor_platform.dashboard.pages import PAGES as DASHBOARD_PAGES
-from monitor_platform.dashboard.question import OWN
 from monitor_platform.metrics.audience_metrics import BROKEN_DOWN_BY
 from monitor_platform.retrieval.feed_status import RetrievalCounts
 from swarmscope.cli import COMMANDS
@@ -383,7 +383,7 @@ def test_every_parameter_of_a_route_is_in_the_documentation(service):
 
 def test_every_parameter_of_a_page_s_address_is_on_the_page_of_the_addresses():
     dashboard = ROOT / "monitor_platform/dashboard"
-    parsed = re.findall(r"given\.get\(\"(\w+)\"", (dashboard / "question.py").read_text())
+    parsed = re.findall(r"given\.get\(\"(\w+)\"", (dashboard / "address_query.py").read_text())
     own = {name for file in dashboard.glob("*.py") for name in re.findall(r"own\.get\(\"(\w+)\"", file.read_text())}
     scripts = {name for file in dashboard.glob("assets/*.js") for name in re.findall(r"\"(p\.\w+)\"", file.read_text())}
     names = {*parsed, *(OWN + name for name in own), *scripts}

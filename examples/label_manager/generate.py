@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qoe_lab.dataset.label_manager_csv import WRITTEN
-from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 
 DISTINCT_IDS = 0.81
 """The file is two databases: after this share of the rows, the ids begin again from 1."""

@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import resample
 
 from qoe_lab.dataset.label_manager_csv import ImportedSessions
-from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 
 FIRST_LIMITS = frozenset({0.75, 1.25, 2.0, 3.0, 5.0})
 """The files do not state the campaign. The limits show it: no limit is in both lists."""

@@ -14,7 +14,7 @@ from protocols import PROTOCOLS, Score, Sessions, campaign_probe, copies_in_test
 from report import write_page
 
 from qoe_lab.dataset.label_manager_csv import ImportedSessions, read_label_manager, write_right_names
-from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 
 
 def main() -> None:

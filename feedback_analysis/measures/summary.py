@@ -1,6 +1,6 @@
 """The summary of records, as `analyze --json`, the summary API and the simulator's truth file have it.
 
-Three questions are answered about the selected records: over messages, over peers and over sessions. A peer or a session counts
+Three queries are answered about the selected records: over messages, over peers and over sessions. A peer or a session counts
 once, however many messages it sent. docs/measures.md defines each number.
 """
 

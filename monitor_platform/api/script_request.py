@@ -8,7 +8,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import DEFAULT_GROUPS, MOST_GROUPS
 from feedback_analysis.moments import unix_ms
 from feedback_wire.problem import Problem
-from monitor_platform.dashboard.question_limits import check_bounds
+from monitor_platform.dashboard.query_limits import check_bounds
 
 PARAMETERS = ("from", "to", "by", "top")
 WHERE = "where."

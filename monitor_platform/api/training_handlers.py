@@ -12,7 +12,7 @@ from monitor_platform.api.changes import json_object
 from monitor_platform.api.responses import answer_with, answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 from monitor_platform.api.table_handler import CSV
-from monitor_platform.api.training_tables import attempts_csv, trainings_csv
+from monitor_platform.api.training_rows import attempts_csv, trainings_csv
 from monitor_platform.lab_server import LabServer, TrainingAction
 
 TRAININGS = "/api/v1/trainings"

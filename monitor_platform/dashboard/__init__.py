@@ -1,1 +1,1 @@
-"""The dashboard: HTML pages around Bokeh figures. Each open page has a document; equal questions share their answers."""
+"""The dashboard: HTML pages around Bokeh figures. Each open page has a document; equal queries share their answers."""

@@ -14,7 +14,7 @@ from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.alerts.silences import Silence
-from monitor_platform.dashboard.question import DEFAULT_MEASURE
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE
 from monitor_platform.views.mark_strip import Mark
 from monitor_platform.views.palette import CATEGORIES
 

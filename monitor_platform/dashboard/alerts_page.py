@@ -17,11 +17,11 @@ from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, SEVERITIES, RuleKind
 from monitor_platform.alerts.silences import Silence
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE
 from monitor_platform.dashboard.alert_marks import address, minutes_of
 from monitor_platform.dashboard.alert_responses import diagnosis_row, response, rule_rows, silence_rows, webhook_rows
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
-from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.number_format import format_count
 
 RULE_MEASURES: Mapping[RuleKind, Sequence[str]] = {
@@ -46,7 +46,7 @@ class AlertsPart:
     async def ask(self, context: PageContext) -> Show:
         """Needs no query: the alerts are already known."""
         alerting = context.state.alerting
-        clock_ms = context.question.clock_ms
+        clock_ms = context.query.clock_ms
         end_ms = context.snapshot.extent.to_ms if context.snapshot is not None and not context.state.live else None
         return lambda: _list(alerting, end_ms, clock_ms)
 

@@ -15,14 +15,14 @@ from monitor_platform.views.region_view import window_on
 
 
 def notes(data: PageData) -> dict[str, str]:
-    measure = measure_of(data.question.measure, "region").title
+    measure = measure_of(data.query.measure, "region").title
     notes = {
         "map": f"{measure} by area",
         "district": f"{measure} by {data.atlas.districts.kind}; choose one for its distribution",
         "timeline": f"each point: the {data.window_s:,.0f} s before it{_band_note(data)}",
         "slices": f"{slice_measure(data).title}: peers × how much worse than the rest",
     }
-    if data.regions_there is not None and data.question.colours_change:
+    if data.regions_there is not None and data.query.colours_change:
         there = data.regions_there
         recorded = any(values for values in (there.areas, there.districts))
         change_note = f"; change since {there.side.name}{'' if recorded else ' (no records)'}"
@@ -30,12 +30,12 @@ def notes(data: PageData) -> dict[str, str]:
     if data.comparison is not None:
         notes["timeline"] += f"; dashed: {data.comparison.other.name}" + _comparison_note(data)
     if data.histogram is not None:
-        place = data.question.district or data.question.area
+        place = data.query.district or data.query.area
         where = f" in {place_name(place)}" if place else ""
         peers = format_count(data.histogram.peers, "peer")
-        notes["histogram"] = f"{distributed(data.question.measure).title}{where}, n = {peers}"
+        notes["histogram"] = f"{distributed(data.query.measure).title}{where}, n = {peers}"
         if data.breakdown:
-            notes["histogram"] += f"; lines: by {dimension_name(data.question.by)}"
+            notes["histogram"] += f"; lines: by {dimension_name(data.query.by)}"
         if data.comparison is not None and data.comparison.histogram is not None:
             n = format_count(data.comparison.histogram.peers, "peer")
             notes["histogram"] += f"; dashed: {data.comparison.other.name}, n = {n}"
@@ -44,12 +44,12 @@ def notes(data: PageData) -> dict[str, str]:
 
 def _comparison_note(data: PageData) -> str:
     there = data.comparison.timeline if data.comparison is not None else None
-    known = there is not None and any(value is not None for value in there.values[series_of(data.question)[0]])
+    known = there is not None and any(value is not None for value in there.values[series_of(data.query)[0]])
     return "" if known else " (no records)"
 
 
 def _band_note(data: PageData) -> str:
-    measure = banded(data.question)
+    measure = banded(data.query)
     if measure is None:
         return ""
     if data.band is None:
@@ -69,7 +69,7 @@ def asides(data: PageData) -> dict[str, str]:
 
 def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:
     """The peers outside every region of the map, by category."""
-    measure = measure_of(data.question.measure, "region")
+    measure = measure_of(data.query.measure, "region")
     found = {
         value.region: f"{format_count(value.peers, 'peer')} ({measure.title} {format_value(measure, value.value)})"
         for value in values

@@ -2,23 +2,23 @@
 
 from typing import Any
 
+from monitor_platform.dashboard.address_query import COMPARE, VERSUS, AddressQuery
 from monitor_platform.dashboard.comparison import versus_words
 from monitor_platform.dashboard.display_names import dimension_name, value_name
-from monitor_platform.dashboard.question import COMPARE, VERSUS, Question
 
 
-def chips(question: Question) -> list[dict[str, Any]]:
+def chips(query: AddressQuery) -> list[dict[str, Any]]:
     """One chip for each filter, time range, breakdown and comparison."""
     shown: list[dict[str, Any]] = [
-        {"names": [name], "text": f"{dimension_name(name)}: {value_name(name, value)}"} for name, value in question.where().items()
+        {"names": [name], "text": f"{dimension_name(name)}: {value_name(name, value)}"} for name, value in query.where().items()
     ]
-    if question.span is not None:
-        shown.append({"names": ["from", "to"], "text": "Time range", "span": [question.span.from_ms, question.span.to_ms]})
-    if question.by:
-        shown.append({"names": ["by"], "text": f"by {dimension_name(question.by)}"})
-    if question.compare in COMPARE:
-        shown.append({"names": ["compare"], "text": f"compared with {COMPARE[question.compare]}"})
-    elif question.compare:
-        shown.append({"names": ["compare"], "text": "compared with", "at": int(question.compare)})
-    versus = [(VERSUS + name, versus_words(name, value)) for name, value in question.versus]
+    if query.span is not None:
+        shown.append({"names": ["from", "to"], "text": "Time range", "span": [query.span.from_ms, query.span.to_ms]})
+    if query.by:
+        shown.append({"names": ["by"], "text": f"by {dimension_name(query.by)}"})
+    if query.compare in COMPARE:
+        shown.append({"names": ["compare"], "text": f"compared with {COMPARE[query.compare]}"})
+    elif query.compare:
+        shown.append({"names": ["compare"], "text": "compared with", "at": int(query.compare)})
+    versus = [(VERSUS + name, versus_words(name, value)) for name, value in query.versus]
     return shown + [{"names": [name], "text": f"compared with {text}"} for name, text in versus]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.time_units import DAY_MS
+from monitor_platform.dashboard.address_query import ANYBODY, COMPARE, AddressQuery
 from monitor_platform.dashboard.display_names import dimension_name, value_name
-from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
 
 _SHIFT_MS = {"day": DAY_MS, "week": 7 * DAY_MS}
 
@@ -21,18 +21,18 @@ class ComparisonSide:
     name: str
 
 
-def other_side(question: Question, span: Span) -> ComparisonSide | None:
-    """The side that the question compares with; None without a comparison."""
-    if not question.compare and not question.versus:
+def other_side(query: AddressQuery, span: Span) -> ComparisonSide | None:
+    """The side that the query compares with; None without a comparison."""
+    if not query.compare and not query.versus:
         return None
-    there = shifted(question.compare, span) if question.compare else span
-    return ComparisonSide(span=there, where=_cohort(question, there), name=" · ".join(_words(question)))
+    there = shifted(query.compare, span) if query.compare else span
+    return ComparisonSide(span=there, where=_cohort(query, there), name=" · ".join(_words(query)))
 
 
-def time_before(question: Question, span: Span) -> ComparisonSide:
+def time_before(query: AddressQuery, span: Span) -> ComparisonSide:
     """The same cohort over the same length of time just before."""
     there = shifted("before", span)
-    return ComparisonSide(span=there, where=question.where(there), name=COMPARE["before"])
+    return ComparisonSide(span=there, where=query.where(there), name=COMPARE["before"])
 
 
 def shifted(compare: str, span: Span) -> Span:
@@ -52,8 +52,8 @@ def versus_words(name: str, value: str) -> str:
     return f"any {field}" if value == ANYBODY else f"{field} {value_name(name, value)}"
 
 
-def _cohort(question: Question, span: Span) -> dict[str, str]:
-    mixed = question.where(span) | dict(question.versus)
+def _cohort(query: AddressQuery, span: Span) -> dict[str, str]:
+    mixed = query.where(span) | dict(query.versus)
     return {name: value for name, value in mixed.items() if value != ANYBODY}
 
 
@@ -65,6 +65,6 @@ def _from(compare: str) -> str:
         return "another time"
 
 
-def _words(question: Question) -> list[str]:
-    cohort = [versus_words(name, value) for name, value in question.versus]
-    return cohort + ([COMPARE.get(question.compare) or _from(question.compare)] if question.compare else [])
+def _words(query: AddressQuery) -> list[str]:
+    cohort = [versus_words(name, value) for name, value in query.versus]
+    return cohort + ([COMPARE.get(query.compare) or _from(query.compare)] if query.compare else [])

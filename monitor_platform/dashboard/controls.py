@@ -6,10 +6,10 @@ from typing import Any
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
+from monitor_platform.dashboard.address_query import COLOURING, COMPARE, MOST_SERIES, SERIES, AddressQuery
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.display_names import dimension_name
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData
-from monitor_platform.dashboard.question import COLOURING, COMPARE, MOST_SERIES, SERIES, Question
 
 LONGEST_LIST = 500
 """A longer list of channels is useless. An address with `channel=` reaches every channel."""
@@ -34,17 +34,17 @@ def choices(data: PageData, lengths: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def first_texts(question: Question) -> dict[str, Any]:
-    """What the controls of `question` show until the choices arrive, so that nothing moves then. The page escapes them."""
+def first_texts(query: AddressQuery) -> dict[str, Any]:
+    """What the controls of `query` show until the choices arrive, so that nothing moves then. The page escapes them."""
     return {
-        "measure": measure_of(question.measure, "region").title,
-        "channel": question.channel or "All channels",
-        "isp": question.isp or "All ISPs",
-        "location": question.district or question.area or "Everywhere",
-        "by": dimension_name(question.by) if question.by else "Nothing",
-        "compare": COMPARE.get(question.compare, "Nothing").capitalize(),
+        "measure": measure_of(query.measure, "region").title,
+        "channel": query.channel or "All channels",
+        "isp": query.isp or "All ISPs",
+        "location": query.district or query.area or "Everywhere",
+        "by": dimension_name(query.by) if query.by else "Nothing",
+        "compare": COMPARE.get(query.compare, "Nothing").capitalize(),
         "series": [(name, MEASURES[name].title) for name in SERIES if name != AUDIENCE],
-        "chips": bool(chips(question)),
+        "chips": bool(chips(query)),
     }
 
 

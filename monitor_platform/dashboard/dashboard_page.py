@@ -8,9 +8,9 @@ have
 - `part`: the page's own queries and figures. `ask` queries through `context.answers`, which all open pages share, and returns a
   function that updates the figures (under the document's lock) and returns the data for the script;
 - `script`: the page has a script `assets/<name>.js`. It calls `swarmscope.page((own, facts) => …)`, where `own` is that data;
-  `swarmscope.choose({name: value})` changes the address, and so the question.
+  `swarmscope.choose({name: value})` changes the address, and so the query.
 
-Parameters of a page itself begin with `p.`: `?p.sort=mos` is `context.question.own["sort"]`. The page of one session is
+Parameters of a page itself begin with `p.`: `?p.sort=mos` is `context.query.own["sort"]`. The page of one session is
 `/session?session_id=…`, because Bokeh's paths are fixed: the session is a filter, which the links in the header keep.
 """
 
@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from bokeh.models import LayoutDOM
 
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_state import DashboardState
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
 
@@ -31,7 +31,7 @@ Card = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContext:
-    """The input of a page's part. `answers` and `snapshot` are of the question's time range; `state` is always the current one.
+    """The input of a page's part. `answers` and `snapshot` are of the query's time range; `state` is always the current one.
 
     `snapshot` is None as long as there is no record; then only pages that `stands_alone` are asked. `zone`: the time zone of the
     page's texts, which is known if the page is `zoned`.
@@ -40,7 +40,7 @@ class PageContext:
     state: DashboardState
     answers: SharedAnswers
     snapshot: Snapshot | None
-    question: Question
+    query: AddressQuery
     zone: str = ""
 
 

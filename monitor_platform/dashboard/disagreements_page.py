@@ -13,6 +13,7 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.inferences.disagreement import DISAGREES, Disagreement, Reason
 from feedback_analysis.measures.registry import MEASURES
 from feedback_wire.kinds import RecordKind
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.inferred_beside_reported import (
     STALLED,
@@ -23,7 +24,6 @@ from monitor_platform.dashboard.inferred_beside_reported import (
     has_inferences,
     model_in_words,
 )
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.snapshot import span_of
 from monitor_platform.dashboard.tables import Cell, Table
 from monitor_platform.views.number_format import format_count, format_value
@@ -61,9 +61,9 @@ class Choice:
     reverse: bool
 
     @classmethod
-    def of(cls, question: Question) -> "Choice":
+    def of(cls, query: AddressQuery) -> "Choice":
         """The choice that an address asks for. A value that makes no sense is ignored."""
-        own = question.own
+        own = query.own
         find, reason, model, least, sort = (own.get(name, "")[:LONGEST_TEXT] for name in ("find", "reason", "model", "min", "sort"))
         return cls(
             find=find,
@@ -116,8 +116,8 @@ class DisagreementsPart:
         """The judged sessions of the time range, under all filters."""
         if context.snapshot is None:
             return dict
-        span, choice = span_of(context.question, context.snapshot), Choice.of(context.question)
-        where = context.question.where(span)
+        span, choice = span_of(context.query, context.snapshot), Choice.of(context.query)
+        where = context.query.where(span)
         inferences = context.state.records_of(RecordKind.INFERENCE)
         found = await disagreements_in(inferences, context.answers, context.snapshot, span, where)
         shown = choice.apply(found)
@@ -150,9 +150,9 @@ DISAGREEMENTS_PAGE = DashboardPage(
 )
 
 
-def as_table(question: Question, found: Sequence[Disagreement]) -> Table:
+def as_table(query: AddressQuery, found: Sequence[Disagreement]) -> Table:
     """All shown rows, for a CSV."""
-    shown = Choice.of(question).apply(found)
+    shown = Choice.of(query).apply(found)
     texts = ("Session", "Peer", "App", "Platform", "Channel", "ISP", "Model", "SHA-256", "Source", "Training", "Reason", "Evidence")
     numbers = (
         *("Disagreement", "Stalled, reported", "Stalled, inferred", "MOS, reported", "MOS, inferred", "MOS, lower", "MOS, upper"),

@@ -1,6 +1,6 @@
 """The Bokeh document of one open page: its figures, and a `PageExchange` between the page's scripts and the platform.
 
-The browser sends a question (the query part of its address). The answer goes into the figures' sources and, as JSON, into the
+The browser sends a query (the query part of its address). The answer goes into the figures' sources and, as JSON, into the
 exchange. Documents change only under their lock, and all changes of a refresh are sent together.
 """
 
@@ -27,6 +27,7 @@ from feedback_analysis.geo.maps import CREDIT_HTML
 from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.alerts_page import RULE_DIMENSIONS, RULE_MEASURES, open_alerts
 from monitor_platform.dashboard.controls import choices, first_texts
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
@@ -39,7 +40,6 @@ from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, standalone_facts
 from monitor_platform.dashboard.pages import NAVIGATION, PAGES
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
 from monitor_platform.dashboard.snapshot import lengths
 from monitor_platform.dashboard.tiles import TILE_COUNT
@@ -75,7 +75,7 @@ class PageExchange(DataModel):
 
 
 class PageDocument:
-    """A document and the question of its page."""
+    """A document and the query of its page."""
 
     def __init__(
         self, document: Document, page: DashboardPage, state: DashboardState, older: OlderRecords, figures: PageFigures
@@ -85,11 +85,11 @@ class PageDocument:
         self._state = state
         self._older = older
         self._figures = figures
-        self._question = Question.parse(_query_of(document))
-        self._shown: tuple[Moment, Question, int] | None = None
+        self._query = AddressQuery.parse(_query_of(document))
+        self._shown: tuple[Moment, AddressQuery, int] | None = None
         self._past = False  # an older time range never changes
         self._settled = False  # nor does a fixed one whose last records have arrived
-        self._exchange = PageExchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
+        self._exchange = PageExchange(name="exchange", asked=self._query.text(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
         # Bokeh awaits coroutines, but its type stubs do not declare it.
@@ -110,10 +110,10 @@ class PageDocument:
         if self._waits():
             return
         moment = self._state.moment()
-        follows = self._shown is not None and self._shown[1:] == (self._question, self._state.changes)
-        if self._shown != (moment, self._question, self._state.changes) and not (follows and (self._past or self._settled)):
-            self._shown = (moment, self._question, self._state.changes)
-            await self._refresh_or_show_error(moment, self._question)
+        follows = self._shown is not None and self._shown[1:] == (self._query, self._state.changes)
+        if self._shown != (moment, self._query, self._state.changes) and not (follows and (self._past or self._settled)):
+            self._shown = (moment, self._query, self._state.changes)
+            await self._refresh_or_show_error(moment, self._query)
             if follows:
                 self._state.shown(moment)
 
@@ -124,33 +124,33 @@ class PageDocument:
         left = session is not None and session.connection_count == 0
         return (left and self._shown is not None) or (self._page.zoned and not self._exchange.zone)
 
-    async def _refresh_or_show_error(self, moment: Moment, question: Question) -> None:
-        """Refresh, or show the error. A failed question is not repeated before the next moment."""
+    async def _refresh_or_show_error(self, moment: Moment, query: AddressQuery) -> None:
+        """Refresh, or show the error. A failed query is not repeated before the next moment."""
         try:
-            question.check_bounds()
-            far = self._page.reads_back and not self._older.may_read(question.span)
-            state = await self._older.state_for(None if far else question.span)
+            query.check_bounds()
+            far = self._page.reads_back and not self._older.may_read(query.span)
+            state = await self._older.state_for(None if far else query.span)
             self._past = state is not self._state
             snapshot = await state.snapshot(state.moment() if self._past else moment)
-            self._settled = question.span is not None and self._state.has_all(question.span, moment)
+            self._settled = query.span is not None and self._state.has_all(query.span, moment)
             context = PageContext(
-                state=self._state, answers=state.answers, snapshot=snapshot, question=question, zone=str(self._exchange.zone)
+                state=self._state, answers=state.answers, snapshot=snapshot, query=query, zone=str(self._exchange.zone)
             )
             await self._refresh(context)
         except Problem as refused:
-            self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
+            self._exchange.update(facts=json.dumps(failed(query, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
-            # Any error of a question goes to its page and to the log, and closes no page.
-            log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
-            self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
+            # Any error of a query goes to its page and to the log, and closes no page.
+            log.exception("the page %s could not be made for ?%s", self._page.path, query.text())
+            self._exchange.update(facts=json.dumps(failed(query) | {"asked": self._exchange.asked}))
 
     async def _refresh(self, context: PageContext) -> None:
-        snapshot, question = context.snapshot, context.question
+        snapshot, query = context.snapshot, context.query
         if snapshot is None and not self._page.stands_alone:
             self._exchange.update(
                 facts=json.dumps(
-                    nothing_yet(question, live=self._state.live)
-                    | {"health": health(self._state, None), "lasting": self._open_alerts(question)}
+                    nothing_yet(query, live=self._state.live)
+                    | {"health": health(self._state, None), "lasting": self._open_alerts(query)}
                 )
             )
             return
@@ -158,17 +158,17 @@ class PageDocument:
         show = await part.ask(context) if part is not None else None
         filtered = snapshot is not None and self._page.filters
         shown = (
-            await PageQueries(context.answers, snapshot, question, views=self._page.views).page_data()
+            await PageQueries(context.answers, snapshot, query, views=self._page.views).page_data()
             if snapshot is not None and filtered
             else None
         )
-        if question != self._question:
-            return  # there is a newer question, which another refresh answers
+        if query != self._query:
+            return  # there is a newer query, which another refresh answers
         self._document.hold("combine")
         self._showing = True
         try:
             content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            content |= {"health": health(self._state, shown), "lasting": self._open_alerts(question)}
+            content |= {"health": health(self._state, shown), "lasting": self._open_alerts(query)}
             if shown is not None and snapshot is not None:
                 self._state.seen_extras |= NEEDED & {*shown.fields}
                 content["offered"] = [each.path for each in PAGES if each.has_content(self._state)]
@@ -177,14 +177,14 @@ class PageDocument:
                 # A page that stands alone does not depend on filters.
                 content = facts(shown, snapshot) | content | ({"state": OK} if self._page.stands_alone else {})
             else:
-                content = standalone_facts(question) | content
+                content = standalone_facts(query) | content
             self._exchange.update(facts=json.dumps(content))
         finally:
             self._showing = False
             self._document.unhold()
 
-    def _open_alerts(self, question: Question) -> dict[str, Any]:
-        return open_alerts(self._state.alerts, question.clock_ms, self._state.silences)
+    def _open_alerts(self, query: AddressQuery) -> dict[str, Any]:
+        return open_alerts(self._state.alerts, query.clock_ms, self._state.silences)
 
     def _listen(self) -> None:
         self._exchange.on_change("asked", self._on_asked)
@@ -203,45 +203,45 @@ class PageDocument:
         self._state.viewers.discard(self)
 
     def _on_asked(self, _attr: str, _old: str, asked: str) -> None:
-        question = Question.parse(asked)
-        if question == self._question:
+        query = AddressQuery.parse(asked)
+        if query == self._query:
             self._shown = None  # the browser waits for an answer to this address, too
-        self._question = question
+        self._query = query
         self._document.add_next_tick_callback(self._tick)
 
-    def _choose(self, question: Question) -> None:
-        if question != self._question:
-            self._question = question
-            # The browser needs the new question, too. Otherwise a user who removes the choice would send the old question, which is
+    def _choose(self, query: AddressQuery) -> None:
+        if query != self._query:
+            self._query = query
+            # The browser needs the new query, too. Otherwise a user who removes the choice would send the old query, which is
             # no change.
-            self._exchange.update(asked=question.query())
+            self._exchange.update(asked=query.text())
             self._document.add_next_tick_callback(self._tick)
 
     def _on_bar(self, _attr: str, _old: list[int], indices: list[int]) -> None:
         histogram = self._figures.histogram
         if histogram is None or self._showing:
             return
-        name = MEAN + distributed(self._question.measure).name
-        self._choose(self._question.with_filter(name, histogram.range_at(indices[0]) if indices else ""))
+        name = MEAN + distributed(self._query.measure).name
+        self._choose(self._query.with_filter(name, histogram.range_at(indices[0]) if indices else ""))
 
     def _on_brush(self, span: Span) -> None:
-        self._choose(replace(self._question, span=span))
+        self._choose(replace(self._query, span=span))
 
     def _on_tap(self, dimension: str, view: RegionView, _attr: str, _old: list[int], indices: list[int]) -> None:
         tapped = view.region_at(indices[0]) if indices else ""
-        if not self._showing and tapped != getattr(self._question, dimension):
-            self._choose(self._question.placed(dimension, tapped))
+        if not self._showing and tapped != getattr(self._query, dimension):
+            self._choose(self._query.placed(dimension, tapped))
 
 
 def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:
     """Fill the document of a newly opened `page`."""
-    question = Question.parse(_query_of(document))
+    query = AddressQuery.parse(_query_of(document))
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
     document.template_variables.update(
         page=page.name,
         heading=page.title,
-        first=first_texts(question),
+        first=first_texts(query),
         here=page.path,
         pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in NAVIGATION],
         cards=page.cards,

@@ -25,32 +25,32 @@ MOST_SLICES = 8
 
 def facts(data: PageData, snapshot: Snapshot) -> Facts:
     """Tiles, notes, chips, tables and state of a page."""
-    question = data.question
+    query = data.query
     return {
-        "query": question.query(),
-        "measure": question.measure,
-        "series": list(series_of(question)),
-        "minutes": question.minutes,
+        "query": query.text(),
+        "measure": query.measure,
+        "series": list(series_of(query)),
+        "minutes": query.minutes,
         "length_minutes": _minutes(data),
         "span": {"from": data.span.from_ms, "to": data.span.to_ms},
         "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
-        "state": OK if data.matches else nothing_matches(question),
+        "state": OK if data.matches else nothing_matches(query),
         "tiles": tiles(data),
         "against": _against(data),
         "gone": _gone(data, snapshot),
         "notes": notes(data),
         "asides": asides(data),
         "drops": losses_text(data),
-        "chips": chips(question),
+        "chips": chips(query),
         "keys": legends(data),
         "slices": _slices(data),
         "legend": legend(data),
         "marks": in_words(data.alerts, snapshot.silences),
         "annotations": rows_of(data.annotations, data.span),
-        "compare": question.compare,
-        "scale": question.scale,
-        "by": question.by,
-        "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
+        "compare": query.compare,
+        "scale": query.scale,
+        "by": query.by,
+        "tables": {view: BY_VIEW[view](data).for_page() for view in query.tables},
     }
 
 
@@ -70,9 +70,9 @@ def _against(data: PageData) -> dict[str, Any] | None:
 def _gone(data: PageData, snapshot: Snapshot) -> str:
     """A warning if the time range ends now and no peer is present any more; empty otherwise."""
     here = data.key_figures
-    if here is None or here.audience != 0 or not here.summary["peers"] or not snapshot.live or data.question.span is not None:
+    if here is None or here.audience != 0 or not here.summary["peers"] or not snapshot.live or data.query.span is not None:
         return ""
-    selected = " that the filters select" if data.question.where() else ""
+    selected = " that the filters select" if data.query.where() else ""
     silent = format_value(MEASURES["startup_ms"], max(0, snapshot.moment.at_ms - snapshot.extent.to_ms)) if not selected else ""
     since = f" The last report arrived {silent} ago." if silent else ""
     peers = format_count(here.summary["peers"], "peer")

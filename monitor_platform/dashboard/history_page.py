@@ -19,10 +19,10 @@ from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
+from monitor_platform.dashboard.address_query import MINUTES, AddressQuery
 from monitor_platform.dashboard.annotations import marks_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.history_queries import HistoryQueries
-from monitor_platform.dashboard.question import MINUTES, Question
 from monitor_platform.views.history_view import HistoryView
 from monitor_platform.views.mark_strip import Mark
 from monitor_platform.views.number_format import format_value
@@ -65,14 +65,14 @@ class HistoryPart:
             return lambda: {"message": message}
 
     async def _gather(self, history: HistoryQueries, context: PageContext) -> Show:
-        where, own = context.question.where(), context.question.own
+        where, own = context.query.where(), context.query.own
         unit, zone = own.get("unit", "day"), context.zone
         if unit not in get_args(Unit):
             raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
         status, known = history.status(), await history.extent()
         if known is None:
             return lambda: {"status": status, "message": "No log has been read yet."}
-        chosen = _chosen(context.question, known)
+        chosen = _chosen(context.query, known)
         day, span = _day(own.get("day", ""), chosen, zone)
         finest = minutes if len(where) < 2 else timeline
         (rows, isps), series = await asyncio.gather(
@@ -125,13 +125,13 @@ HISTORY_PAGE = DashboardPage(
 )
 
 
-def _chosen(question: Question, known: Span) -> Span:
+def _chosen(query: AddressQuery, known: Span) -> Span:
     """The time range of the periods: a fixed one, the last days, or all. A range of minutes would leave one period."""
-    if question.span is not None:
-        return question.span
-    if question.minutes < _DAY_MINUTES:
+    if query.span is not None:
+        return query.span
+    if query.minutes < _DAY_MINUTES:
         return known
-    return Span(max(known.from_ms, known.to_ms - question.minutes * MINUTE_MS), known.to_ms)
+    return Span(max(known.from_ms, known.to_ms - query.minutes * MINUTE_MS), known.to_ms)
 
 
 def _lengths(known: Span) -> list[int]:

@@ -23,11 +23,11 @@ from feedback_analysis.measures.summary_fields import DISTRIBUTIONS
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.map_shading import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.page_queries import PageQueries
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.dashboard.tables import BY_VIEW
@@ -74,8 +74,8 @@ def report(
     if recorded is None:
         return _TEMPLATES.get_template("report.html").render(**_template_variables(table, Span(0, 0), {}, by), figures=False)
     snapshot = _snapshot(table, recorded, period_s)
-    question = replace(Question.filtered(where or {}), series=SERIES)
-    shown = asyncio.run(_page_data(table, snapshot, question))
+    query = replace(AddressQuery.filtered(where or {}), series=SERIES)
+    shown = asyncio.run(_page_data(table, snapshot, query))
     summary = summarize(table, span=recorded, where=where, by=by)
     return file_html(
         _figures(shown),
@@ -86,9 +86,9 @@ def report(
             "facts": facts(shown, snapshot),
             "tables": {name: BY_VIEW[name](shown).for_page() for name in _WITH_TABLE},
             "models": _models(table, models, recorded, where),
-            "measure": MEASURES[shown.question.measure].title,
+            "measure": MEASURES[shown.query.measure].title,
             "figures": True,
-            "where": question.where(),
+            "where": query.where(),
         },
         title="Swarmscope report",
         suppress_callback_warning=True,  # the figures of a page have callbacks, and the report needs none of them
@@ -106,10 +106,10 @@ def _snapshot(table: FeedbackTable, recorded: Span, period_s: float) -> Snapshot
     )
 
 
-async def _page_data(table: FeedbackTable, snapshot: Snapshot, question: Question) -> PageData:
+async def _page_data(table: FeedbackTable, snapshot: Snapshot, query: AddressQuery) -> PageData:
     answers = SharedAnswers(table)
     try:
-        return await PageQueries(answers, snapshot, question, views=_VIEWS).page_data()
+        return await PageQueries(answers, snapshot, query, views=_VIEWS).page_data()
     finally:
         answers.close()
 
@@ -121,10 +121,10 @@ def _figures(shown: PageData) -> list[LayoutDOM]:
     areas.show(shaded["map"][0])
     districts.show(shaded["district"][0])
     if shown.audience is not None and shown.timeline is not None:
-        series = [MEASURES[name] for name in series_of(shown.question)]
+        series = [MEASURES[name] for name in series_of(shown.query)]
         timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)
     if shown.histogram is not None:
-        histogram.show(distributed(shown.question.measure), shown.histogram)
+        histogram.show(distributed(shown.query.measure), shown.histogram)
     named = {"map": areas.figure, "district": districts.figure, "timeline": timeline.figure, "histogram": histogram.figure}
     for name, figure in named.items():
         figure.name = name

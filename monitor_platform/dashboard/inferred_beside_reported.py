@@ -121,7 +121,7 @@ def explanation(found: Disagreement) -> dict[str, Any]:
     }
 
 
-# `version` is part of the question, because SharedAnswers knows only the version of the table of messages.
+# `version` is part of the query, because SharedAnswers knows only the version of the table of messages.
 def _judgements(table: FeedbackTable, *, inferences: RecordTable, version: int, session_id: str) -> list[JudgedSession]:
     return judgements(table, inferences=inferences, session_id=session_id)
 

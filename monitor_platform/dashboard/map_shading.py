@@ -6,8 +6,8 @@ from typing import Any
 from feedback_analysis.geo.divisions import Division
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measure_of, shown_in
+from monitor_platform.dashboard.address_query import FIXED
 from monitor_platform.dashboard.page_data import PageData
-from monitor_platform.dashboard.question import FIXED
 from monitor_platform.dashboard.tiles import NEUTRAL
 from monitor_platform.views.number_format import largest_of, title_of
 from monitor_platform.views.palette import fixed_scale, legend_of
@@ -25,14 +25,14 @@ def shadings(data: PageData) -> dict[str, tuple[Shading, Division]]:
 
 
 def _shading(data: PageData, here: Sequence[RegionValue], there: Sequence[RegionValue] | None) -> Shading:
-    question = data.question
+    query = data.query
     return Shading(
-        measure=measure_of(question.measure, "region"),
+        measure=measure_of(query.measure, "region"),
         values=here,
         there=there,
         against=data.regions_there.side.name if data.regions_there else "",
-        by_change=question.colours_change and there is not None,
-        fixed=question.scale == FIXED,
+        by_change=query.colours_change and there is not None,
+        fixed=query.scale == FIXED,
     )
 
 

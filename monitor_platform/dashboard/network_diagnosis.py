@@ -54,7 +54,7 @@ async def diagnosed(records: RecordQueries, context: PageContext, span: Span, is
     viewers: tuple[ViewerQuality, ...] = ()
     if snapshot is not None and snapshot.extent.from_ms < part.to_ms:
         within = Span(max(part.from_ms, snapshot.extent.from_ms), part.to_ms)
-        where = context.question.where()
+        where = context.query.where()
         viewers = await context.answers.ask(snapshot.moment, viewers_by_minute, span=within, isps=tuple(isps), where=where)
     found = await records.ask(diagnose_recorded, span=part, viewers=viewers)
     return DiagnosedTime(span=part, diagnosis=found)

@@ -15,6 +15,7 @@ from feedback_analysis.measurements.path_map import PathMap, names_of, path_map
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.timeline import Timeline
 from feedback_wire.kinds import RecordKind
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.network_diagnosis import blamed_parts, verdicts_in_words
 from monitor_platform.dashboard.network_queries import (
@@ -35,7 +36,6 @@ from monitor_platform.dashboard.network_words import (
     route_in_words,
     route_names,
 )
-from monitor_platform.dashboard.question import Question
 from monitor_platform.views.line_panels import LinePanels, PanelLine, RibbonBlock, ShownPanel
 from monitor_platform.views.network_view import COLOURINGS, LinkColouring, NetworkView, ShownMap
 from monitor_platform.views.number_format import format_count
@@ -67,13 +67,13 @@ class NetworkPart:
     async def ask(self, context: PageContext) -> Show:
         """The measurements of the time range."""
         records = context.state.records_of(RecordKind.MEASUREMENT)
-        known = await extent_of(records, context.question) if records is not None else None
+        known = await extent_of(records, context.query) if records is not None else None
         can_measure = {"can_measure": context.state.can_measure}
         if records is None or known is None:
             return lambda: self._nothing() | can_measure
         data = await network_data(records, context, known)
         lengths = lengths_of_network(known, live=is_live(records))
-        return lambda: self._show(data, context.question) | {"lengths": lengths} | can_measure
+        return lambda: self._show(data, context.query) | {"lengths": lengths} | can_measure
 
     def _nothing(self) -> dict[str, Any]:
         self._map.clear()
@@ -81,11 +81,11 @@ class NetworkPart:
             panels.clear()
         return {"known": False}
 
-    def _show(self, data: NetworkData, question: Question) -> dict[str, Any]:
-        colouring = _colouring(question, data)
+    def _show(self, data: NetworkData, query: AddressQuery) -> dict[str, Any]:
+        colouring = _colouring(query, data)
         found = path_map(data.paths, most_nodes=MOST_NODES)
         chosen = data.details.path.id if data.details is not None else ""
-        explicit = frozenset({chosen}) if question.own.get("path") == chosen else frozenset()
+        explicit = frozenset({chosen}) if query.own.get("path") == chosen else frozenset()
         blamed, blamed_nodes = blamed_parts(found, data.diagnosis.diagnosis)
         self._map.show(ShownMap(found=found, colouring=colouring, blamed=blamed, blamed_nodes=blamed_nodes, chosen=explicit))
         lines = _agent_colours(data.bands)
@@ -137,10 +137,10 @@ NETWORK_PAGE = DashboardPage(
 )
 
 
-def _colouring(question: Question, data: NetworkData) -> LinkColouring:
+def _colouring(query: AddressQuery, data: NetworkData) -> LinkColouring:
     """The chosen one; without a choice the loss, or the delay if no PING measured a loss."""
     otherwise = "loss" if any(path.packets_sent for path in data.paths) else "delay"
-    return COLOURINGS[wanted if (wanted := question.own.get("colour", "")) in COLOURINGS else otherwise]
+    return COLOURINGS[wanted if (wanted := query.own.get("colour", "")) in COLOURINGS else otherwise]
 
 
 def _note(found: PathMap) -> str:

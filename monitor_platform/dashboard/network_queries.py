@@ -18,9 +18,9 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
+from monitor_platform.dashboard.address_query import DEFAULT_MINUTES, MINUTES, AddressQuery
 from monitor_platform.dashboard.dashboard_page import PageContext
 from monitor_platform.dashboard.network_diagnosis import DiagnosedTime, diagnosed
-from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.record_queries import RecordQueries
 from monitor_platform.dashboard.snapshot import step_s
 
@@ -61,12 +61,12 @@ class NetworkData:
 
 
 async def network_data(records: RecordQueries, context: PageContext, known: Span) -> NetworkData:
-    """The answers to the question of a page; `known` is the time of the measurements in memory."""
-    question = context.question
-    span = span_of_network(question, known, live=is_live(records))
+    """The answers to the query of a page; `known` is the time of the measurements in memory."""
+    query = context.query
+    span = span_of_network(query, known, live=is_live(records))
     step = step_s(span, most=MOST_STEPS)
     paths, bands = await asyncio.gather(
-        paths_of(records, question, span), records.ask(latency_bands, span=span, step_s=step, where=_agents(question))
+        paths_of(records, query, span), records.ask(latency_bands, span=span, step_s=step, where=_agents(query))
     )
     chosen = isps_of(paths)
     isps, details, diagnosis = await asyncio.gather(
@@ -75,21 +75,21 @@ async def network_data(records: RecordQueries, context: PageContext, known: Span
     return NetworkData(span=span, paths=paths, bands=bands, isps=isps, details=details, diagnosis=diagnosis)
 
 
-async def paths_of(records: RecordQueries, question: Question, span: Span) -> list[MeasuredPath]:
-    """The paths that a question selects, of `span`."""
-    return await records.ask(measured_paths, span=span, where=_agents(question))
+async def paths_of(records: RecordQueries, query: AddressQuery, span: Span) -> list[MeasuredPath]:
+    """The paths that a query selects, of `span`."""
+    return await records.ask(measured_paths, span=span, where=_agents(query))
 
 
-def _agents(question: Question) -> dict[str, str]:
+def _agents(query: AddressQuery) -> dict[str, str]:
     """The filter of agents."""
-    return {"tags.isp": question.isp} if question.isp else {}
+    return {"tags.isp": query.isp} if query.isp else {}
 
 
-def span_of_network(question: Question, known: Span, *, live: bool) -> Span:
+def span_of_network(query: AddressQuery, known: Span, *, live: bool) -> Span:
     """A fixed time range, the last minutes, or all recorded ones. A long range moves in steps: its logs are not read each time."""
-    if question.span is not None:
-        return question.span
-    minutes = question.minutes or (DEFAULT_MINUTES if live else 0)
+    if query.span is not None:
+        return query.span
+    minutes = query.minutes or (DEFAULT_MINUTES if live else 0)
     if not minutes:
         return known
     end_ms = time.time_ns() // 1_000_000 if live else known.to_ms
@@ -105,10 +105,10 @@ def lengths_of_network(known: Span, *, live: bool) -> list[int]:
     return [0, *(minutes for minutes in MINUTES if minutes * MINUTE_MS < known.to_ms - known.from_ms)]
 
 
-async def extent_of(records: RecordQueries, question: Question) -> Span | None:
+async def extent_of(records: RecordQueries, query: AddressQuery) -> Span | None:
     """The time of the measurements in memory; None without any. A chosen time range may have older ones, which are in the logs."""
     known = await records.ask_all(extent_of_measurements)
-    older = question.span is not None or question.minutes > 0
+    older = query.span is not None or query.minutes > 0
     return known or (Span(0, 0) if older and is_live(records) else None)
 
 
@@ -129,7 +129,7 @@ def viewers_of(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _details(records: RecordQueries, context: PageContext, paths: Sequence[MeasuredPath], span: Span) -> PathDetails | None:
-    wanted = context.question.own.get("path", "")
+    wanted = context.query.own.get("path", "")
     path = next((path for path in paths if path.id == wanted), None) or worst_path(paths)
     if path is None:
         return None
@@ -162,7 +162,7 @@ async def _isps(context: PageContext, names: Sequence[str], span: Span) -> dict[
 
 async def _viewed(context: PageContext, span: Span, viewers: Mapping[str, str]) -> Timeline | None:
     """MOS and rebuffering ratio of some viewers under the page's filters; None if no record of them can be queried."""
-    where = context.question.where() | dict(viewers)
+    where = context.query.where() | dict(viewers)
     snapshot, history = context.snapshot, context.state.history
     recorded = snapshot is not None and snapshot.extent.from_ms <= span.from_ms + _ARRIVES_MS
     if history is not None and not recorded and span.to_ms - span.from_ms >= HOUR_MS:

@@ -1,6 +1,6 @@
 """Records that are no longer in memory. Only this module reads them from the logs, for pages and scripts.
 
-Reading takes much memory and seconds of time, so logs are read for one question at a time, and only a few questions may wait.
+Reading takes much memory and seconds of time, so logs are read for one query at a time, and only a few queries may wait.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from monitor_platform.dashboard.shared_answers import is_too_much, too_much
 from monitor_platform.recorded_logs import RecordedLogs, Versions
 
 MOST_KEPT = 2
-"""Time ranges that stay loaded after a question. Each takes as much memory as the platform's own table."""
+"""Time ranges that stay loaded after a query. Each takes as much memory as the platform's own table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class OlderRecords:
                 return await asyncio.to_thread(self._logs.summary, span, where, by, top, proved_ms)
 
     async def _loaded(self, span: Span) -> DashboardState | None:
-        """The state that holds `span`; None if nothing is recorded in `span`. The state stays loaded for the next questions."""
+        """The state that holds `span`; None if nothing is recorded in `span`. The state stays loaded for the next queries."""
         known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
         if known is not None and not await asyncio.to_thread(self._is_current, known):
             del self._kept[known]

@@ -1,4 +1,4 @@
-"""Reading logs takes much memory and seconds, so it is done for one question at a time, and only a few questions may wait."""
+"""Reading logs takes much memory and seconds, so it is done for one query at a time, and only a few queries may wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from feedback_wire.problem import Problem
 
 MOST_WAITING = 8
-"""An hour of a large audience takes seconds to read. Behind more questions than this, a question would wait for a minute."""
+"""An hour of a large audience takes seconds to read. Behind more queries than this, a query would wait for a minute."""
 
 
 class OneAtATime:

@@ -1,4 +1,4 @@
-"""The data of one page: the numbers that answer a question, without HTML and figures."""
+"""The data of one page: the numbers that answer a query, without HTML and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.missing import Missing
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.alerts.detector import Alert
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE, AddressQuery
 from monitor_platform.dashboard.annotations import Annotation
 from monitor_platform.dashboard.comparison import ComparisonSide
 from monitor_platform.dashboard.percentile_band import has_band
-from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
 from monitor_platform.views.timeline_view import PercentileBand
 
 AUDIENCE = "concurrent_peers"
@@ -68,14 +68,14 @@ class BreakdownLine:
 class PageData:
     """The content of a page. A view that the page does not have is None and is not queried.
 
-    `matches`: whether any record matches the question. `band`: of the first measure on the timeline. `alerts`: those of this time
+    `matches`: whether any record matches the query. `band`: of the first measure on the timeline. `alerts`: those of this time
     range and slice. `against`: what the tiles are compared with, `before` its key figures, `trends` the sparklines.
 
     A point of `audience` counts the peers of that moment. A point of `timeline` is a mean over `window_s`, which is at least one
     reporting period, so that each peer reports once in it.
     """
 
-    question: Question
+    query: AddressQuery
     span: Span
     window_s: float
     matches: bool
@@ -105,16 +105,16 @@ class PageData:
     band: PercentileBand | None = None
 
 
-def series_of(question: Question) -> tuple[str, ...]:
+def series_of(query: AddressQuery) -> tuple[str, ...]:
     """The measures on the timeline below the audience: the chosen series, or the measure that colours the maps."""
-    wanted = question.series or (question.measure,)
+    wanted = query.series or (query.measure,)
     return tuple(name for name in wanted if name != AUDIENCE) or (DEFAULT_MEASURE,)
 
 
-def banded(question: Question) -> str | None:
+def banded(query: AddressQuery) -> str | None:
     """The measure with a band on the timeline: the first, unless its panel has other lines."""
-    first = series_of(question)[0]
-    crowded = question.by or question.compare or question.versus
+    first = series_of(query)[0]
+    crowded = query.by or query.compare or query.versus
     return first if has_band(first) and not crowded else None
 
 

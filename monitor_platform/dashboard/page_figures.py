@@ -56,18 +56,18 @@ class PageFigures:
 
     def show(self, shown: PageData) -> None:
         """Put the data of `shown` into the figures."""
-        question, comparison = shown.question, shown.comparison
-        regions, shaded = {"area": question.area, "district": question.district}, shadings(shown)
+        query, comparison = shown.query, shown.comparison
+        regions, shaded = {"area": query.area, "district": query.district}, shadings(shown)
         for dimension, view in REGIONS.items():
             if view in shaded:
                 self.maps[dimension].show(shaded[view][0], regions[dimension])
         if self.histogram is not None and shown.histogram is not None:
-            drawn = distributed(question.measure)
-            chosen = dict(question.others).get(MEAN + drawn.name, "")
+            drawn = distributed(query.measure)
+            chosen = dict(query.others).get(MEAN + drawn.name, "")
             there = None if comparison is None else comparison.histogram
             self.histogram.show(drawn, shown.histogram, against=there, parts=parts_of(shown), chosen=chosen)
         if self.timeline is not None and shown.audience is not None and shown.timeline is not None:
-            series = [measure_of(name, "timeline") for name in series_of(question)]
+            series = [measure_of(name, "timeline") for name in series_of(query)]
             self.timeline.show(
                 *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),
                 band=shown.band,

@@ -17,6 +17,7 @@ from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE, AddressQuery
 from monitor_platform.dashboard.alert_marks import within
 from monitor_platform.dashboard.comparison import ComparisonSide, other_side, time_before
 from monitor_platform.dashboard.page_data import (
@@ -31,7 +32,6 @@ from monitor_platform.dashboard.page_data import (
     series_of,
 )
 from monitor_platform.dashboard.percentile_band import band
-from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
 from monitor_platform.dashboard.shared_answers import Answer, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of, step_s, window_s
 from monitor_platform.views.timeline_view import PercentileBand
@@ -53,34 +53,34 @@ Query = Coroutine[Any, Any, Answer]
 
 
 class PageQueries:
-    """The queries that answer `question` for a page with `views`, as of the moment of `snapshot`."""
+    """The queries that answer `query` for a page with `views`, as of the moment of `snapshot`."""
 
-    def __init__(self, answers: SharedAnswers, snapshot: Snapshot, question: Question, *, views: frozenset[str]) -> None:
+    def __init__(self, answers: SharedAnswers, snapshot: Snapshot, query: AddressQuery, *, views: frozenset[str]) -> None:
         self._answers = answers
         self._snapshot = snapshot
-        self._question = question
+        self._query = query
         self._views = views
-        self._span = span_of(question, snapshot)
+        self._span = span_of(query, snapshot)
         self._step_s = step_s(self._span)
-        self._here = ComparisonSide(span=self._span, where=question.where(self._span), name="")
-        self._other = other_side(question, self._span)
-        self._against = self._other or time_before(question, self._span)
+        self._here = ComparisonSide(span=self._span, where=query.where(self._span), name="")
+        self._other = other_side(query, self._span)
+        self._against = self._other or time_before(query, self._span)
 
     async def page_data(self) -> PageData:
         """Run the queries of all views at once, then those of the comparison, which needs the histogram's ranges."""
         found = await _gather(self._queries())
         comparison = await self._comparison(self._other, found.get("histogram")) if self._other is not None else None
-        regions_there = await self._regions_there() if self._other is not None or self._question.colours_change else None
+        regions_there = await self._regions_there() if self._other is not None or self._query.colours_change else None
         if found.get("breakdown") and self._shows("histogram") and found["histogram"].edges:
             found["breakdown"] = await self._parts(found["breakdown"], found["histogram"])
         return PageData(
-            question=self._question,
+            query=self._query,
             span=self._span,
             window_s=window_s(self._snapshot, self._step_s),
             against=self._against,
             comparison=comparison,
             regions_there=regions_there,
-            alerts=within(self._snapshot.alerts, self._span, self._question.where(), clock_ms=self._question.clock_ms),
+            alerts=within(self._snapshot.alerts, self._span, self._query.where(), clock_ms=self._query.clock_ms),
             annotations=self._snapshot.annotations,
             atlas=self._snapshot.atlas,
             **found,
@@ -101,12 +101,12 @@ class PageQueries:
             queries["before"] = self._key_figures(self._against)
         for view, name, region in _MAPS:
             if self._shows(view):
-                queries[name] = self._regions(self._here, self._question.where(self._span, without=region), region)
+                queries[name] = self._regions(self._here, self._query.where(self._span, without=region), region)
         if self._shows("histogram"):
             queries["histogram"] = self._histogram()
         if self._shows("slices"):
             queries["slices"] = self._slices()
-        if self._shows("timeline", "breakdown", "histogram") and self._question.by:
+        if self._shows("timeline", "breakdown", "histogram") and self._query.by:
             queries["breakdown"] = self._breakdown()
         return queries | {"channels": self._choices("channel"), "isps": self._choices("isp")} | self._unfiltered()
 
@@ -125,7 +125,7 @@ class PageQueries:
         if self._shows("timeline"):
             queries |= {"audience": self._audience(other), "timeline": self._series(other)}
         if shown is not None and shown.edges:
-            measure = distributed(self._question.measure).name
+            measure = distributed(self._query.measure).name
             where = _without(other.where, MEAN + measure)
             queries["histogram"] = self._ask(histogram, span=other.span, where=where, measure=measure, edges=shown.edges)
         return Comparison(other=other, **await _gather(queries))
@@ -140,7 +140,7 @@ class PageQueries:
 
     async def _breakdown(self) -> tuple[BreakdownLine, ...]:
         """One line for each of the worst values, and one line for all others together."""
-        by, measure = self._question.by, distributed(self._question.measure).name
+        by, measure = self._query.by, distributed(self._query.measure).name
         here = self._here
         found = await self._ask(slices, span=here.span, where=here.where, measure=measure, dimensions=(by,))
         # A value without a name of its own belongs to the others, however bad it is.
@@ -161,7 +161,7 @@ class PageQueries:
 
     async def _parts(self, lines: Sequence[BreakdownLine], shown: Histogram) -> tuple[BreakdownLine, ...]:
         """The lines with their distributions over the ranges of the histogram."""
-        measure = distributed(self._question.measure).name
+        measure = distributed(self._query.measure).name
         asked = [
             self._ask(histogram, span=self._span, where=_without(line.where, MEAN + measure), measure=measure, edges=shown.edges)
             for line in lines
@@ -185,33 +185,33 @@ class PageQueries:
 
     async def _band(self) -> PercentileBand | None:
         """The band of the first measure, unless other lines are drawn in its panel."""
-        measure = banded(self._question)
+        measure = banded(self._query)
         if measure is None:
             return None
         window = window_s(self._snapshot, self._step_s)
         return await self._ask(band, measure=measure, span=self._span, step_s=window, where=self._here.where)
 
     def _choices(self, dimension: str) -> Query[list[str]]:
-        return self._ask(choices, span=self._span, where=self._question.where(self._span, without=dimension), dimension=dimension)
+        return self._ask(choices, span=self._span, where=self._query.where(self._span, without=dimension), dimension=dimension)
 
     def _histogram(self) -> Query[Histogram]:
-        measure = distributed(self._question.measure).name
-        where = self._question.where(self._span, without=MEAN + measure)
+        measure = distributed(self._query.measure).name
+        where = self._query.where(self._span, without=MEAN + measure)
         return self._ask(histogram, span=self._span, where=where, measure=measure)
 
     def _slices(self) -> Query[list[Slice]]:
         where = self._here.where
         # A filtered dimension has only one value left.
         dimensions = tuple(name for name in SLICED_BY if name not in where)
-        measure = distributed(self._question.measure).name
+        measure = distributed(self._query.measure).name
         measure = DEFAULT_MEASURE if measure.startswith(EXTRA) else measure
         return self._ask(slices, span=self._span, where=where, measure=measure, dimensions=dimensions)
 
     def _regions(self, side: ComparisonSide, where: Mapping[str, str], region: RegionKind) -> Query[list[RegionValue]]:
         """The measure in each region. `where` replaces the side's own filters, because a map also shows the regions that are not
         selected."""
-        shown = {"measure": self._question.measure, "period_s": self._snapshot.period_s}
-        return self._ask(by_region, span=side.span, where=where, region=region, with_error=self._question.colours_change, **shown)
+        shown = {"measure": self._query.measure, "period_s": self._snapshot.period_s}
+        return self._ask(by_region, span=side.span, where=where, region=region, with_error=self._query.colours_change, **shown)
 
     def _audience(self, side: ComparisonSide) -> Query[Timeline]:
         return self._timeline(side, (AUDIENCE,), step_s(side.span))
@@ -219,7 +219,7 @@ class PageQueries:
     def _series(self, side: ComparisonSide) -> Query[Timeline]:
         """The measures on the timeline."""
         step = step_s(side.span)
-        return self._timeline(side, series_of(self._question), step, window_s=window_s(self._snapshot, step))
+        return self._timeline(side, series_of(self._query), step, window_s=window_s(self._snapshot, step))
 
     def _timeline(self, side: ComparisonSide, measures: Sequence[str], step_s: float, *, window_s: float = 0) -> Query[Timeline]:
         steps = {"step_s": step_s, "period_s": self._snapshot.period_s, "window_s": window_s}

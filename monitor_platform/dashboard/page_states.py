@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.display_names import dimension_name, value_name
-from monitor_platform.dashboard.question import Question
 
 FIRST_MESSAGE = (
     "curl http://127.0.0.1:8080/v1/feedback \\\n"
@@ -19,12 +19,12 @@ Facts = dict[str, Any]
 OK = {"kind": "ok"}
 
 
-def standalone_facts(question: Question) -> Facts:
+def standalone_facts(query: AddressQuery) -> Facts:
     """The facts of a page that stands alone."""
-    return nothing_yet(question, live=False) | {"state": OK}
+    return nothing_yet(query, live=False) | {"state": OK}
 
 
-def nothing_yet(question: Question, *, live: bool) -> Facts:
+def nothing_yet(query: AddressQuery, *, live: bool) -> Facts:
     """The facts before the first record."""
     text = (
         "The monitoring platform polls the feedback servers and has not received a record yet. Send a first message through a "
@@ -39,7 +39,7 @@ def nothing_yet(question: Question, *, live: bool) -> Facts:
         "command": FIRST_MESSAGE if live else "",
         "way_out": False,
     }
-    return {"query": question.query(), "measure": question.measure, "series": [], "minutes": question.minutes} | {
+    return {"query": query.text(), "measure": query.measure, "series": [], "minutes": query.minutes} | {
         "span": None,
         "extent": None,
         "state": state,
@@ -47,14 +47,14 @@ def nothing_yet(question: Question, *, live: bool) -> Facts:
         "notes": {},
         "asides": {},
         "drops": "",
-        "chips": chips(question),
+        "chips": chips(query),
         "keys": {},
         "slices": [],
         "legend": [],
         "marks": {"shown": [], "more": 0},
-        "compare": question.compare,
-        "scale": question.scale,
-        "by": question.by,
+        "compare": query.compare,
+        "scale": query.scale,
+        "by": query.by,
         "tables": {},
     }
 
@@ -62,8 +62,8 @@ def nothing_yet(question: Question, *, live: bool) -> Facts:
 ITS_LOG = "The monitoring platform failed to answer; it has logged the error. It tries again when new records arrive."
 
 
-def failed(question: Question, why: str = ITS_LOG) -> Facts:
-    """The facts of a question that failed or was refused."""
+def failed(query: AddressQuery, why: str = ITS_LOG) -> Facts:
+    """The facts of a query that failed or was refused."""
     state = {
         "kind": "error",
         "title": "No answer",
@@ -71,11 +71,11 @@ def failed(question: Question, why: str = ITS_LOG) -> Facts:
         "command": "",
         "way_out": True,
     }
-    return nothing_yet(question, live=False) | {"state": state}
+    return nothing_yet(query, live=False) | {"state": state}
 
 
-def nothing_matches(question: Question) -> Facts:
-    filters = question.where()
+def nothing_matches(query: AddressQuery) -> Facts:
+    filters = query.where()
     if filters:
         chosen = " and ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())
         text = f"No end host with {chosen} reported in this time range."
@@ -86,7 +86,7 @@ def nothing_matches(question: Question) -> Facts:
         "title": "Nothing matches",
         "text": text,
         "command": "",
-        "way_out": bool(filters) or question.span is not None,
+        "way_out": bool(filters) or query.span is not None,
     }
 
 

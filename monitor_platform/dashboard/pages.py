@@ -1,5 +1,6 @@
 """All pages. The overview has all views; the others show one view in full size, or their own part (see dashboard_page.py)."""
 
+from monitor_platform.dashboard.address_query import MOST_SERIES
 from monitor_platform.dashboard.alerts_page import ALERTS_PAGE
 from monitor_platform.dashboard.dashboard_page import Card, DashboardPage
 from monitor_platform.dashboard.disagreements_page import DISAGREEMENTS_PAGE
@@ -7,7 +8,6 @@ from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.network_page import NETWORK_PAGE
-from monitor_platform.dashboard.question import MOST_SERIES
 from monitor_platform.dashboard.ranking_page import RANKING_PAGE
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE

@@ -16,9 +16,9 @@ from feedback_analysis.measures.selection import OTHER
 from feedback_analysis.measures.summary import Summary, summarize
 from feedback_analysis.messages.ranking import number_of
 from feedback_analysis.messages.slices import SLICED_BY, THIN_SESSIONS
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table, stored_title
@@ -56,11 +56,11 @@ class Ranking:
     page: int
 
     @classmethod
-    def of(cls, question: Question) -> "Ranking":
+    def of(cls, query: AddressQuery) -> "Ranking":
         """The ranking that an address asks for. A value that makes no sense is ignored."""
-        own = question.own
+        own = query.own
         by, sort, least, page = (own.get(name, "") for name in ("by", "sort", "min", "page"))
-        measure = question.measure if question.measure in RANKED else "mos"
+        measure = query.measure if query.measure in RANKED else "mos"
         return cls(
             by=by if by in RANKED_BY else "isp",
             sort=sort if sort in SORTS else measure,
@@ -96,18 +96,18 @@ def _number(text: str, otherwise: int) -> int:
     return int(text[:9]) if text.isascii() and text.isdecimal() else otherwise
 
 
-async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[GroupSummary]]:
+async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, query: AddressQuery) -> tuple[Summary, list[GroupSummary]]:
     """The summary by the dimension of the ranking, and the groups that the table shows."""
-    span, ranking = span_of(question, snapshot), Ranking.of(question)
+    span, ranking = span_of(query, snapshot), Ranking.of(query)
     # A choice does not filter the view in which it is made: a chosen ISP remains one line among all ISPs.
-    where = {name: value for name, value in question.where(span).items() if name != ranking.by}
+    where = {name: value for name, value in query.where(span).items() if name != ranking.by}
     summary = await answers.ask(snapshot.moment, summarize, span=span, where=where, by=(ranking.by,))
     return summary, ranking.apply(summary["groups"])
 
 
-def as_table(question: Question, groups: Sequence[GroupSummary]) -> Table:
+def as_table(query: AddressQuery, groups: Sequence[GroupSummary]) -> Table:
     """All shown groups, for a CSV."""
-    by = Ranking.of(question).by
+    by = Ranking.of(query).by
     columns = ((dimension_name(by), None), ("n (peers)", None), ("n (sessions)", None))
     rows: list[tuple[Cell, ...]] = [
         (place_name(each["by"][by]), *(number_of(each, name) for name in ("peers", "sessions", *RANKED))) for each in groups
@@ -128,8 +128,8 @@ class RankingPart:
         """The values of the chosen dimension in the time range, under all filters."""
         if context.snapshot is None:
             return dict
-        question, ranking = context.question, Ranking.of(context.question)
-        summary, groups = await ranked_groups(context.answers, context.snapshot, question)
+        query, ranking = context.query, Ranking.of(context.query)
+        summary, groups = await ranked_groups(context.answers, context.snapshot, query)
         pages = max(1, -(-len(groups) // ROWS_PER_PAGE))
         page = min(max(1, ranking.page), pages)
         shown = groups[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]
@@ -144,7 +144,7 @@ class RankingPart:
             "find": ranking.find,
             "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_headings()],
             "rows": [_row(ranking.by, each, summary, largest) for each in shown],
-            "chosen": question.where().get(ranking.by, ""),
+            "chosen": query.where().get(ranking.by, ""),
             "total": _cells(summary, largest),
             "page": page,
             "pages": pages,

@@ -1,6 +1,6 @@
 """Queries of the records of one kind: of those in memory, or of an older time range, which is read from the logs.
 
-Equal queries share an answer, as for feedback. A time range that was read stays loaded for the next questions.
+Equal queries share an answer, as for feedback. A time range that was read stays loaded for the next queries.
 """
 
 import asyncio

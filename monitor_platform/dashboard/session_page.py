@@ -18,12 +18,12 @@ from feedback_analysis.messages.scores import Score, scores
 from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, WholeSession, neighbours, whole_session
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_wire.kinds import RecordKind
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE
 from monitor_platform.dashboard.annotations import marks_of, rows_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.inferred_beside_reported import comparison_rows, explanation, judged_by_models, model_in_words
 from monitor_platform.dashboard.page_data import distributed
-from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views import thinning
 from monitor_platform.views.inferred_panels import InferredSeries
 from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_value
@@ -86,10 +86,10 @@ class SessionPart:
 
     async def ask(self, context: PageContext) -> Show:
         """The data of the session in the address."""
-        session_id = dict(context.question.others).get("session_id", "")
+        session_id = dict(context.query.others).get("session_id", "")
         if context.snapshot is None or not session_id:
             return lambda: self._unknown(session_id)
-        measure = distributed(context.question.measure)
+        measure = distributed(context.query.measure)
         details = await context.answers.ask(
             context.snapshot.moment,
             session_details,
@@ -112,13 +112,13 @@ class SessionPart:
     def _show(
         self, details: SessionDetails, measure: Measure, context: PageContext, judged: Sequence[JudgedSession] = ()
     ) -> dict[str, Any]:
-        until_ms = context.question.clock_ms
+        until_ms = context.query.clock_ms
         shown_session = ShownSession.of(details.session, until_ms)
         at_ms, values = details.own
         shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
         annotations = context.state.annotations.all if context.state.annotations is not None else ()
         marks = marks_of(annotations, shown_session.span)
-        chosen = _chosen(judged, context.question.own.get("model", ""))
+        chosen = _chosen(judged, context.query.own.get("model", ""))
         series = InferredSeries(slots=chosen.slots, heights=chosen.heights) if chosen is not None else None
         if series is not None and until_ms is not None:
             series = series.until(until_ms)

@@ -34,30 +34,30 @@ class SessionsPart:
 
     async def ask(self, context: PageContext) -> Show:
         """The sessions that reported in the time range, under all filters."""
-        snapshot, question = context.snapshot, context.question
+        snapshot, query = context.snapshot, context.query
         if snapshot is None:
             return dict
-        measure, span = distributed(question.measure), span_of(question, snapshot)
-        find = question.own.get("find", "")[:LONGEST_ID]
-        sort = question.own.get("sort", WORST)
+        measure, span = distributed(query.measure), span_of(query, snapshot)
+        find = query.own.get("find", "")[:LONGEST_ID]
+        sort = query.own.get("sort", WORST)
         sort = sort if sort in SORTS else WORST
-        least_s = _seconds(question.own.get("min", ""))
+        least_s = _seconds(query.own.get("min", ""))
         found = await context.answers.ask(
             snapshot.moment,
             list_sessions,
             measure=measure.name,
             span=span,
-            where=question.where(span),
+            where=query.where(span),
             starts=find,
             most=MOST_ROWS + 1,
             sort=sort,
-            reverse=question.own.get("order") == "reverse",
+            reverse=query.own.get("order") == "reverse",
             least_s=least_s,
         )
         end_ms = min(span.to_ms, snapshot.until_ms)
         rows = [_row(each, measure.name, snapshot, end_ms) for each in found[:MOST_ROWS]]
         content = {"measure": measure.title, "rows": rows, "find": find, "min": least_s, "live": snapshot.live}
-        content |= {"sort": sort, "reverse": question.own.get("order") == "reverse"}
+        content |= {"sort": sort, "reverse": query.own.get("order") == "reverse"}
         content["note"] = _note(len(found), _order(sort, measure))
         return lambda: content
 

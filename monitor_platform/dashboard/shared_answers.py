@@ -31,9 +31,9 @@ QUERY_LIMIT_S = 30.0
 """A query that takes longer is stopped. With an hour of 20,000 viewers, the slowest query of a page takes two seconds."""
 
 MOST_WAITING = 200
-"""Queries that run or wait: about fifteen pages with different questions. More are refused."""
+"""Queries that run or wait: about fifteen pages with different queries. More are refused."""
 
-# A page needs about six queries, so this holds the last pages of some fifty different questions.
+# A page needs about six queries, so this holds the last pages of some fifty different queries.
 REMEMBERED = 300
 
 
@@ -125,7 +125,7 @@ def too_much(error: Exception) -> Problem:
         what, reason = f"took more than {QUERY_LIMIT_S:.0f} s and was stopped", "took_too_long"
     else:
         what, reason = "needs more memory than there is", "out_of_memory"
-    return Problem(503, reason, f"the question {what}; choose a shorter time range, fewer groups or more filters")
+    return Problem(503, reason, f"the query {what}; choose a shorter time range, fewer groups or more filters")
 
 
 def _frozen(value: object) -> Hashable:

@@ -1,4 +1,4 @@
-"""The state of the records at one moment, the same for all pages; and the time range and steps of a question in it."""
+"""The state of the records at one moment, the same for all pages; and the time range and steps of a query in it."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.silences import Silence
+from monitor_platform.dashboard.address_query import DEFAULT_MINUTES, MINUTES, AddressQuery
 from monitor_platform.dashboard.annotations import Annotation
-from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.shared_answers import Moment
 
 # Steps divide a minute, an hour or a day. A panel is about 600 px wide, so more than 360 points cannot be seen.
@@ -39,16 +39,16 @@ class Snapshot:
     proved_ms: int | None = None
 
 
-def span_of(question: Question, snapshot: Snapshot) -> Span:
-    """The question's time range within the extent. Without a fixed one: the last minutes, or a whole recording."""
-    minutes = question.minutes or (DEFAULT_MINUTES if snapshot.live else 0)
-    if question.span is None and minutes:
+def span_of(query: AddressQuery, snapshot: Snapshot) -> Span:
+    """The query's time range within the extent. Without a fixed one: the last minutes, or a whole recording."""
+    minutes = query.minutes or (DEFAULT_MINUTES if snapshot.live else 0)
+    if query.span is None and minutes:
         from_ms = max(snapshot.until_ms - minutes * 60_000, snapshot.extent.from_ms)
         return Span(min(from_ms, snapshot.until_ms - LEAST_MS), snapshot.until_ms)
-    if question.span is None:
+    if query.span is None:
         return snapshot.extent
-    from_ms = min(max(question.span.from_ms, snapshot.extent.from_ms), snapshot.extent.to_ms)
-    return Span(from_ms, max(from_ms, min(question.span.to_ms, snapshot.extent.to_ms)))
+    from_ms = min(max(query.span.from_ms, snapshot.extent.from_ms), snapshot.extent.to_ms)
+    return Span(from_ms, max(from_ms, min(query.span.to_ms, snapshot.extent.to_ms)))
 
 
 def lengths(snapshot: Snapshot, keep_minutes: int) -> list[int]:

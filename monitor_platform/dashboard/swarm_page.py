@@ -17,8 +17,8 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.measures.registry import MEASURES, Kind, Measure
 from feedback_analysis.messages.swarm import Swarm, swarm
 from feedback_analysis.messages.swarm_tree import Failure, Outage, SwarmNode
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table
@@ -99,23 +99,23 @@ def problems(node: SwarmNode) -> list[str]:
     return found
 
 
-async def swarm_of(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> Swarm | None:
+async def swarm_of(answers: SharedAnswers, snapshot: Snapshot, query: AddressQuery) -> Swarm | None:
     """The swarm that the page shows. Without a replay, a recording that ends with the swarm shows its last full moment."""
-    span = span_of(question, snapshot)
-    exactly = question.clock_ms is not None or (snapshot.live and question.span is None)
-    where = {name: value for name, value in question.where(span).items() if name != "channel"}
+    span = span_of(query, snapshot)
+    exactly = query.clock_ms is not None or (snapshot.live and query.span is None)
+    where = {name: value for name, value in query.where(span).items() if name != "channel"}
     return await answers.ask(
-        snapshot.moment, swarm, span=span, period_s=snapshot.period_s, stream=question.channel, where=where, exactly=exactly
+        snapshot.moment, swarm, span=span, period_s=snapshot.period_s, stream=query.channel, where=where, exactly=exactly
     )
 
 
-def as_table(question: Question, found: Swarm | None) -> Table:
+def as_table(query: AddressQuery, found: Swarm | None) -> Table:
     """All nodes that the filters select, for a CSV."""
     columns = tuple((column.title, column.measure) for column in COLUMNS)
     if found is None:
         return Table(columns=columns, rows=[], filters=[])
     failures = latest_failures(found)
-    nodes = _sorted(question, _listed(question, found), failures)
+    nodes = _sorted(query, _listed(query, found), failures)
     rows = [tuple(column.value(node, failures.get(node.name)) for column in COLUMNS) for node in nodes]
     return Table(columns=columns, rows=rows, filters=[None] * len(rows))
 
@@ -141,22 +141,22 @@ class SwarmPart:
 
     async def ask(self, context: PageContext) -> Show:
         """The swarm at the end of the time range."""
-        snapshot, question = context.snapshot, context.question
+        snapshot, query = context.snapshot, context.query
         if snapshot is None:
             return dict
-        found = await swarm_of(context.answers, snapshot, question)
+        found = await swarm_of(context.answers, snapshot, query)
         if found is None:
             return self._none
-        end_ms = span_of(question, snapshot).to_ms
-        return lambda: self._show(found, question, end_ms)
+        end_ms = span_of(query, snapshot).to_ms
+        return lambda: self._show(found, query, end_ms)
 
     def _none(self) -> dict[str, Any]:
         self._view.clear()
         return {"known": False}
 
-    def _show(self, found: Swarm, question: Question, end_ms: int) -> dict[str, Any]:
+    def _show(self, found: Swarm, query: AddressQuery, end_ms: int) -> dict[str, Any]:
         nodes = {node.name: node for node in found.nodes}
-        failures, own = latest_failures(found), question.own
+        failures, own = latest_failures(found), query.own
         find = own.get("find", "")[:LONGEST_TEXT]
         troubled = sorted((name for name in nodes if problems(nodes[name])), key=lambda name: _severity(nodes[name]))
         opened, closed = _names(own.get("open", "")), _names(own.get("closed", ""))
@@ -194,11 +194,11 @@ class SwarmPart:
             "depth": own.get("depth", ""),
             "depths": list(range(1, max((node.depth for node in found.nodes), default=0))),
             "grouped": [name for name in grouped if name is not None],
-        } | self._rows(found, question, failures, find)
+        } | self._rows(found, query, failures, find)
 
-    def _rows(self, found: Swarm, question: Question, failures: Mapping[str, Failure], find: str) -> dict[str, Any]:
-        nodes = _sorted(question, _listed(question, found), failures)
-        sort, reverse = _order(question)
+    def _rows(self, found: Swarm, query: AddressQuery, failures: Mapping[str, Failure], find: str) -> dict[str, Any]:
+        nodes = _sorted(query, _listed(query, found), failures)
+        sort, reverse = _order(query)
         return {
             "find": find,
             "head": [[column.name, column.title] for column in COLUMNS],
@@ -237,19 +237,19 @@ def _severity(node: SwarmNode) -> tuple[bool, bool, float, str]:
     return not node.is_viewer, node.state == "here", continuity, node.name
 
 
-def _listed(question: Question, found: Swarm) -> list[SwarmNode]:
-    find = question.own.get("find", "")[:LONGEST_TEXT].lower()
+def _listed(query: AddressQuery, found: Swarm) -> list[SwarmNode]:
+    find = query.own.get("find", "")[:LONGEST_TEXT].lower()
     return [node for node in found.nodes if node.name in found.chosen and find in node.name.lower()]
 
 
-def _order(question: Question) -> tuple[str, bool]:
-    sort = question.own.get("sort", "")
-    return sort if sort in SORTS else "", question.own.get("order") == "reverse"
+def _order(query: AddressQuery) -> tuple[str, bool]:
+    sort = query.own.get("sort", "")
+    return sort if sort in SORTS else "", query.own.get("order") == "reverse"
 
 
-def _sorted(question: Question, nodes: Sequence[SwarmNode], failures: Mapping[str, Failure]) -> list[SwarmNode]:
+def _sorted(query: AddressQuery, nodes: Sequence[SwarmNode], failures: Mapping[str, Failure]) -> list[SwarmNode]:
     """By a column, the largest number or the first text first; without one, nodes with a problem first, then in tree order."""
-    sort, reverse = _order(question)
+    sort, reverse = _order(query)
     if not sort:
         return sorted(nodes, key=lambda node: not problems(node))
     known = [(SORTS[sort].value(node, failures.get(node.name)), node) for node in nodes]

@@ -61,7 +61,7 @@ def _cell_text(cell: Cell, measure: Measure | None, largest: float) -> str:
 
 
 def _timeline(data: PageData) -> Table:
-    names = [AUDIENCE, *series_of(data.question)]
+    names = [AUDIENCE, *series_of(data.query)]
     measures = [measure_of(name, "timeline") for name in names]
     columns = [("Time (UTC)", None), *((stored_title(measure), measure) for measure in measures)]
     if data.audience is None or data.timeline is None:
@@ -88,7 +88,7 @@ def _padded(values: Sequence[float | None], length: int) -> tuple[float | None, 
 
 
 def _breakdown(data: PageData) -> Table:
-    by, measure = data.question.by, distributed(data.question.measure)
+    by, measure = data.query.by, distributed(data.query.measure)
     rows: list[tuple[Cell, ...]] = []
     for line in data.breakdown:
         at = line.audience.values[AUDIENCE] if line.audience is not None else ()
@@ -108,7 +108,7 @@ def _breakdown(data: PageData) -> Table:
 
 
 def _regions(column: str, values: Sequence[RegionValue], against: Sequence[RegionValue] | None, data: PageData) -> Table:
-    measure = measure_of(data.question.measure, "region")
+    measure = measure_of(data.query.measure, "region")
     there = {value.region: value.value for value in against or ()}
     columns = [(dimension_name(column), None), (measure.title, measure), ("n (peers)", None)]
     rows: list[tuple[Cell, ...]] = [(place_name(each.region), each.value, each.peers) for each in values]
@@ -128,7 +128,7 @@ def _district(data: PageData) -> Table:
 
 
 def _histogram(data: PageData) -> Table:
-    measure, found = distributed(data.question.measure), data.histogram
+    measure, found = distributed(data.query.measure), data.histogram
     edges = found.edges if found is not None else ()
     columns: list[tuple[str, Measure | None]] = [
         ("From", measure),
@@ -163,7 +163,7 @@ def _slices(data: PageData) -> Table:
 
 def slice_measure(data: PageData) -> Measure:
     """The measure that ranks slices: the chosen one, unless it is an `extra`. For an `extra`, the better direction is unknown."""
-    measure = distributed(data.question.measure)
+    measure = distributed(data.query.measure)
     return measure if measure.name in MEASURES else MEASURES["mos"]
 
 

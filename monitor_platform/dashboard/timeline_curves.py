@@ -21,7 +21,7 @@ def curves_of(data: PageData) -> list[Curve]:
 def legend(data: PageData) -> list[dict[str, Any]]:
     """Colour and name of each line, and the filter that a click on it sets."""
     lines = [
-        {"colour": _colour(at, line), "text": _name_of(line), "name": data.question.by, "value": line.name or ""}
+        {"colour": _colour(at, line), "text": _name_of(line), "name": data.query.by, "value": line.name or ""}
         for at, line in enumerate(data.breakdown)
     ]
     return [*lines, EVERYBODY] if lines else []

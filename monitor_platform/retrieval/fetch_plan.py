@@ -80,7 +80,7 @@ def in_turn(fetches: Sequence[Fetch], waiting: Sequence[str]) -> tuple[Fetch, ..
     """The order of a round: the most urgent, then the one that has waited longest, then the others by urgency.
 
     `waiting`: the stems that earlier rounds did not reach, the longest first. Without this turn, open journals that fill every
-    round would keep sealed logs out for ever.
+    round would keep sealed logs out permanently.
     """
     if len(fetches) < 2:
         return tuple(fetches)

@@ -16,8 +16,8 @@ from qoe_lab.dataset.address_hash import address_key
 from qoe_lab.dataset.data_card import data_card
 from qoe_lab.dataset.parquet_tables import FOLDER, TableFile, write_table
 from qoe_lab.dataset.recorded_training import RecordedTraining, recorded_training
-from qoe_lab.dataset.seed_csv import seed_rows, write_seed_csv
 from qoe_lab.dataset.session_tables import SessionReader
+from qoe_lab.dataset.sessions_csv import csv_rows, write_sessions_csv
 from qoe_lab.dataset.table_columns import TableName, TableRow
 from qoe_lab.dataset.training_row import training_row
 
@@ -72,7 +72,7 @@ def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progr
     write_table(draft, "sessions", sessions)
     row = training_row(training, sessions)
     write_table(draft, "trainings", [row])
-    write_seed_csv(draft / CSV, seed_rows(sessions, flows, row["seconds"]))
+    write_sessions_csv(draft / CSV, csv_rows(sessions, flows, row["seconds"]))
     described = {**training.settings.all, **training.environment.all}
     (draft / CARD).write_text(data_card(row, described, sessions, slot_states), encoding="utf-8")
     return ExportCounts(

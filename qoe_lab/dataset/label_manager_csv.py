@@ -1,8 +1,8 @@
 """Reads a CSV file of the label manager, and puts the right names on its columns.
 
-Of the 22 statistics of tstat in these files, 12 have another statistic's name; `traffic/seed_columns.py` says which. The values
-decide whether the names of a file are wrong: a time to live fits into one byte, and the column `ttl_max` of these files holds
-segment sizes. A file whose `ttl_max` fits into a byte is refused, because right names would become wrong ones.
+Of the 22 statistics of tstat in these files, 12 have another statistic's name; `traffic/label_manager_columns.py` lists them. The
+values decide whether the names of a file are wrong: a time to live fits into one byte, and the column `ttl_max` of these files
+holds segment sizes. A file whose `ttl_max` fits into a byte is refused, because right names would become wrong ones.
 """
 
 import csv
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from qoe_lab.dataset.seed_csv import csv_cell
-from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from qoe_lab.dataset.sessions_csv import csv_cell
+from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 
 BEFORE = ("id", "bw", "duration")
 """`bw` is the limit; the label manager's unit is 1024 kbit/s."""
@@ -22,7 +22,7 @@ WRITTEN = (*BEFORE, *WRITTEN_AS, *AFTER)
 """The header of the label manager's files."""
 RIGHT = (*BEFORE, *WRITTEN_AS.values(), *AFTER)
 
-SeedSession = Mapping[str, float | str]
+LabelManagerSession = Mapping[str, float | str]
 LARGEST_TTL = 255
 _TEXTS = {"id", "twitch_backend"}
 
@@ -31,7 +31,7 @@ _TEXTS = {"id", "twitch_backend"}
 class ImportedSessions:
     """The sessions of a file under the right names, in its order. No row is left out; `doubts` counts what is strange."""
 
-    rows: tuple[SeedSession, ...]
+    rows: tuple[LabelManagerSession, ...]
     repeated_ids: int
     """Rows whose id an earlier row has. The label manager's file is several databases, each of which counts from 1."""
     doubts: Mapping[str, int]
@@ -68,7 +68,7 @@ def write_right_names(sessions: ImportedSessions, into: Path) -> None:
         writer.writerows(map(csv_cell, row.values()) for row in sessions.rows)
 
 
-def _written_rows(path: Path) -> list[SeedSession]:
+def _written_rows(path: Path) -> list[LabelManagerSession]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         _check_header(path, next(lines, []))
@@ -84,7 +84,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     raise ValueError(f"{path} is no CSV file of the label manager: its header {wrong}; the header has to be {','.join(WRITTEN)}")
 
 
-def _parsed(path: Path, number: int, line: list[str]) -> SeedSession:
+def _parsed(path: Path, number: int, line: list[str]) -> LabelManagerSession:
     if len(line) != len(WRITTEN):
         raise ValueError(f"{path}:{number} has {len(line)} values, and the header has {len(WRITTEN)}")
     row: dict[str, float | str] = {}
@@ -103,7 +103,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_shift(path: Path, written: list[SeedSession]) -> None:
+def _check_shift(path: Path, written: list[LabelManagerSession]) -> None:
     if all(float(row["ttl_max"]) <= LARGEST_TTL for row in written):
         raise ValueError(
             f"{path}: each ttl_max is a possible time to live, so the names of this file are not those of the label manager, "
@@ -111,11 +111,11 @@ def _check_shift(path: Path, written: list[SeedSession]) -> None:
         )
 
 
-def _doubts(rows: tuple[SeedSession, ...]) -> dict[str, int]:
+def _doubts(rows: tuple[LabelManagerSession, ...]) -> dict[str, int]:
     counts = Counter(rule for row in rows for rule in _broken(row))
     return dict(sorted(counts.items()))
 
 
-def _broken(row: SeedSession) -> Iterator[str]:
+def _broken(row: LabelManagerSession) -> Iterator[str]:
     numbers = {name: float(value) for name, value in row.items() if name not in _TEXTS}
     return (rule for rule, breaks in _RULES.items() if breaks(numbers))

@@ -57,7 +57,9 @@ class DemoNetwork:
         self._master, self._ingest_key, self._period_s = master, ingest_key, period_s
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._hosts = self._folder / "hosts"
-        self._hosts.write_text("".join(f"{address} {node}\n" for address, node in network_topology.names().items()), "ascii")
+        self._hosts.write_text(
+            "".join(f"{address} {node}\n" for address, node in network_topology.names().items()), encoding="ascii"
+        )
         topology, offer = read_topology(json.dumps(network_topology.lab())), probe()
         lacking = [offer.namespaces] if offer.namespaces else [*missing(topology.links, offer), offer.drop_filter]
         if why := "; ".join(filter(None, lacking)):

@@ -34,7 +34,7 @@ from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from feedback_wire.trainings import SessionProgress, TrainingProgress, TrainingSettings
 from monitor_platform.api.script_request import ScriptRequest
-from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.retrieval.feedback_server_client import checked_url
 from qoe_lab.running.session_journal import StatusChange
 from qoe_lab.traffic import NotACaptureError, PacketStream, SlotCounter
@@ -118,10 +118,10 @@ def download_range(data: bytes) -> None:
     is_named('"1-1"', _text(data))
 
 
-def question(data: bytes) -> None:
+def query(data: bytes) -> None:
     text = data.decode(errors="replace")
-    asked = Question.parse(text)
-    assert Question.parse(asked.query()) == asked or len(asked.query()) > 4096
+    asked = AddressQuery.parse(text)
+    assert AddressQuery.parse(asked.text()) == asked or len(asked.text()) > 4096
 
 
 def summary_request(data: bytes) -> None:
@@ -177,7 +177,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     parser.__name__: parser
     for parser in (
         *(message, body, request_head, frames, log_name, catalogue, keys_file, journal, json_lines_log, csv_log, parquet_log),
-        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses, capture, training, training_journal),
+        *(records, download_range, query, summary_request, answer_to_the_sdk, addresses, capture, training, training_journal),
     )
 }
 

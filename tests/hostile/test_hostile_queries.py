@@ -16,7 +16,7 @@ import urllib3
 from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.access.guarded_bokeh import raised_by_us
-from monitor_platform.dashboard.question_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
+from monitor_platform.dashboard.query_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
 from tests.harness.logs import record, write_log
 from tests.harness.processes import Server, start_server
 from tests.monitor_platform.access.websocket_client import Socket
@@ -37,7 +37,7 @@ BokehTornado.__init__.__kwdefaults__["keep_alive_milliseconds"] = 20
 @pytest.fixture(scope="module")
 def monitor(tmp_path_factory) -> Iterator[Server]:
     """A platform whose keep-alive runs every 20 ms, not every 37 s: so one comes between a close and its answer."""
-    folder = tmp_path_factory.mktemp("hostile-questions")
+    folder = tmp_path_factory.mktemp("hostile-queries")
     write_log(folder / "logs", [record(seq=seq, continuity=0.9, upload_kbps=300) for seq in range(30)])
     (folder / "sitecustomize.py").write_text(FREQUENT_KEEP_ALIVE)
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

@@ -8,7 +8,7 @@ globalThis.swarmscope = (() => {
   const LONG_TEXT = 24;
   const listeners = { facts: [], choices: [] };
 
-  // ---- the question, as the address ----
+  // ---- the query, as the address ----
 
   function chosen() {
     return new URLSearchParams(location.search);
@@ -61,7 +61,7 @@ globalThis.swarmscope = (() => {
     if (exchange !== null) exchange.asked = location.search.slice(1);
   }
 
-  // From a question to its answer the numbers are those of the former question. The page shows this if it lasts.
+  // From a query to its answer the numbers are those of the former query. The page shows this if it lasts.
   function show_asking() {
     const asks = exchange.facts !== "" && JSON.parse(exchange.facts).asked !== exchange.asked;
     document.body.toggleAttribute("data-asking", asks);
@@ -92,7 +92,7 @@ globalThis.swarmscope = (() => {
     const facts = JSON.parse(exchange.facts);
     document.body.dataset.state = facts.state.kind;
     show_asking();
-    // After a tap on a map the platform changes the question, and the address follows. An answer to an older question changes nothing.
+    // After a tap on a map the platform changes the query, and the address follows. An answer to an older query changes nothing.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     show_offered(facts);
     for (const part of listeners.facts) part(facts);

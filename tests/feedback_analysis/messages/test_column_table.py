@@ -16,10 +16,10 @@ from tests.harness.logs import BEGIN_MS, record, records, write_log
 REPEATS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def asked(paths, locator, columns, **question):
+def asked(paths, locator, columns, **query):
     table = open_logs(paths, locator=locator, mos=MosModel(), columns=columns)
     try:
-        return summarize(table, **question), table.damages, table.unreadable
+        return summarize(table, **query), table.damages, table.unreadable
     finally:
         table.close()
 
@@ -36,8 +36,8 @@ def test_reading_only_the_needed_columns_does_not_change_the_answer(tmp_path_fac
     for log in logs:
         if log:
             write_log(folder, log, form)
-    question = {"by": by, "where": where}
-    assert asked([folder], locator, columns_for((*by, *where)), **question) == asked([folder], locator, None, **question)
+    query = {"by": by, "where": where}
+    assert asked([folder], locator, columns_for((*by, *where)), **query) == asked([folder], locator, None, **query)
 
 
 def test_copies_are_found_in_any_part(tmp_path, locator, monkeypatch):

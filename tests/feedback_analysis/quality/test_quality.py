@@ -24,8 +24,8 @@ SPAN = Span(BEGIN_MS, BEGIN_MS + 120_000)
 REPEATS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def total(table, name, **question):
-    found = scores(table, [name], **question)
+def total(table, name, **query):
+    found = scores(table, [name], **query)
     return next(score[name] for group, score in found.items() if not any(group))
 
 

@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.disagreements_page import SORTS, Choice
-from monitor_platform.dashboard.question import Question
 from tests.harness.judged_sessions import CHEAT, SECONDS, SESSIONS, JudgedSession, write_judged
 from tests.harness.logs import BEGIN_MS as OTHER_BEGIN_MS
 from tests.harness.logs import record, write_log
@@ -176,7 +176,7 @@ def test_a_question_of_a_script_that_makes_no_sense_is_refused(monitor, query):
 
 @pytest.mark.parametrize("query", ["p.sort=none", "p.min=high", "p.reason=guess", "p.min=-1", f"p.find={'x' * 999}"])
 def test_a_choice_that_makes_no_sense_is_ignored(query):
-    choice = Choice.of(Question.parse(query))
+    choice = Choice.of(AddressQuery.parse(query))
     assert choice.sort in SORTS
     assert 0 <= choice.least <= 1
     assert choice.reason == ""

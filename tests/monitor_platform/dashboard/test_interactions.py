@@ -289,7 +289,7 @@ def test_a_page_shows_that_its_numbers_belong_to_the_former_question_until_the_a
     page.page.locator(".tile[data-measure=continuity] .pick").click()
     page.becomes("() => globalThis.asked && !('asking' in document.body.dataset)")
     assert page.page.locator("#main").get_attribute("aria-busy") == "false"
-    page.page.evaluate("swarmscope.choose({ of_a_later_version: '1' })")  # a question that is the same for the platform
+    page.page.evaluate("swarmscope.choose({ of_a_later_version: '1' })")  # a query that is the same for the platform
     page.becomes("() => location.search.includes('later') === false || !('asking' in document.body.dataset)")
 
 

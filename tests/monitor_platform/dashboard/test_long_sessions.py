@@ -8,9 +8,9 @@ from bokeh.models import ColumnDataSource
 
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages import sessions
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.session_page import SessionPart, session_details
 from tests.harness.logs import BEGIN_MS, record
 
@@ -39,7 +39,7 @@ def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, long
     table = table_of(long_session)
     details = session_details(table, session_id="s", measure="mos", period_s=10)
     state = DashboardState(table, None, period_s=10, poll_s=1)
-    part, context = SessionPart(), PageContext(state=state, answers=None, snapshot=None, question=Question.parse("session_id=s"))
+    part, context = SessionPart(), PageContext(state=state, answers=None, snapshot=None, query=AddressQuery.parse("session_id=s"))
     facts = part._show(details, MEASURES["mos"], context)
     drawn = list(sources(part))
     assert len(json.dumps([facts, drawn])) < 2_500_000

@@ -10,9 +10,9 @@ import pytest
 
 from feedback_analysis.measurements.path_map import MeasuredPath
 from feedback_analysis.measures.selection import Span
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.network_queries import lengths_of_network, span_of_network, viewers_of, worst_path
 from monitor_platform.dashboard.network_words import mesh
-from monitor_platform.dashboard.question import Question
 from monitor_platform.views.network_view import COLOURINGS
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.measurements import write_measurements
@@ -50,12 +50,12 @@ def test_viewers_beside_an_agent_are_those_of_its_isp_or_else_of_its_country():
 
 def test_a_long_time_range_moves_in_steps_so_that_its_logs_are_not_read_for_each_refresh():
     known = Span(BEGIN_MS, BEGIN_MS + 400 * DAY_MS + 1)
-    month = Question.parse("minutes=43200")
+    month = AddressQuery.parse("minutes=43200")
     assert span_of_network(month, known, live=False) == span_of_network(
         month, Span(known.from_ms, known.to_ms + 60_000), live=False
     )
-    assert span_of_network(Question.parse(""), known, live=False) == known
-    live = span_of_network(Question.parse(""), known, live=True)
+    assert span_of_network(AddressQuery.parse(""), known, live=False) == known
+    live = span_of_network(AddressQuery.parse(""), known, live=True)
     assert live.to_ms - live.from_ms == 15 * MINUTE_MS
     assert lengths_of_network(known, live=False)[0] == 0
     assert 525_600 in lengths_of_network(known, live=True)

@@ -8,8 +8,8 @@ import pytest
 
 from feedback_analysis.measures.summary import DISTRIBUTIONS
 from feedback_analysis.messages.slices import Slice
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.page_queries import worst_first
-from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse
 from monitor_platform.dashboard.tiles import standard_error
 from tests.harness.processes import start_server
@@ -30,7 +30,7 @@ GROUPS = [
 
 
 def order(query):
-    return [each["by"]["isp"] for each in Ranking.of(Question.parse(query)).apply(GROUPS)]
+    return [each["by"]["isp"] for each in Ranking.of(AddressQuery.parse(query)).apply(GROUPS)]
 
 
 def test_the_worst_value_is_first_and_the_rest_beyond_the_budget_is_last():

@@ -165,7 +165,7 @@ def test_an_unknown_address_is_a_page_with_a_link_back_or_a_problem(monitor):
     assert json.loads(body)["reason"] == "not_found"
 
 
-def test_a_question_that_waits_when_the_platform_stops_gets_503_and_is_no_error(recorded, tmp_path):
+def test_a_query_that_waits_when_the_platform_stops_gets_503_and_is_no_error(recorded, tmp_path):
     server = start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=tmp_path / "log")
     with ExitStack() as opened:
         asking = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30)) for _ in range(120)]

@@ -10,7 +10,7 @@ import pytest
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.swarm import swarm
 from feedback_analysis.messages.swarm_tree import NodeReport, SwarmNode
-from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.swarm_page import as_table, problems
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server
@@ -37,11 +37,11 @@ def test_a_viewer_with_a_problem_is_told_apart_from_forty_others(viewer, words):
     assert problems(viewer) == words
 
 
-def rows_of(table_of, query: str = "") -> list[dict[str, object]]:
+def rows_of(table_of, address: str = "") -> list[dict[str, object]]:
     table = table_of(swarm_records(players=6))
-    question = Question.parse(query)
-    found = swarm(table, span=table_span(), period_s=PERIOD_MS / 1000, where=question.where())
-    made = as_table(question, found)
+    query = AddressQuery.parse(address)
+    found = swarm(table, span=table_span(), period_s=PERIOD_MS / 1000, where=query.where())
+    made = as_table(query, found)
     return [dict(zip([title for title, _ in made.columns], row, strict=True)) for row in made.rows]
 
 

@@ -132,7 +132,7 @@ def test_the_form_plans_equal_shares_and_shows_why_the_lab_refuses(monitor, visi
 
 
 @pytest.mark.browser
-def test_a_training_is_cancelled_after_a_question_and_other_pages_see_it(folder, serve, visit):
+def test_a_training_is_cancelled_after_a_confirmation_and_other_pages_see_it(folder, serve, visit):
     training = create_training(folder / "cancelled" / "to-cancel", dataclasses.replace(EVENING, name="to-cancel"), {})
     own = serve("lab", "serve", "--listen", "127.0.0.1:0", "--data", str(training.path.parent), "--insecure")
     server = serve(*monitor_of(folder, own.url))

@@ -57,10 +57,10 @@ def liar() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-def ask(url: str, question: Callable[[FeedbackServerClient], Awaitable[Any]]) -> Any:
+def ask(url: str, query: Callable[[FeedbackServerClient], Awaitable[Any]]) -> Any:
     async def talk() -> Any:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            return await question(FeedbackServerClient(session, checked_url(url), "key"))
+            return await query(FeedbackServerClient(session, checked_url(url), "key"))
 
     return asyncio.run(talk())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qoe_lab.dataset.label_manager_csv import RIGHT, WRITTEN, read_label_manager, write_right_names
-from qoe_lab.traffic.seed_columns import WRITTEN_AS
+from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 from tests.harness.processes import run_here
 
 TSTAT = (

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 import swarmscope
 from qoe_lab.dataset.invalid_session import ExportReason
 from qoe_lab.dataset.parquet_tables import arrow_schema, read_table, write_table
-from qoe_lab.dataset.seed_csv import HEADER, LABELS, NOT_MEASURED
 from qoe_lab.dataset.session_doubts import DOUBTS
+from qoe_lab.dataset.sessions_csv import HEADER, LABELS, NOT_MEASURED
 from qoe_lab.dataset.table_columns import FLOWS, SLOTS, TABLES, VERSION_KEY, TableColumn
 from qoe_lab.traffic.flow_columns import DIRECTION_COLUMNS
 from qoe_lab.traffic.slot_features import SLOT_FEATURES, STATE_FEATURES, WINDOW_FEATURES, WINDOWS

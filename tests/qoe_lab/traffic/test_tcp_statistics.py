@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qoe_lab.traffic import FLOW_COLUMNS, SEED_COLUMNS, TCP_COLUMNS, WRITTEN_AS, TcpStatistics, flow_row, seed_row
+from qoe_lab.traffic import FLOW_COLUMNS, LABEL_MANAGER_COLUMNS, TCP_COLUMNS, WRITTEN_AS, TcpStatistics, flow_row, label_manager_row
 from qoe_lab.traffic.retransmission_kind import RetransmissionKind
 from qoe_lab.traffic.sequence_space import SequenceSpace
 from tests.qoe_lab.traffic.hand_made import (
@@ -174,8 +174,8 @@ def test_the_columns_are_the_fields_of_the_statistics():
     assert {kind.value for kind in RetransmissionKind} < {column.name for column in TCP_COLUMNS}
 
 
-def test_the_columns_of_the_seed_have_the_values_of_their_names():
-    assert seed_row([golden().flow(), golden().flow()]) == {
+def test_the_label_manager_s_columns_have_the_values_of_their_names():
+    assert label_manager_row([golden().flow(), golden().flow()]) == {
         "packets": 18,
         "data_pkts": 2,
         "data_bytes": 100,
@@ -200,13 +200,13 @@ def test_the_columns_of_the_seed_have_the_values_of_their_names():
         "unnece_rtx_RTO": 0,
         "unnece_rtx_FR": 0,
     }
-    assert set(seed_row([]).values()) == {None}
+    assert set(label_manager_row([]).values()) == {None}
 
 
-def test_twelve_of_the_22_columns_of_the_seed_have_a_wrong_name():
+def test_twelve_of_the_22_columns_of_the_label_manager_have_a_wrong_name():
     assert len(WRITTEN_AS) == 22
     assert sum(name != right for name, right in WRITTEN_AS.items()) == 12
-    assert {column.name for column in SEED_COLUMNS} - set(WRITTEN_AS.values()) == {"ttl_min"}
+    assert {column.name for column in LABEL_MANAGER_COLUMNS} - set(WRITTEN_AS.values()) == {"ttl_min"}
     assert (WRITTEN_AS["ttl_max"], WRITTEN_AS["max_seg_size"], WRITTEN_AS["reordering"]) == (
         "max_seg_size",
         "min_seg_size",

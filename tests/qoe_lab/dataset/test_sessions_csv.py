@@ -1,4 +1,4 @@
-"""The CSV file has the seed's columns, and under each name what the name says: a known capture gives a known line."""
+"""The CSV file has the label manager's columns, each with the statistic that it names: a known capture gives a known line."""
 
 import csv
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 
 from qoe_lab.dataset.export import export
 from qoe_lab.dataset.label_manager_csv import WRITTEN
-from qoe_lab.dataset.seed_csv import HEADER
+from qoe_lab.dataset.sessions_csv import HEADER
 from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.flow_table import FlowTable
-from qoe_lab.traffic.seed_columns import SEED_COLUMNS, seed_row
+from qoe_lab.traffic.label_manager_columns import LABEL_MANAGER_COLUMNS, label_manager_row
 from tests.qoe_lab.dataset.recorded_trainings import RecordedTrainingFolder, usual_events
 
 _KNOWN = """
@@ -47,28 +47,28 @@ def test_a_known_capture_gives_a_known_line(training: RecordedTrainingFolder) ->
     assert all(line[name] for name in further)
 
 
-def test_the_columns_of_the_seed_come_first_and_those_that_its_files_lack_are_there() -> None:
+def test_the_label_manager_s_columns_come_first_also_those_that_its_files_lack() -> None:
     assert set(WRITTEN) < set(HEADER)
     assert set(HEADER[: HEADER.index("twitch_backend") + 1]) - set(WRITTEN) == {"unnece_rtx_FR"}
     assert len(set(HEADER)) == len(HEADER)
 
 
-def test_the_statistics_are_those_that_the_traffic_part_computes_for_the_seed_s_columns(training: RecordedTrainingFolder) -> None:
+def test_the_statistics_are_those_that_qoe_lab_traffic_computes(training: RecordedTrainingFolder) -> None:
     folder = training.add(0)
     export(training.path)
     [line] = lines(training)
     table = FlowTable()
     for packet in CaptureReader(folder / "capture.pcap"):
         table.add(packet)
-    computed = seed_row(table.flows())
-    assert {column.name: float(line[column.name]) for column in SEED_COLUMNS} == computed
+    computed = label_manager_row(table.flows())
+    assert {column.name: float(line[column.name]) for column in LABEL_MANAGER_COLUMNS} == computed
 
 
 def test_a_session_without_traffic_has_empty_cells_and_no_zeros(training: RecordedTrainingFolder) -> None:
     training.add(0, segments=[], events=[*usual_events()])
     export(training.path)
     [line] = lines(training)
-    assert {line[column.name] for column in SEED_COLUMNS} == {""}
+    assert {line[column.name] for column in LABEL_MANAGER_COLUMNS} == {""}
     assert (line["valid"], line["stallCount"]) == ("1", "1")
 
 

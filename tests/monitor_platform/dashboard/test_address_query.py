@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.measures.selection import Span
-from monitor_platform.dashboard.question import COLOURING, EARLIEST_MS, MINUTES, MOST_SERIES, SERIES, Question
+from monitor_platform.dashboard.address_query import COLOURING, EARLIEST_MS, MINUTES, MOST_SERIES, SERIES, AddressQuery
 
 names = st.text(min_size=1, max_size=60)
 spans = st.tuples(st.integers(EARLIEST_MS, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
-questions = st.builds(
-    Question,
+queries = st.builds(
+    AddressQuery,
     measure=st.sampled_from((*COLOURING, "extra.rtt_ms", "extra.,")),
     series=st.lists(st.sampled_from((*SERIES, "extra.rtt_ms")), max_size=MOST_SERIES, unique=True).map(tuple),
     channel=names,
@@ -24,48 +24,48 @@ questions = st.builds(
 )
 
 
-@given(questions)
-def test_an_address_restores_the_query_that_it_was_made_from(question):
-    assert Question.parse(question.query()) == question
+@given(queries)
+def test_an_address_restores_the_query_that_it_was_made_from(query):
+    assert AddressQuery.parse(query.text()) == query
 
 
 @given(st.sampled_from(MINUTES))
 def test_an_address_with_minutes_restores_its_query(minutes):
-    assert Question.parse(Question(minutes=minutes).query()).minutes == minutes
+    assert AddressQuery.parse(AddressQuery(minutes=minutes).text()).minutes == minutes
 
 
 @given(st.text(max_size=300))
 def test_any_query_string_is_parsed_without_an_error(query):
-    Question.parse(query).query()
+    AddressQuery.parse(query).text()
 
 
 def test_times_in_seconds_are_ignored():
-    assert Question.parse("from=1700000000&to=1700003600").span is None
-    assert Question.parse("from=1700000000000&to=1700003600000").span == Span(1700000000000, 1700003600000)
+    assert AddressQuery.parse("from=1700000000&to=1700003600").span is None
+    assert AddressQuery.parse("from=1700000000000&to=1700003600000").span == Span(1700000000000, 1700003600000)
 
 
 def test_invalid_parts_of_a_query_string_are_ignored():
     broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&zone=Mars/Olympus&from=9&to=5&channel=ch1"
-    assert Question.parse(broken) == Question(series=("mos",), channel="ch1")
+    assert AddressQuery.parse(broken) == AddressQuery(series=("mos",), channel="ch1")
 
 
 def test_the_default_query_has_a_short_address():
-    assert Question().query() == ""
+    assert AddressQuery().text() == ""
 
 
 def test_an_address_filters_by_any_column_and_the_report_uses_the_same_filters():
-    asked = Question.parse("channel=ch1&extra.codec=av1&platform=tv&extra.=x&colour=red")
+    asked = AddressQuery.parse("channel=ch1&extra.codec=av1&platform=tv&extra.=x&colour=red")
     assert asked.where() == {"channel": "ch1", "extra.codec": "av1", "platform": "tv"}
-    assert Question.filtered(asked.where()) == asked
+    assert AddressQuery.filtered(asked.where()) == asked
 
 
 def test_the_district_view_shows_all_districts_although_one_is_chosen():
-    question = Question(channel="ch1", district="Sha Tin")
-    assert question.where() == {"channel": "ch1", "district": "Sha Tin"}
-    assert question.where(without="district") == {"channel": "ch1"}
+    query = AddressQuery(channel="ch1", district="Sha Tin")
+    assert query.where() == {"channel": "ch1", "district": "Sha Tin"}
+    assert query.where(without="district") == {"channel": "ch1"}
 
 
 def test_district_and_area_exclude_each_other():
-    assert Question(area="a").placed("district", "North") == Question(district="North")
-    assert Question(district="North").placed("district", "") == Question()
-    assert Question.parse("district=North&area=a") == Question(district="North")
+    assert AddressQuery(area="a").placed("district", "North") == AddressQuery(district="North")
+    assert AddressQuery(district="North").placed("district", "") == AddressQuery()
+    assert AddressQuery.parse("district=North&area=a") == AddressQuery(district="North")

@@ -1,4 +1,4 @@
-"""Limits of a question's filters. All filters become SQL, and few threads answer all users.
+"""Limits of a query's filters. All filters become SQL, and few threads answer all users.
 
 The cost of filters grows with their number. The cost of ranges of means grows with the factorial of their number, because each is
 computed over the records that all others select: in a query of 20 ms, three take 0.25 s, five take 4 s, and eight do not end.
@@ -19,7 +19,7 @@ MOST_RANGES = 3
 
 
 def check_bounds(where: Mapping[str, str]) -> None:
-    """Problem (400) for more filters than a question may have."""
+    """Problem (400) for more filters than a query may have."""
     _at_most(MOST_FILTERS, len(where), "filters")
     _at_most(MOST_RANGES, sum(name.startswith(MEAN) for name in where), "filters by a range of means")
     _at_most(MOST_VALUES, sum(len(_left_out(name, value)) for name, value in where.items()), "values in not. filters")

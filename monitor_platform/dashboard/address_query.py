@@ -1,4 +1,4 @@
-"""A question describes what a page shows. It is the query part of the page's address, and the input of all its queries.
+"""A query describes what a page shows. It is the query part of the page's address, and the input of all its queries.
 
 People type, mail and bookmark addresses, so a parameter that has become invalid is ignored instead of refused.
 """
@@ -11,7 +11,7 @@ from feedback_analysis.history.periods import zone_of
 from feedback_analysis.measures.filters import Range, at_span, is_filter, is_mean_filter
 from feedback_analysis.measures.registry import MEASURES, View, named
 from feedback_analysis.measures.selection import MEAN, Span, is_dimension
-from monitor_platform.dashboard.question_limits import check_bounds
+from monitor_platform.dashboard.query_limits import check_bounds
 
 DEFAULT_MEASURE = "mos"
 MOST_SERIES = 4
@@ -60,7 +60,7 @@ FILTERS = ("channel", "isp", "district", "area")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class AddressQuery:
     """`span`: a fixed time range; None for the last `minutes`, or for the page's own default (0). An empty filter selects all.
 
     `others`: filters by dimensions without a control, such as `extra.NAME`. `by`: the breakdown of the timeline. `compare` and
@@ -87,8 +87,8 @@ class Question:
     span: Span | None = None
 
     @classmethod
-    def parse(cls, query: str) -> "Question":
-        """The question in the query part of an address."""
+    def parse(cls, query: str) -> "AddressQuery":
+        """The query in the query part of an address."""
         given = dict(parse_qsl(query.removeprefix("?")[:LONGEST_QUERY]))
         measure = given.get("measure", "")
         return cls(
@@ -112,14 +112,14 @@ class Question:
         )
 
     @classmethod
-    def filtered(cls, where: Mapping[str, str]) -> "Question":
-        """The question with the filters `where`, which may have both a district and an area."""
+    def filtered(cls, where: Mapping[str, str]) -> "AddressQuery":
+        """The query with the filters `where`, which may have both a district and an area."""
         channel, isp, district, area = (where.get(name, "") for name in FILTERS)
         others = tuple(sorted((name, value) for name, value in where.items() if name not in FILTERS))
         return cls(channel=channel, isp=isp, district=district, area=area, others=others)
 
-    def query(self) -> str:
-        """The query part of this question's address, without default values."""
+    def text(self) -> str:
+        """The query part of this query's address, without default values."""
         given = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
         given |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
         given |= dict(self.page_own) | {VERSUS + name: value for name, value in self.versus}
@@ -162,19 +162,19 @@ class Question:
         return chosen if span is None else {name: _bound(name, value, span) for name, value in chosen.items()}
 
     def check_bounds(self) -> None:
-        """Problem (400) for more filters than a question may have, those of the other cohort included."""
+        """Problem (400) for more filters than a query may have, those of the other cohort included."""
         check_bounds(self.where() | dict(self.versus))
 
-    def with_filter(self, name: str, value: str) -> "Question":
-        """The same question with this filter; with an empty value, without it."""
+    def with_filter(self, name: str, value: str) -> "AddressQuery":
+        """The same query with this filter; with an empty value, without it."""
         if name in FILTERS:
-            given = dict(parse_qsl(self.query())) | {name: value} | ({"district": ""} if name == "area" else {})
-            return Question.parse(urlencode(given))
+            given = dict(parse_qsl(self.text())) | {name: value} | ({"district": ""} if name == "area" else {})
+            return AddressQuery.parse(urlencode(given))
         others = dict(self.others) | {name: value}
         return replace(self, others=tuple(sorted((each, given) for each, given in others.items() if given)))
 
-    def placed(self, dimension: str, region: str) -> "Question":
-        """The same question for one district or area, or for all (empty). District and area exclude each other."""
+    def placed(self, dimension: str, region: str) -> "AddressQuery":
+        """The same query for one district or area, or for all (empty). District and area exclude each other."""
         return replace(self, district=region if dimension == "district" else "", area=region if dimension == "area" else "")
 
 
