@@ -1,5 +1,7 @@
 """The ASGI application of the master: its routes, and its answers to refused requests."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -33,11 +35,6 @@ def master_application(context: MasterContext) -> Starlette:
             _require_scraper(context, request)
         return Response(metrics.text(fresh=False), media_type="text/plain; version=1.0.0")
 
-    async def ready(_request: Request) -> Response:
-        if context.stopping.is_set():
-            raise Problem(503, "stopping", "this server is stopping")
-        return Response("ready\n", media_type="text/plain")
-
     one, agent = MEASUREMENTS + "/{id}", AGENTS + "/{name}"
     return Starlette(
         routes=[
@@ -55,12 +52,21 @@ def master_application(context: MasterContext) -> Starlette:
             Route(AGENTS, agents.register, methods=["POST"]),
             Route(agent + "/commands", agents.commands, methods=["GET"]),
             Route(routes.HEALTH, _health),
-            Route(routes.READY, ready),
+            Route(routes.READY, _ready(context)),
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
         exception_handlers={Problem: refuse, ComeAgain: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
     )
+
+
+def _ready(context: MasterContext) -> Callable[[Request], Awaitable[Response]]:
+    async def ready(_request: Request) -> Response:
+        if context.stopping.is_set():
+            raise Problem(503, "stopping", "this server is stopping")
+        return Response("ready\n", media_type="text/plain")
+
+    return ready
 
 
 def _require_scraper(context: MasterContext, request: Request) -> None:
