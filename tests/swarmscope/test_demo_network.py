@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from swarmscope.demo.playout_buffer import PlayoutBuffer
 from swarmscope.demo.settings import Settings
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces
+
+DEADLINE_S = 300
 
 
 def test_the_lab_has_six_agents_and_the_viewers_of_each_isp_share_the_links_of_its_agents():
@@ -63,10 +66,15 @@ def lines_until(demo: "subprocess.Popen[str]", found: str) -> list[str]:
     """The lines of the demo up to one with `found`."""
     lines: list[str] = []
     assert demo.stdout is not None
-    for line in demo.stdout:
-        lines.append(line.rstrip())
-        if found in line:
-            return lines
+    deadline = threading.Timer(DEADLINE_S, demo.kill)
+    deadline.start()
+    try:
+        for line in demo.stdout:
+            lines.append(line.rstrip())
+            if found in line:
+                return lines
+    finally:
+        deadline.cancel()
     assert demo.stderr is not None
     raise AssertionError(f"the demo ended without {found!r}: {lines} {demo.stderr.read()}")
 

@@ -34,7 +34,7 @@ def test_the_last_minutes_and_any_other_range_can_be_chosen(monitor, visit):
     assert page.page.locator("#time-text").inner_text().startswith("Aug 7, 17:30:00 – 17:49:5")
     page.page.locator("#time-open").click()
     assert page.page.locator("#time-last button").all_inner_texts() == ["All", "Last 5 min", "Last 15 min"]
-    page.page.get_by_role("button", name="Last 5 min").click()
+    page.page.get_by_role("button", name="Last 5 min", exact=True).click()
     page.becomes(TEXT_IS, "Last 5 min")
     assert parameter(page, "minutes") == "5"
     page.becomes(

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from itertools import pairwise
@@ -74,7 +75,10 @@ def test_the_log_has_each_request_with_its_bytes_and_the_data_of_the_client(cont
 def test_a_client_that_hangs_up_is_logged_as_such(contents: Path, tmp_path: Path):
     async def hang_up(url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=2**10)
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**11)  # the segment does not fit in
+        connection.connect((host, int(port)))
+        reader, writer = await asyncio.open_connection(sock=connection, limit=2**10)
         writer.write(f"GET /ball/high/0.m4s HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         await reader.read(100)
         writer.transport.abort()
