@@ -22,7 +22,7 @@ from netlab import Lab
 from overlay.null_stream import interval_s
 from tests.harness.waiting import eventually
 from tests.overlay.scenario_2 import RATE_KBPS, arrivals, lab_topology, largest_gap_ms, streaming
-from tests.overlay.swarm import Swarm
+from tests.overlay.swarm import PORT, Swarm
 
 RUNS, RUNS_WITH_TWO_TREES, RUNS_WITHOUT_SECOND_RELAY = 30, 15, 3
 MEDIA_BYTES = 60 * 1300
@@ -122,8 +122,8 @@ def _p95(values: list[float]) -> float:
 
 def one_run(lab: Lab, swarm: Swarm, case: Case, folder: Path) -> Gaps:
     """One failure; afterwards the relay is back, and the player has a second way again."""
-    fed_by = feeding(lab)
-    failed = min(fed_by)
+    ways = 2 if case.redundancy == "two_trees" else 1
+    failed = min(eventually(lambda: len(fed_by := feeding(lab)) == ways and fed_by))
     other = RELAYS[1 - RELAYS.index(failed)]
     if not case.has_bootstrapper:
         swarm.bootstrapper.process.kill()
@@ -139,9 +139,17 @@ def one_run(lab: Lab, swarm: Swarm, case: Case, folder: Path) -> Gaps:
     eventually(lambda: swarm.parts[failed].lines)
     # The relay connects to the player, and announces itself on TCP and UDP.
     eventually(lambda: packets_from(lab, failed) > heard + 6, every_s=0.02)
+    eventually(lambda: members(swarm) == len(swarm.parts))
     time.sleep(SETTLE_S)
-    eventually(lambda: len(feeding(lab)) == len(fed_by))
+    eventually(lambda: len(feeding(lab)) == ways)
     return gaps
+
+
+def members(swarm: Swarm) -> int:
+    """The connections of the bootstrapper to nodes. It plans a second way only over nodes that have joined."""
+    listens, established = f":{PORT:04X}", "01"
+    lines = Path(f"/proc/{swarm.bootstrapper.process.pid}/net/tcp").read_text("ascii").splitlines()
+    return sum(fields[1].endswith(listens) and fields[3] == established for fields in map(str.split, lines[1:]))
 
 
 def last_line(swarm: Swarm) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A query describes what a page shows. It is the query part of the page's address, and the input of all its queries.
+"""What a page shows, as the query part of its address. All parts of a page ask for their numbers with it.
 
 People type, mail and bookmark addresses, so a parameter that has become invalid is ignored instead of refused.
 """
