@@ -111,9 +111,9 @@ def test_other_measurements_of_the_same_time_locate_a_problem_but_only_that_of_t
     routine.path("a", "10.8.0.1", "10.1.0.1")
     routine.path("b", "10.9.0.1", "10.2.0.1", "10.8.0.2")
     routine.path("c", "10.9.0.9", "10.7.0.1", lost=30)
-    told = about_measured(diagnose([*own, *routine]), {each.operation_id for each in own})
-    assert [each.subject.text for each in told.verdicts] == ["after 10.8.0.1 on the way to 10.8.0.2"]
-    assert told.not_enough == ()
+    answer = about_measured(diagnose([*own, *routine]), {each.operation_id for each in own})
+    assert [each.subject.text for each in answer.verdicts] == ["after 10.8.0.1 on the way to 10.8.0.2"]
+    assert answer.not_enough == ()
     assert [each.about.agent for each in diagnose([*own, *routine]).not_enough] == ["c"], "another problem of the same time"
 
 
