@@ -31,6 +31,7 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from serving.openapi import served
+from serving.starlette_errors import problem_of, sender_left
 from serving.tokens import require_token
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ def application(api: HttpApi) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: _sender_left},
+        exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: sender_left},
     )
 
 
@@ -230,15 +231,7 @@ def _json(data: object, headers: dict[str, str] | None = None) -> Response:
 
 
 def _of_starlette(error: Exception) -> Problem:
-    match error:
-        case MemoryError():
-            return no_memory()
-        case HTTPException(status_code=405):
-            return Problem(405, "no_such_method", "this route does not have that method")
-        case HTTPException(status_code=status):
-            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
-        case _:
-            raise error
+    return no_memory() if isinstance(error, MemoryError) else problem_of(error)
 
 
 def _refusal(problem: Problem) -> Response:
@@ -246,8 +239,3 @@ def _refusal(problem: Problem) -> Response:
     if problem.status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(problem.body(), problem.status, headers, media_type=routes.PROBLEM)
-
-
-async def _sender_left(_request: Request, _error: Exception) -> Response:
-    """The sender disconnected before its batch was complete: nothing was stored, and this answer is not read."""
-    return Response(status_code=400)
