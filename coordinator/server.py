@@ -19,7 +19,7 @@ from coordinator.shared_counters import SharedCounters
 from coordinator.worker import WorkerSlot, serve
 from coordinator.worker_server import STOP_S
 from serving.lifecycle import STOP_SIGNALS, CannotStart, announce_ready
-from serving.listening import url_of
+from serving.listening import listen_error, url_of
 
 RESTART_PAUSE_S = 1.0
 _fork = multiprocessing.get_context("fork")
@@ -33,7 +33,7 @@ def run(settings: Settings) -> None:
     try:
         listener = listen(settings)
     except OSError as error:
-        raise CannotStart(f"--listen {settings.listen} cannot be used: {error.strerror or error}") from error
+        raise CannotStart(listen_error(*settings.address, error)) from error
     with listener:
         _make_folders(settings)
         if settings.workers == 1:

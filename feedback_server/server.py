@@ -21,8 +21,8 @@ from feedback_server.record_store import RecordStore, open_stores
 from feedback_server.settings import Settings
 from feedback_wire.kinds import RecordKind
 from serving.handshakes import TlsAcceptor
-from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
-from serving.listening import parse_listen, url_of
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
+from serving.listening import url_of
 from serving.signalled_server import SignalledServer
 from serving.threads import started_pool
 from serving.tls import ListenerTls
@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
         listener = _listen(settings.listen)
         stores = open_stores(settings)
     except OSError as error:
-        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
+        raise CannotStart(f"--data cannot be used: {error}") from error
     uvloop.run(_serve(settings, stores, listener, tls, most))
 
 
@@ -143,9 +143,7 @@ class _HttpServer(SignalledServer):
 
 
 def _listen(listen: str) -> socket.socket:
-    host, port = parse_listen(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = open_listener(listen, backlog=BACKLOG)
     with contextlib.suppress(OSError):  # connections inherit it; without it, slow readers are noticed later
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     return listener

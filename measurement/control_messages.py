@@ -116,7 +116,7 @@ class Reports(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """The answer: everything here is durable or refused for good, so the agent removes it from its spool."""
+    """The answer: everything here is durable or refused permanently, so the agent removes it from its spool."""
 
     accepted: int
     refused: dict[str, int] = {}

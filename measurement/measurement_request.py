@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from measurement.operation import TRAIN_TECHNIQUES, Destination, Name, Operation, Parameter, Technique
+from serving.listening import is_host
 
 MOST_DESTINATIONS = 1000
 LEAST_PERIOD_S = 1.0
@@ -114,6 +115,6 @@ def split_host(text: str) -> tuple[str, int]:
         text = f"[{text}]"
     found = _HOST.fullmatch(text)
     port = int(found["port"] or 0) if found else 0
-    if found is None or port > 65_535:
+    if found is None or port > 65_535 or not is_host(found["six"] or found["host"]):
         raise InvalidRequestError(f"the destination {text!r} is not a host; use HOST, HOST:PORT or [IPV6]:PORT")
     return found["six"] or found["host"], port

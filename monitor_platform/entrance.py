@@ -13,7 +13,7 @@ from monitor_platform.access.tickets import Tickets
 from monitor_platform.access.users import Users
 from monitor_platform.settings import Settings
 from serving.forwarded import parse_networks
-from serving.listening import host_and_port, is_loopback
+from serving.listening import host_and_port, is_loopback, listen_error
 
 
 def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
@@ -21,7 +21,7 @@ def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
     try:
         sockets, port = bind_sockets(settings.host, settings.port)
     except OSError as error:
-        raise OSError(f"the dashboard cannot listen on {settings.listen}: {error.strerror or error}") from error
+        raise OSError(listen_error(settings.host, settings.port, error)) from error
     for each in sockets:
         opened.callback(each.close)
     return sockets, port

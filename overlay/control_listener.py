@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from overlay.control import MOST_HANDSHAKES, TLS_SHUTDOWN_S
 from overlay.handshake import TIMEOUT_S, HandshakeState
 from serving.handshakes import TlsAcceptor
+from serving.listening import listen_error
 from serving.tls import ListenerTls
 
 BACKLOG = 128
@@ -42,12 +43,18 @@ async def listening(host: str, port: int, accepted: Accepted, tls: ListenerTls |
         with suppress(asyncio.CancelledError):  # at the end of the process; Python 3.11 logs it as an error
             await accepted(reader, writer)
 
+    try:
+        if tls is None:
+            server = await asyncio.start_server(accepted_quietly, host, port, backlog=BACKLOG)
+        else:
+            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise OSError(listen_error(host, port, error)) from error
     if tls is None:
-        server = await asyncio.start_server(accepted_quietly, host, port, backlog=BACKLOG)
         async with server:
             yield server.sockets[0].getsockname()[1]
         return
-    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+    with listener:
         acceptor = _Acceptor(listener, tls, accepted_quietly, counts)
         try:
             yield listener.getsockname()[1]

@@ -25,6 +25,7 @@ from overlay.messages import (
 )
 from overlay.node_settings import NodeSettings, StreamChoice
 from overlay.proofs import NONCE_BYTES
+from serving.listening import reason_of
 
 LIST_S = 10.0
 
@@ -45,7 +46,8 @@ def advice(error: Exception, node: str) -> str:
     """Why a node could not join, and what to do."""
     if isinstance(error, TlsFailedError):
         return f"TLS with the bootstrapper fails ({error}); check --tls-ca, the name in --bootstrapper, and whether it uses TLS"
-    return ADVICE.get(getattr(error, "reason", ""), str(error)).format(node=node)
+    why = f"no connection to the bootstrapper: {reason_of(error)}" if isinstance(error, OSError) and error.errno else str(error)
+    return ADVICE.get(getattr(error, "reason", ""), why).format(node=node)
 
 
 async def join(settings: NodeSettings, me: Identity) -> tuple[ControlConnection, Connecting]:
@@ -153,7 +155,7 @@ class Membership:
             self.connection.send(GeneralMessage(node=self._settings.name, body=body))
 
     def leave(self, body: Leave) -> None:
-        """Leave for good. The bootstrapper then closes the connection."""
+        """Leave permanently. The bootstrapper then closes the connection."""
         self._left = True
         self.tell(body)
 

@@ -44,6 +44,7 @@ from overlay.node_settings import NodeSettings
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
 from overlay.tracing import Trace, Tracing
+from serving.listening import listen_error
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,10 @@ class OverlayNode(asyncio.DatagramProtocol):
     async def run(self) -> None:
         """Take part until cancelled. `on_refused` gets the name of a stream that the node cannot get, and why."""
         loop = asyncio.get_running_loop()
-        udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
+        try:
+            udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
+        except OSError as error:
+            raise OSError(listen_error(self.settings.host, 0, error)) from error
         self._links.datagrams = udp
         self._socket = bound = udp.get_extra_info("socket")
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

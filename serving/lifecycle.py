@@ -6,7 +6,10 @@ it cannot start or cannot continue, it raises one of the exceptions below. The c
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
+
+from serving.listening import listen_error, parse_listen
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,6 +20,15 @@ class CannotStart(Exception):  # noqa: N818 - it reads as what it says
 
 class CannotContinue(Exception):  # noqa: N818
     """A server that was ready cannot work any more; the text says why."""
+
+
+def open_listener(listen: str, *, backlog: int = 128) -> socket.socket:
+    """A socket that listens on `HOST:PORT` or `[IPV6]:PORT`; CannotStart if the address cannot be used."""
+    host, port = parse_listen(listen)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=backlog)
+    except OSError as error:
+        raise CannotStart(listen_error(host, port, error)) from error
 
 
 def announce_ready(command: str, url: str) -> None:

@@ -119,7 +119,7 @@ COMMANDS = {
 
         The command prints the outcomes as they come. Ctrl-C ends the request. The exit code is 0 if every operation has measured
         something (status ok or partial), and 1 otherwise.""",
-    "measurement-master": """Let agents measure the network, one after the other, for the requests of clients.
+    "measurement-master": """Accept requests for measurements, and let agents measure the network.
 
         The master selects agents, schedules their operations so that they do not disturb each other, and records the outcomes. It
         needs --keys. For a trial on one machine, use --insecure instead.""",

@@ -10,7 +10,7 @@ import msgspec
 
 from feedback_wire import routes
 from measurement.measurement_request import MeasurementRequest
-from serving.listening import is_http_url
+from serving.listening import is_http_url, reason_of
 from serving.tls import Tls
 from serving.tokens import check_token
 
@@ -112,6 +112,9 @@ class MasterClient:
                 await _check(answer)
                 found: dict[str, Any] = msgspec.json.decode(await answer.read())
                 return found
+        except aiohttp.ClientConnectorError as error:
+            why = error if isinstance(error, aiohttp.ClientSSLError) else reason_of(error.os_error)
+            raise MasterUnreachableError(f"no connection to the master {self._at.master}: {why}") from None
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, RecursionError) as error:
             raise MasterUnreachableError(f"{self._at.master} does not answer: {error or type(error).__name__}") from None
 

@@ -169,7 +169,7 @@ class Dispatcher:
             self._advance()
 
     def take_reports(self, agent: str, reports: Iterable[Report]) -> Receipt:
-        """Outcomes from an agent. One that is not accepted is refused for good, and counted."""
+        """Outcomes from an agent. One that is not accepted is refused permanently, and counted."""
         accepted, refused = 0, Counter[str]()
         for report in reports:
             if reason := self._take(agent, report):

@@ -32,7 +32,7 @@ class MasterCollector(Collector):
         yield by_reason(_PREFIX + "refused", "refused requests, by reason", self._context.refused)
         if (forwarder := self._context.forwarder) is not None:
             yield CounterMetricFamily(_PREFIX + "forwarded", "operations that the coordinator accepted", forwarder.accepted)
-            refused = "operations that the coordinator refused for good, by reason"
+            refused = "operations that the coordinator refused permanently, by reason"
             yield by_reason(_PREFIX + "forward_refused", refused, forwarder.refused)
             failing = float(bool(forwarder.failure))
             yield GaugeMetricFamily(_PREFIX + "forward_failing", "1 while no operation can be forwarded", failing)

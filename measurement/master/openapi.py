@@ -169,7 +169,7 @@ def _for_agents() -> dict[str, Any]:
         AGENTS + "/{name}/outcomes": {
             "post": operation(
                 "deliver outcomes",
-                {200: content("they are durable, or refused for good", _ref("Receipt"))},
+                {200: content("they are durable, or refused permanently", _ref("Receipt"))},
                 *(400, 401, 403, 409, 413, 503),
                 parameters=(_NAME,),
                 keyed=True,

@@ -76,7 +76,7 @@ class RecordForwarder:
     """The coordinator's ingest key; empty without one."""
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    """Operations that the coordinator refused for good, by reason. They stay in the master's answers only."""
+    """Operations that the coordinator refused permanently, by reason. They stay in the master's answers only."""
     failure: str = ""
     """Why nothing can be sent now; empty if it can."""
     _batch: int = BATCH

@@ -29,8 +29,8 @@ from measurement.master.requester_limits import RequesterLimits
 from measurement.master.settings import Settings
 from measurement.master.target_rules import DestinationBudgets
 from serving.handshakes import TlsAcceptor
-from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
-from serving.listening import parse_listen, url_of
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
+from serving.listening import url_of
 from serving.signalled_server import SignalledServer
 from serving.threads import started_pool
 from serving.tls import ListenerTls
@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
             threads.shutdown()
             journal.close()
     except OSError as error:
-        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
+        raise CannotStart(f"--data cannot be used: {error}") from error
 
 
 async def _serve(
@@ -226,9 +226,7 @@ class MasterServer(SignalledServer):
 
 
 def _listen(listen: str) -> socket.socket:
-    host, port = parse_listen(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = open_listener(listen, backlog=BACKLOG)
     with contextlib.suppress(OSError):  # connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     return listener

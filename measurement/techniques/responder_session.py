@@ -102,7 +102,7 @@ class TrainSession:
 def _needs_consent(technique: Technique) -> str:
     return (
         f"{technique} loads the path, so the destination has to consent: run `swarmscope measurement-responder` there, and give "
-        "its token as the parameter `token`"
+        "its token with `--consent`"
     )
 
 

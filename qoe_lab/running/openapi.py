@@ -93,7 +93,7 @@ def _paths() -> dict[str, Any]:
         one: {"get": operation("show a training", {200: content("it", shown)}, 401, 404, 503, parameters=(_NAME,), keyed=True)},
         f"{one}/pause": {"post": _change("pause a training")},
         f"{one}/resume": {"post": _change("resume a paused training")},
-        f"{one}/cancel": {"post": _change("cancel a training for good")},
+        f"{one}/cancel": {"post": _change("cancel a training permanently")},
     }
 
 

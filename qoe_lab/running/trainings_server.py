@@ -28,8 +28,8 @@ from qoe_lab.running.trainings_api import TrainingsApi
 from serving.checked_connection import CheckedConnection
 from serving.durable_files import make_folder
 from serving.handshakes import TlsAcceptor
-from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
-from serving.listening import parse_listen, url_of
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
+from serving.listening import url_of
 from serving.metrics_text import SharedText, by_reason
 from serving.openapi import served
 from serving.signalled_server import SignalledServer
@@ -50,12 +50,9 @@ def run(settings: Settings, command: Sequence[str]) -> None:
     ignore_reload()
     try:
         make_folder(settings.data)
-        host, port = parse_listen(settings.listen)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
-    with listener:
+        raise CannotStart(f"--data cannot be used: {error}") from error
+    with open_listener(settings.listen) as listener:
         api = TrainingsApi(settings=settings, started=StartedTrainings(command))
         TrainingsServer(api, settings.tls()).run([listener])
 

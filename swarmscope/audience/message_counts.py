@@ -13,7 +13,7 @@ class MessageCounts:
     built: int = 0
     acknowledged: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    """Messages that a coordinator refused for good, by reason."""
+    """Messages that a coordinator refused permanently, by reason."""
     failed_attempts: int = 0
     """Requests without a final answer; their messages are sent again."""
     last_failure: str = ""

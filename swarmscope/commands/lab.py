@@ -53,7 +53,7 @@ SUBCOMMANDS = {
     ),
     "cancel": Subcommand(
         function="lab_requests:cancel",
-        help="""Cancel a training for good. Its captured sessions remain, and can be exported.""",
+        help="""Cancel a training permanently. Its captured sessions remain, and can be exported.""",
         example="swarmscope lab cancel evening",
     ),
     "export": Subcommand(
@@ -63,7 +63,7 @@ SUBCOMMANDS = {
     ),
     "import": Subcommand(
         function="lab_importing:import_file",
-        help="""Put the right names on the columns of a CSV file of the label manager.
+        help="""Correct the column names of a CSV file of the label manager.
 
             In these files, 12 of 22 statistics of TCP have the name of another one. A file in which they are right is refused.""",
         example="swarmscope lab import input_dataset_11758_sessions.csv --into right-names.csv",

@@ -26,7 +26,7 @@ def pause(training: str, /, *, data: Path = DATA) -> None:
 
 
 def cancel(training: str, /, *, data: Path = DATA) -> None:
-    """Cancel a training for good.
+    """Cancel a training permanently.
 
     Parameters
     ----------

@@ -48,6 +48,13 @@ command = App(
 )
 
 
+def _in_capitals(name: str) -> str:
+    """How the paper writes techniques and schedules, such as SIP_OPTIONS. Both the choices and what the user gives pass through it,
+    so ping, sip-options and sip_options are accepted, too.
+    """
+    return name.upper().replace("-", "_")
+
+
 Repeated = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 
 for each, example in (
@@ -63,13 +70,13 @@ for each, example in (
 
 @command.default
 def measure(
-    technique: Technique,
+    technique: Annotated[Technique, Parameter(name_transform=_in_capitals)],
     destinations: tuple[str, ...] = (),
     /,
     *,
     at: AtMaster = LOCAL,
     agents: Repeated = ("AUTO",),
-    schedule: Scheduling = Scheduling.PM_SYN,
+    schedule: Annotated[Scheduling, Parameter(name="--schedule", name_transform=_in_capitals)] = Scheduling.PM_SYN,
     order: SyncAlgorithm = SyncAlgorithm.DENSE,
     period_s: float = 0.0,
     rounds: int | None = None,
@@ -91,8 +98,7 @@ def measure(
     Parameters
     ----------
     technique
-        PING, TRACEROUTE, IGI, PATHNECK, BROUTE, DNS, HTTP, SIP_OPTIONS, SIP_INVITE, RTP, UDP_SEND, TCP_SEND, THROUGHPUT or
-        RESPONSIVENESS.
+        How to measure. docs/measurement-techniques.md describes the techniques. Upper or lower case.
     destinations
         HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination; --upstream needs at least one.
     agents

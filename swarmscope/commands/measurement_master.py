@@ -1,4 +1,4 @@
-"""`swarmscope measurement-master`: admit measurement requests and let agents measure."""
+"""`swarmscope measurement-master`: accept requests for measurements, and let agents measure."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ command = App(
 
 @command.default
 def measurement_master(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Admit measurement requests and let agents measure."""
+    """Accept requests for measurements, and let agents measure the network."""
     from measurement.master.server import run  # slow to import, and --help does not need it
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

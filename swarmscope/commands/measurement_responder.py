@@ -7,7 +7,7 @@ import sys
 from cyclopts import App
 
 from serving.lifecycle import CannotStart, announce_ready, on_stop
-from serving.listening import host_and_port, parse_listen
+from serving.listening import host_and_port, listen_error, parse_listen
 from serving.tokens import check_token
 from swarmscope.commands import examples, exit_on_usage_error, run_server
 
@@ -52,7 +52,7 @@ async def _serve(host: str, port: int, token: str | None) -> None:
     try:
         responder = Responder(token=made, host=host, port=port, log=lambda text: print(text, file=sys.stderr, flush=True))
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host_and_port(host, port)}: {error.strerror}") from error
+        raise CannotStart(listen_error(host, port, error)) from error
     stopped = asyncio.Event()
     on_stop(stopped.set)
     if token is None:

@@ -79,7 +79,7 @@ def _streams(overlay: Overlay, source: str | None, players: tuple[str, ...]) -> 
             known = ", ".join(sorted(overlay.nodes)[:10])
             exit_on_usage_error(ValueError(f"{name!r} is no node of the topology; name one of {known}"))
     if source is not None:
-        return {"(asked for)": Stream(source=source, players=list(players) or None)}
+        return {"(of --source)": Stream(source=source, players=list(players) or None)}
     if players:
         exit_on_usage_error(ValueError("--player needs --source; name the node where the stream begins"))
     return dict(overlay.streams)

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from overlay.membership import offers_at_bootstrapper
-from swarmscope.commands import exit_on_usage_error
+from swarmscope.commands import exit_on
 from swarmscope.commands.overlay_running import Joining, settings
 
 
@@ -19,6 +19,6 @@ def list_offers(name: str, /, *, joining: Joining) -> None:
     try:
         offers = asyncio.run(offers_at_bootstrapper(settings(name, joining)))
     except ConnectionError as error:
-        exit_on_usage_error(error)
+        exit_on(error, "swarmscope overlay list")
     for offer in offers:
         print(json.dumps({"stream": offer.stream, "source": offer.source, "files": offer.files}))

@@ -25,7 +25,7 @@ from overlay.proofs import KEY_BYTES, node_key
 from overlay.reporting import RelayReports
 from overlay.tracing import Trace
 from serving.lifecycle import on_reload, on_stop
-from serving.listening import parse_listen
+from serving.listening import is_host, parse_listen
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
 
@@ -46,7 +46,8 @@ class JoinFlags:
     key: Path
     """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
-    """Address on which the node listens (TCP and UDP; the system chooses the ports). Other nodes must be able to reach it."""
+    """Own address. A node listens on it (TCP and UDP; the system chooses the ports), so other nodes must be able to reach it. The
+    command list only connects from it."""
     tls_ca: Path | None = None
     """PEM file with certificate authorities. With it, every control connection uses TLS. The certificate of the bootstrapper must
     be valid for the host in --bootstrapper, and that of a node for the node's name."""
@@ -242,6 +243,8 @@ def settings(
         bootstrapper = parse_listen(joining.bootstrapper)
     except ValueError:
         exit_on_usage_error(ValueError(f"--bootstrapper is {joining.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
+    if not is_host(joining.host):
+        exit_on_usage_error(ValueError(f"--host is {joining.host!r}; use an address of this machine, such as 10.0.1.2"))
     return NodeSettings(
         name=name,
         key=own_key,
@@ -275,13 +278,18 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
             for each in more:
                 tasks.create_task(each)
 
-    reasons: list[BaseException] = []
+    refused: list[BaseException] = []
+    failed: list[BaseException] = []
     try:
         run_until_signal(all_of_it(), running.drain)
     except* StreamRefusedError as group:
-        reasons.extend(_leaves(group))
-    if reasons:
-        exit_on_usage_error(ValueError(str(reasons[0])))
+        refused.extend(_leaves(group))
+    except* OSError as group:  # a port, an address or a disk, not a bug
+        failed.extend(_leaves(group))
+    if refused:
+        exit_on_usage_error(ValueError(str(refused[0])))
+    if failed:
+        raise failed[0]
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -58,7 +58,7 @@ def add(name: str, /, *, file: UserFile = DEFAULT, role: UserRole | None = None)
 
 @command.command(name="role", help_epilogue=examples("swarmscope users role alice viewer --file users.txt"))
 def set_role(name: str, role: UserRole, /, *, file: UserFile = DEFAULT) -> None:
-    """Change the role of a user. It applies to the next request of the user; open pages show it when they are loaded again.
+    """Change the role of a user. It applies to the next request of the user; open pages load again within seconds.
 
     Parameters
     ----------

@@ -25,6 +25,21 @@ def test_a_topology_is_drawn_as_text_and_as_svg(tmp_path: Path):
     assert ElementTree.parse(tmp_path / "topology.svg").getroot().tag.endswith("svg")
 
 
+def test_a_node_that_cannot_listen_or_connect_ends_with_one_line(tmp_path: Path):
+    (tmp_path / "key").write_text("00" * 32, encoding="ascii")
+    joining = ["--key", str(tmp_path / "key"), "--bootstrapper", "127.0.0.1:1"]
+    foreign = run_swarmscope("overlay", "node", "r", *joining, "--host", "192.0.2.1")
+    assert (foreign.returncode, foreign.stderr) == (
+        1,
+        "swarmscope: cannot listen on 192.0.2.1:0: Cannot assign requested address\n",
+    )
+    nameless = run_swarmscope("overlay", "node", "r", *joining, "--host", "a..b")
+    assert (nameless.returncode, len(nameless.stderr.splitlines())) == (2, 1)
+    unreached = run_swarmscope("overlay", "list", "r", *joining)
+    assert unreached.returncode == 1
+    assert unreached.stderr == "swarmscope overlay list: no connection to the bootstrapper: Connection refused\n"
+
+
 def test_tls_flags_that_belong_together_are_demanded_together(tmp_path: Path):
     (tmp_path / "key").write_text("00" * 32, encoding="ascii")
     joining = ["--key", str(tmp_path / "key"), "--bootstrapper", "127.0.0.1:7000"]

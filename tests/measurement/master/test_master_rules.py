@@ -153,8 +153,9 @@ def test_destinations_name_a_host_and_maybe_a_port():
     assert split_host("hk.example:443") == ("hk.example", 443)
     assert split_host("2001:db8::1") == ("2001:db8::1", 0)
     assert split_host("[2001:db8::1]:80") == ("2001:db8::1", 80)
-    with pytest.raises(InvalidRequestError):
-        split_host("host:99999")
+    for wrong in ("host:99999", "a..b", f"{'a' * 64}.example"):
+        with pytest.raises(InvalidRequestError):
+            split_host(wrong)
 
 
 def test_two_names_of_one_address_are_planned_one_after_the_other():
