@@ -278,18 +278,15 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
             for each in more:
                 tasks.create_task(each)
 
-    refused: list[BaseException] = []
     failed: list[BaseException] = []
     try:
         run_until_signal(all_of_it(), running.drain)
-    except* StreamRefusedError as group:
-        refused.extend(_leaves(group))
-    except* OSError as group:  # a port, an address or a disk, not a bug
+    except* (StreamRefusedError, OSError) as group:  # an OSError is about a port, an address or a disk
         failed.extend(_leaves(group))
-    if refused:
-        exit_on_usage_error(ValueError(str(refused[0])))
-    if failed:
-        raise failed[0]
+    for error in failed:
+        if isinstance(error, StreamRefusedError):
+            exit_on_usage_error(ValueError(str(error)))
+        raise error
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
