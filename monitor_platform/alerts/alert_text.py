@@ -11,11 +11,17 @@ from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import FAILED_RATIO, OPERATIONS, PATH_CHANGES, PEERS, Rule
 
+_NAMES = {"isp": "ISP"}
+"""Dimensions whose names are not written as they are."""
+
 
 def title(alert: Alert) -> str:
     """One line: the measure, the slice and the limit."""
     everything = "all agents" if alert.rule.measures_network else "all end hosts"
-    where = ", ".join(f"{name} {value}" for name, value in {**_fixed(alert.rule), **alert.slice}.items()) or everything
+    where = (
+        ", ".join(f"{_NAMES.get(name, name)} {value}" for name, value in {**_fixed(alert.rule), **alert.slice}.items())
+        or everything
+    )
     side = "above" if alert.rule.worse_is_higher else "below"
     return f"{alert.rule.name}: {measure_title(alert.rule)} of {where} is {side} {shown(alert.rule, alert.limit)}"
 

@@ -42,6 +42,7 @@ def marks(alerts: Iterable[Alert]) -> list[Mark]:
         Mark(
             from_ms=alert.began_ms,
             to_ms=alert.ended_ms,
+            name=title(alert),
             text=f"{alert.rule.severity}: {title(alert)}",
             colour=COLOURS[alert.rule.severity],
         )

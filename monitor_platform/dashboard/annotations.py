@@ -97,7 +97,7 @@ def annotation_of(body: Mapping[str, Any], *, by: str, now_ms: int) -> Annotatio
 def marks_of(annotations: tuple[Annotation, ...], span: Span) -> list[Mark]:
     """The marks of the annotations in `span`."""
     shown = [each for each in annotations if each.meets(span)][-MOST_SHOWN:]
-    return [Mark(from_ms=each.from_ms, to_ms=each.to_ms, text=each.text, colour=COLOUR) for each in shown]
+    return [Mark(from_ms=each.from_ms, to_ms=each.to_ms, name=each.text, text=each.text, colour=COLOUR) for each in shown]
 
 
 def rows_of(annotations: tuple[Annotation, ...], span: Span) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.older_records import OlderRecords
-from monitor_platform.dashboard.page_data import distributed
+from monitor_platform.dashboard.page_data import distributed, series_of
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, standalone_facts
@@ -242,6 +242,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         page=page.name,
         heading=page.title,
         first=first_texts(query),
+        panels=len(series_of(query)),
         here=page.path,
         pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in NAVIGATION],
         cards=page.cards,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import pi
 
 from bokeh.core.properties import value as literally
-from bokeh.models import ColumnDataSource, CustomJSHover, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, CustomJS, CustomJSHover, HoverTool, Range1d
 from bokeh.models.glyphs import Scatter, Segment, Text
 
 from feedback_analysis.measures.selection import Span
@@ -20,21 +20,39 @@ MARK_LANES = 4
 _LANE_PX = 18
 """Height of a lane: that of a line of text."""
 
-_LETTERS = 60
-"""Letters beside one another in the strip of a small window; a label has its share of them until the next mark."""
+_LABELS = """
+const { label, name, shown_from, lane } = Object.fromEntries(["label", "name", "shown_from", "lane"].map((each) =>
+  [each, bars.data.get?.(each) ?? bars.data[each]]));
+const { start, end } = strip.x_range;
+const letters = (ms) => Math.floor((ms / (end - start) * strip.inner_width - 12) / 6);
+for (let i = 0; i < name.length; i++) {
+  const later = shown_from.filter((begin, j) => lane[j] === lane[i] && begin > shown_from[i]);
+  const room = letters(Math.min(end, ...later) - shown_from[i]);
+  label[i] = name[i].length <= room ? name[i] : room > 5 ? `${name[i].slice(0, room - 1)}…` : "";
+}
+bars.change.emit();
+"""
+"""JavaScript: the label of each mark is as long as there is room before the next mark of its lane. A letter is 6 px wide.
+
+The array changes in place, so nothing is sent to the platform.
+"""
 
 _LABEL_COLOUR = "#738091"
 """Legible on light and on dark grounds."""
 
-_MARK_COLUMNS = ("from", "until", "shown_from", "shown_to", "lane", "above", "text", "label", "colour")
+_MARK_COLUMNS = ("from", "until", "shown_from", "shown_to", "lane", "above", "text", "name", "label", "colour")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A mark from one time to another, such as an alert; an open one has no `to_ms`."""
+    """A mark from one time to another, such as an alert; an open one has no `to_ms`.
+
+    `name` is written beside the mark if there is room, `text` is in its tooltip.
+    """
 
     from_ms: int
     to_ms: int | None
+    name: str
     text: str
     colour: str
 
@@ -66,6 +84,9 @@ class MarkStrip:
         label = Text(x="shown_from", y="above", text="label", text_color=_LABEL_COLOUR, text_baseline="middle", x_offset=8)
         label.update(text_font_size="11px", text_font=literally("system-ui, sans-serif"))
         plots.draw(self.figure, self.bars, label)
+        relabel = CustomJS(args={"bars": self.bars, "strip": self.figure}, code=_LABELS)
+        self.figure.js_on_change("inner_width", relabel)
+        self.bars.js_on_change("data", relabel)
         begun = CustomJSHover(code=LOCAL_AND_UTC)
         ended = CustomJSHover(code=f"if (value === 0) return 'now (open)';{LOCAL_AND_UTC}")
         tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="above")
@@ -87,7 +108,8 @@ class MarkStrip:
             "lane": [lane + 0.3 for lane in lanes],
             "above": [lane - 0.15 for lane in lanes],
             "text": [mark.text for mark in marks],
-            "label": _labels(marks, lanes, [begin for begin, _ in shown], span),
+            "name": [mark.name for mark in marks],
+            "label": [""] * len(marks),
             "colour": [mark.colour for mark in marks],
         }
         lasting = [(mark, lane + 0.3) for mark, lane in zip(marks, lanes, strict=True)]
@@ -97,16 +119,6 @@ class MarkStrip:
         self.ends.data = {
             name: [each[at] for each in within] for at, name in enumerate(("at", "lane", "marker", "angle", "colour"))
         }
-
-
-def _labels(marks: Sequence[Mark], lanes: Sequence[int], begins: Sequence[int], span: Span) -> list[str]:
-    """The text of each mark, as long as there is room before the next mark of its lane."""
-    labels = []
-    for mark, lane, begin in zip(marks, lanes, begins, strict=True):
-        later = [other for other, its in zip(begins, lanes, strict=True) if its == lane and other > begin]
-        room = int(_LETTERS * (min([*later, span.to_ms]) - begin) / max(1, span.to_ms - span.from_ms))
-        labels.append(mark.text if len(mark.text) <= room else f"{mark.text[: room - 1]}…" if room > 3 else "")
-    return labels
 
 
 def lanes_of(marks: Sequence[Mark]) -> list[int]:

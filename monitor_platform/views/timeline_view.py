@@ -88,6 +88,9 @@ class PercentileBand:
     high: Sequence[float | None]
 
 
+LEAST_GRADES = 1.0
+"""The axis of MOS has at least this length."""
+
 LEAST_BRUSH_MS = 1000
 """A shorter drag is not intended."""
 
@@ -215,16 +218,19 @@ class _Panel:
         show_unit(self._value_axis, measure, largest)
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
-        low, high = frame(measure, [*self.source.data["value"], *every, *spread], fitted=broken_down)
+        low, high = frame(measure, [*self.source.data["value"], *every, *spread])
         self.figure.y_range.update(start=low, end=high)
         self._ticker.ticks = [low, (low + high) / 2, high]
 
 
-def frame(measure: Measure, values: Sequence[float], *, fitted: bool = False) -> tuple[float, float]:
-    """The ends of a panel's axis: 1 to 5 for MOS unless `fitted`, from 0 for counts, else round numbers around the values."""
-    if measure.name == "mos" and not fitted:
-        return 1.0, 5.0
+def frame(measure: Measure, values: Sequence[float]) -> tuple[float, float]:
+    """The ends of a panel's axis: from 0 for counts, else round numbers around the values; a grade apart or more for MOS."""
     known = [value for value in values if isfinite(value)]
+    if measure.name == "mos" and known:
+        # A smaller range would make the noise look like a change.
+        begin = min(max((min(known) + max(known) - LEAST_GRADES) / 2, 1.0), 5.0 - LEAST_GRADES)
+        low, high = round_ends([*known, begin, begin + LEAST_GRADES])
+        return max(low, 1.0), min(high, 5.0)
     return round_ends([0.0, *known, 1.0] if measure.kind in COUNTS else known)
 
 

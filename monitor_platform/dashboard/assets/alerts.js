@@ -75,8 +75,9 @@
     const when = make("p", { className: "when" });
     when.append("since ", minute(from));
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
-    when.append(" · ", make("a", { href, textContent: network ? "what agents measured" : "this slice in all views" }));
-    if (!network) when.append(" · ", make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
+    const separator = () => make("span", { className: "separator", textContent: " · " });
+    when.append(separator(), make("a", { href, textContent: network ? "what agents measured" : "this slice in all views" }));
+    if (!network) when.append(separator(), make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
     const why = make("div", { className: "why" });
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";

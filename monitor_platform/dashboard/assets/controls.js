@@ -101,6 +101,7 @@
 
   function show_series() {
     const box = $("series");
+    document.body.style.setProperty("--panels", facts.series.length);
     const known = new Set([...box.querySelectorAll("input")].map((input) => input.value));
     box.append(...choices.series.filter(([name]) => !known.has(name)).map(([name, title]) => chip(name, title)));
     for (const input of box.querySelectorAll("input")) {

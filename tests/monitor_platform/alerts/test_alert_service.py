@@ -284,11 +284,11 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
             .map((each) => each.data_source.data).filter((data) => data.shown_from ?? data.get?.("shown_from"))
             .flatMap((data) => Array.from(data.text ?? data.get("text")))"""
     )
-    assert marked == ["critical: stalls: Continuity of isp HGC is below 90.00 %"]
+    assert marked == ["critical: stalls: Continuity of ISP HGC is below 90.00 %"]
     page.page.get_by_role("link", name="Alerts 1 open").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
     notification = page.page.locator("#alerts").inner_text()
-    assert all(text in notification for text in ("critical", "stalls: Continuity of isp HGC is below", "Platform mobile"))
+    assert all(text in notification for text in ("critical", "stalls: Continuity of ISP HGC is below", "Platform mobile"))
     assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, checked once; 1 open, 0 ended"
     assert page.page.get_by_role("link", name="HGC-0", exact=True).is_visible()
     # One click leads to the alert's slice in all views, in its measure; another to its sessions, the worst first.

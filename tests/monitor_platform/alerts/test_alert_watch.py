@@ -97,7 +97,7 @@ def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_p
         write_log(logs, own, begin_s=begins_ms // 1000)
     rules.write_text('[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\n')
     shown = run_swarmscope("alerts", "test", rules, logs)
-    assert "stalls: Continuity of isp HGC is below 90.00 %" in shown.stdout
+    assert "stalls: Continuity of ISP HGC is below 90.00 %" in shown.stdout
     assert "1 alerts from" in shown.stderr
     facts = run_swarmscope("alerts", "test", rules, logs, "--json").stdout
     begun, ended = map(json.loads, facts.splitlines())

@@ -69,7 +69,7 @@ def sent_to(receiver, shape, news):
 
 def test_chats_get_the_verdict_of_a_diagnosis_in_one_line_after_the_title_of_the_alert():
     news = notification(located())
-    expected = f"Diagnosis: stalls: Continuity of isp HGC is below 90.00 %\n{VERDICT}\n<{news.link}"
+    expected = f"Diagnosis: stalls: Continuity of ISP HGC is below 90.00 %\n{VERDICT}\n<{news.link}"
     assert sent_to(discord, "discord", news)["content"] == expected + ">"
     assert sent_to(slack, "slack", news)["text"] == expected + "|dashboard>"
 

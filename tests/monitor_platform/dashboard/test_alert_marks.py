@@ -73,7 +73,7 @@ def test_grave_and_open_alerts_are_listed_first_and_the_rest_is_counted():
 def test_grave_alerts_are_drawn_over_the_others():
     drawn = marks((alert(severity="critical"), alert(severity="info")))
     assert [each.colour for each in drawn] == [COLOURS["info"], COLOURS["critical"]]
-    assert drawn[-1].text == "critical: stalls: Continuity of isp HGC is below 90.00 %"
+    assert drawn[-1].text == "critical: stalls: Continuity of ISP HGC is below 90.00 %"
 
 
 def test_a_closed_alert_leads_to_its_own_minutes_and_an_open_one_to_now():

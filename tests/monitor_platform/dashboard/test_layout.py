@@ -132,6 +132,15 @@ def test_a_page_reserves_the_places_of_all_tiles_and_hardly_moves_when_its_data_
     assert page.page.locator(".tile").count() == TILE_COUNT
 
 
+def test_the_label_of_a_mark_has_the_letters_for_which_the_window_has_room(monitor, visit):
+    page = visit(monitor, "/timeline", width=390)
+    data = "Bokeh.documents[0].get_model_by_name('timeline').children.at(-1).renderers.at(-1).data_source.data"
+    label = f"({data}.get?.('label') ?? {data}.label)[0]"
+    page.becomes(f"() => /^an ISP stalls: .*…$/.test({label})")
+    page.page.set_viewport_size({"width": 1920, "height": 800})
+    page.becomes(f"() => {label} === 'an ISP stalls: Continuity of ISP HKBN is below 98.50 %'")
+
+
 def test_a_phone_leads_from_an_alert_to_the_viewer(monitor, visit):
     page = visit(monitor, "/alerts", width=390)
     page.page.locator(".why a").first.click()

@@ -15,7 +15,7 @@ from monitor_platform.views.mark_strip import MARK_LANES, Mark, lanes_of
 from monitor_platform.views.palette import MOS_SCALE
 from monitor_platform.views.region_shading import Shading
 from monitor_platform.views.region_view import district_view, map_view
-from monitor_platform.views.timeline_view import PercentileBand, TimelineView
+from monitor_platform.views.timeline_view import PercentileBand, TimelineView, frame
 
 MOS = MEASURES["mos"]
 
@@ -120,9 +120,11 @@ def test_a_line_has_a_gap_where_there_is_no_value(timeline):
     assert mos["text"] == ["3.00", "–", "4.00"]
 
 
-def test_the_axis_of_mos_is_fixed_counts_begin_at_zero_and_rates_at_round_numbers(timeline):
+def test_the_axis_of_mos_has_a_least_length_counts_begin_at_zero_and_rates_at_round_numbers(timeline):
     frames = [(panel.y_range.start, panel.y_range.end) for panel in timeline.figure.children[:3]]
-    assert frames == [(0, 8), (1, 5), (390, 430)]
+    assert frames == [(0, 8), (3, 4), (390, 430)]
+    narrow = [frame(MOS, values) for values in ([3.6, 3.75], [4.95], [1.0], [1.2, 4.9])]
+    assert narrow == [(3, 4.5), (4, 5), (1, 2), (1, 5)]
 
 
 def test_a_band_is_behind_the_first_measure_and_fits_into_its_panel(timeline):
@@ -147,8 +149,8 @@ def glyphs(panel, column):
 def test_marks_begin_and_end_at_their_times_within_the_shown_time_below_the_panels(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 8)})
     marks = [
-        Mark(from_ms=500, to_ms=1500, text="over", colour="#e69f00"),
-        Mark(from_ms=1200, to_ms=None, text="lasts", colour="#d55e00"),
+        Mark(from_ms=500, to_ms=1500, name="over", text="over", colour="#e69f00"),
+        Mark(from_ms=1200, to_ms=None, name="lasts", text="lasts", colour="#d55e00"),
     ]
     timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000), marks=marks)
     strip = timeline.figure.children[-1]
@@ -157,7 +159,7 @@ def test_marks_begin_and_end_at_their_times_within_the_shown_time_below_the_pane
         (1000, 1500, "over"),
         (1200, 2000, "lasts"),
     ]
-    assert bars["label"] == ["over", "lasts"]
+    assert bars["name"] == ["over", "lasts"]
     ends = glyphs(strip, "marker")
     assert list(zip(ends["at"], ends["marker"], strict=True)) == [(1200, "inverted_triangle"), (1500, "dash")]
     assert strip.visible
@@ -166,19 +168,9 @@ def test_marks_begin_and_end_at_their_times_within_the_shown_time_below_the_pane
     assert glyphs(strip, "shown_from")["text"] == []
 
 
-def test_the_label_of_a_mark_ends_before_the_next_mark(timeline):
-    heard = Timeline((0, 100_000), {"concurrent_peers": (5, 8)})
-    long = "critical: " + "a long name " * 9
-    marks = [Mark(from_ms=at, to_ms=at + 1000, text=long, colour="#d55e00") for at in (0, 50_000, 99_000)]
-    timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(0, 100_000), marks=marks)
-    labels = glyphs(timeline.figure.children[-1], "label")["label"]
-    assert [len(label) for label in labels] == [30, 29, 0]
-    assert labels[0].endswith("…")
-
-
 def test_simultaneous_marks_are_below_one_another_while_there_is_room():
     def mark(begin, end):
-        return Mark(from_ms=begin, to_ms=end, text="", colour="")
+        return Mark(from_ms=begin, to_ms=end, name="", text="", colour="")
 
     assert lanes_of([mark(0, 10), mark(20, 30)]) == [0, 0]
     assert sorted(lanes_of([mark(0, None), mark(0, None), mark(5, 9)])) == [0, 1, 2]
