@@ -14,7 +14,9 @@ from netlab.doors import Doors
 from netlab.keeper import end_run, runs
 from netlab.kernel import enter_user_namespace
 from netlab.lab import AppliedQueue, Lab, LinkCounters
+from netlab.lab_process import Door, LabProcess, LabProgram
 from netlab.offer import CannotBuildError, Offer, probe
+from netlab.server_socket import ServerSocket
 from netlab.topology import Link, Shape, Topology, TopologyError, read_topology
 
 __all__ = [
@@ -22,11 +24,15 @@ __all__ = [
     "CannotBuildError",
     "Capture",
     "CapturedFrame",
+    "Door",
     "Doors",
     "Lab",
+    "LabProcess",
+    "LabProgram",
     "Link",
     "LinkCounters",
     "Offer",
+    "ServerSocket",
     "Shape",
     "Topology",
     "TopologyError",

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netlab import enter_user_namespace, probe
-from qoe_lab.running.coordinator_socket import short_path
+from netlab.server_socket import open_short
 from qoe_lab.running.session_files import SessionFolder
 from qoe_lab.running.session_run import SessionSurroundings, play_session
 
@@ -33,7 +33,8 @@ def main() -> int:
     if probe().namespaces is not None:
         enter_user_namespace()
     folder = SessionFolder(arguments.folder)
-    surroundings = SessionSurroundings(contents=arguments.contents, coordinator_socket=_short(arguments.coordinator_socket))
+    given: Path | None = arguments.coordinator_socket
+    surroundings = SessionSurroundings(contents=arguments.contents, coordinator_socket=None if given is None else open_short(given))
     folder.write_result(play_session(folder, surroundings))
     return 0
 
@@ -42,13 +43,6 @@ def _end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before prctl took effect
         sys.exit(1)
-
-
-def _short(coordinator_socket: Path | None) -> Path | None:
-    """A short path of the socket, through a descriptor of its folder that stays open as long as the process."""
-    if coordinator_socket is None:
-        return None
-    return Path(short_path(os.open(coordinator_socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qoe_lab.running.coordinator_socket import CoordinatorSocket
+from netlab import ServerSocket
 from swarmscope.demo import components
 from swarmscope.demo.components import Component, DemoKeys
 from swarmscope.demo.run import RunningComponents
+
+SOCKET = "coordinator.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ def own_pipeline(folder: Path) -> Iterator[Pipeline]:
     with RunningComponents(folder) as running:
         (feedback_server,) = running.start(_anywhere(components.feedback_server(1, keys, folder)))
         (coordinator,) = running.start(_anywhere(components.coordinator([feedback_server], keys, folder)))
-        with CoordinatorSocket(folder, coordinator) as socket:
+        with ServerSocket(folder / SOCKET, coordinator) as socket:
             yield Pipeline(coordinator=coordinator, ingest_key=keys.ingest, socket=socket.path, running=running)
 
 
@@ -43,7 +45,7 @@ def own_pipeline(folder: Path) -> Iterator[Pipeline]:
 def pipeline_at(coordinator: str, ingest_key: str, folder: Path) -> Iterator[Pipeline]:
     """A coordinator that runs already."""
     folder.mkdir(parents=True, exist_ok=True)
-    with CoordinatorSocket(folder, coordinator) as socket:
+    with ServerSocket(folder / SOCKET, coordinator) as socket:
         yield Pipeline(coordinator=coordinator, ingest_key=ingest_key, socket=socket.path, running=None)
 
 

@@ -1,7 +1,6 @@
 """The demo's network: agents and viewers as processes in a lab, on the same links. One link becomes bad after a time."""
 
 import json
-import subprocess
 import sys
 import time
 import urllib.request
@@ -10,15 +9,14 @@ from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from feedback_wire import routes
-from netlab import Doors, Lab, probe, read_topology
-from netlab.offer import missing
+from netlab import CannotBuildError, Door, LabProcess, LabProgram, ServerSocket
 from swarmscope.demo import network_topology
 from swarmscope.demo.component_process import ComponentEnded
 from swarmscope.demo.components import Component, environment
 from swarmscope.demo.http_content import PORT
+from swarmscope.demo.lab_programs import check_programs, log_of
 from swarmscope.demo.network_topology import BAD_ISP, BAD_LOSS, CONTENT, ISPS, LOOKING_GLASS
 
 COORDINATOR_DOOR, MASTER_DOOR = 8080, 8060
@@ -55,20 +53,23 @@ class DemoNetwork:
         self._folder = data / "network"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._master, self._ingest_key, self._period_s = master, ingest_key, period_s
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._programs: dict[str, LabProgram] = {}
         self._hosts = self._folder / "hosts"
         self._hosts.write_text(
             "".join(f"{address} {node}\n" for address, node in network_topology.names().items()), encoding="ascii"
         )
-        topology, offer = read_topology(json.dumps(network_topology.lab())), probe()
-        lacking = [offer.namespaces] if offer.namespaces else [*missing(topology.links, offer), offer.drop_filter]
-        if why := "; ".join(filter(None, lacking)):
-            raise ComponentEnded(f"the network of the demo needs a lab, which cannot be built here: {why}")
         self._stack = ExitStack()
-        self.lab = self._stack.enter_context(Lab(topology, offer=offer))
-        agents, homes = list(network_topology.agents()), [network_topology.homes(isp) for isp in ISPS]
-        self._stack.enter_context(Doors(self.lab, agents, MASTER_DOOR, _place(master)))
-        self._stack.enter_context(Doors(self.lab, homes, COORDINATOR_DOOR, _place(coordinator)))
+        homes = [network_topology.homes(isp) for isp in ISPS]
+        doors = [self._door(homes, COORDINATOR_DOOR, coordinator), self._door([*network_topology.agents()], MASTER_DOOR, master)]
+        try:
+            self.lab = self._stack.enter_context(LabProcess(json.dumps(network_topology.lab()), doors))
+        except CannotBuildError as error:
+            self._stack.close()
+            raise ComponentEnded(f"the network of the demo needs a lab, which cannot be built here: {error}") from error
+
+    def _door(self, nodes: Sequence[str], port: int, url: str) -> Door:
+        server = self._stack.enter_context(ServerSocket(self._folder / f"{port}.sock", url))
+        return Door(nodes=nodes, port=port, server=server.path)
 
     def start(self) -> None:
         """Start servers, agents and viewers, wait until all agents are known to the master, and let it measure."""
@@ -92,10 +93,7 @@ class DemoNetwork:
 
     def check(self) -> None:
         """ComponentEnded if a process has ended by itself."""
-        for name, process in self._processes.items():
-            code = process.poll()
-            if code is not None:
-                raise ComponentEnded(f"the process of {name} ended with exit code {code}; its last output:\n{self._errors(name)}")
+        check_programs(self._programs, self._folder)
 
     def _wait_for_agents(self) -> None:
         deadline_s, wanted = time.monotonic() + READY_WITHIN_S, len(network_topology.agents())
@@ -118,26 +116,16 @@ class DemoNetwork:
 
     def _run(self, node: str, module: str, *arguments: str, prefix: Sequence[str] = ()) -> None:
         keys = {"SWARMSCOPE_KEY": self._ingest_key} if module != "swarmscope" else {}
-        with (self._folder / f"{node}.log").open("wb") as log:
-            self._processes[node] = self.lab.start(
-                node,
-                [*prefix, sys.executable, "-m", module, *arguments],
-                env=environment(Component(name=node, arguments=(), environment=keys)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            )
-
-    def _errors(self, name: str) -> str:
-        return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-1000:] or "    none"
+        self._programs[node] = self.lab.start(
+            node,
+            [*prefix, sys.executable, "-m", module, *arguments],
+            env=environment(Component(name=node, arguments=(), environment=keys)),
+            output=self._folder / f"{node}.out",
+            errors=log_of(node, self._folder),
+        )
 
     def __enter__(self) -> "DemoNetwork":
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._stack.close()
-
-
-def _place(url: str) -> tuple[str, int]:
-    split = urlsplit(url)
-    return split.hostname or "127.0.0.1", split.port or 80

@@ -6,17 +6,17 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
-from netlab import Doors, Lab, probe, read_topology
+from netlab import CannotBuildError, Door, LabProcess, ServerSocket
 from overlay.proofs import node_key
 from swarmscope.demo import swarm_topology
 from swarmscope.demo.component_process import ComponentEnded, end_with_parent
 from swarmscope.demo.components import Component, environment
+from swarmscope.demo.lab_programs import Program, check_programs, last_output, log_of
 from swarmscope.demo.swarm_topology import CORE, EDGE, PLAYERS, RATE_KBPS, SOURCE, STREAM
 
 DOOR_PORT = 8080
@@ -36,7 +36,7 @@ class SwarmNetwork(Protocol):
 
     def address(self, node: str) -> str: ...
 
-    def start(self, node: str, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]": ...  # noqa: ANN401 - as Popen
+    def start(self, node: str, command: Sequence[str], *, env: Mapping[str, str], output: Path, errors: Path) -> Program: ...
 
 
 class Loopback:
@@ -48,10 +48,15 @@ class Loopback:
     def address(self, node: str) -> str:
         return "127.0.0.1"
 
-    def start(self, node: str, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401 - as Popen
+    def start(self, node: str, command: Sequence[str], *, env: Mapping[str, str], output: Path, errors: Path) -> Program:
         parent = os.getpid()
-        self._started.append(subprocess.Popen(command, process_group=0, preexec_fn=lambda: end_with_parent(parent), **options))
-        return self._started[-1]
+        with output.open("wb") as out, errors.open("wb") as err:
+            started = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                process_group=0, preexec_fn=lambda: end_with_parent(parent),
+            )  # fmt: skip
+        self._started.append(started)
+        return started
 
     def close(self) -> None:
         for process in self._started:
@@ -67,16 +72,14 @@ class DemoSwarm:
         self._folder = data / "swarm"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret = new_secret()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._programs: dict[str, Program] = {}
         self._write("secret", self._secret)
         self._write("ingest.key", ingest_key.encode())
         self._write("topology.json", json.dumps(swarm_topology.overlay()).encode())
         self._stack = ExitStack()
-        self.network = self._build()
-        names = list(swarm_topology.neighbors())
-        if isinstance(self.network, Lab):
-            url = urlsplit(coordinator)
-            self._stack.enter_context(Doors(self.network, names, DOOR_PORT, (url.hostname or "127.0.0.1", url.port or 80)))
+        self.why_no_lab: str | None = None
+        self._network = self._build(coordinator)
+        if self.why_no_lab is None:
             coordinator = f"http://127.0.0.1:{DOOR_PORT}"
         self._reports = (
             "--coordinator",
@@ -88,17 +91,20 @@ class DemoSwarm:
         )
         self._bootstrapper = ""
 
-    def _build(self) -> SwarmNetwork:
-        self.why_no_lab = probe().namespaces
-        if self.why_no_lab is None:
-            return self._stack.enter_context(Lab(read_topology(json.dumps(swarm_topology.lab()))))
+    def _build(self, coordinator: str) -> SwarmNetwork:
+        server = self._stack.enter_context(ServerSocket(self._folder / "coordinator.sock", coordinator))
+        door = Door(nodes=list(swarm_topology.neighbors()), port=DOOR_PORT, server=server.path)
+        try:
+            return self._stack.enter_context(LabProcess(json.dumps(swarm_topology.lab()), [door]))
+        except CannotBuildError as error:
+            self.why_no_lab = str(error)
         loopback = Loopback()
         self._stack.callback(loopback.close)
         return loopback
 
     def start(self) -> None:
         """Start all nodes, and wait until each has joined. ComponentEnded if one does not."""
-        listen = f"{self.network.address(SOURCE)}:0"
+        listen = f"{self._network.address(SOURCE)}:0"
         self._run(
             SOURCE,
             "bootstrapper",
@@ -120,9 +126,7 @@ class DemoSwarm:
 
     def kill(self, name: str) -> None:
         """Kill a node's process, as a crash does."""
-        process = self._processes.pop(name)
-        process.kill()
-        process.wait()
+        self._programs.pop(name).kill()
 
     def players(self) -> dict[str, dict[str, Any]]:
         """What each player has printed last about its stream; without those that have printed nothing yet."""
@@ -131,10 +135,7 @@ class DemoSwarm:
 
     def check(self) -> None:
         """ComponentEnded if a process has ended by itself."""
-        for name, process in self._processes.items():
-            code = process.poll()
-            if code is not None:
-                raise ComponentEnded(f"the node {name} ended with exit code {code}; its last output:\n{self._errors(name)}")
+        check_programs(self._programs, self._folder)
 
     def _start_nodes(self, names: Sequence[str], command: str, *flags: str) -> None:
         for begin in range(0, len(names), STARTED_AT_ONCE):
@@ -147,19 +148,17 @@ class DemoSwarm:
     def _start_node(self, name: str, command: str, *flags: str) -> None:
         self._write(f"{name}.key", node_key(self._secret, name).hex().encode())
         joining = ("--key", str(self._folder / f"{name}.key"), "--bootstrapper", self._bootstrapper)
-        self._run(name, command, name, *joining, "--host", self.network.address(name), *flags, *self._reports)
+        self._run(name, command, name, *joining, "--host", self._network.address(name), *flags, *self._reports)
 
     def _run(self, node: str, command: str, *arguments: str) -> None:
         name = "bootstrapper" if command == "bootstrapper" else node
-        with self._output(name, "out") as out, self._output(name, "log") as log:
-            self._processes[name] = self.network.start(
-                node,
-                [sys.executable, "-m", "swarmscope", "overlay", command, *arguments],
-                env=environment(Component(name=name, arguments=())),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-            )
+        self._programs[name] = self._network.start(
+            node,
+            [sys.executable, "-m", "swarmscope", "overlay", command, *arguments],
+            env=environment(Component(name=name, arguments=())),
+            output=self._output(name),
+            errors=log_of(name, self._folder),
+        )
 
     def _wait(self, name: str, found: Callable[[list[str]], str | None]) -> str:
         deadline_s = time.monotonic() + READY_WITHIN_S
@@ -167,23 +166,22 @@ class DemoSwarm:
         while (line := found(self._lines(name, first=True))) is None:
             self.check()
             if time.monotonic() > deadline_s:
-                raise ComponentEnded(f"the node {name} has not joined within {READY_WITHIN_S:g} s:\n{self._errors(name)}")
+                raise ComponentEnded(
+                    f"the node {name} has not joined within {READY_WITHIN_S:g} s:\n{last_output(name, self._folder)}"
+                )
             time.sleep(0.05)
         return line
 
     def _lines(self, name: str, *, first: bool = False) -> list[str]:
         """The last, or the first, complete lines that a node has printed."""
-        path = self._folder / f"{name}.out"
+        path = self._output(name)
         with path.open("rb") as out:
             out.seek(0 if first else max(path.stat().st_size - READ_BYTES, 0))
             text = out.read(READ_BYTES).decode(errors="replace")
         return text[: text.rfind("\n") + 1].splitlines()
 
-    def _errors(self, name: str) -> str:
-        return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-1000:] or "    none"
-
-    def _output(self, name: str, kind: str) -> IO[bytes]:
-        return (self._folder / f"{name}.{kind}").open("wb")
+    def _output(self, name: str) -> Path:
+        return self._folder / f"{name}.out"
 
     def _write(self, name: str, content: bytes) -> None:
         path = self._folder / name

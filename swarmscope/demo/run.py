@@ -78,8 +78,7 @@ class RunningComponents:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for number in _ENDING:
-            signal.signal(number, signal.SIG_IGN)  # the demo is already ending
+        _ignore_endings()
         while self._running:
             self._running.pop().end()
 
@@ -178,4 +177,11 @@ def _folder(given: Path | None) -> Iterator[Path]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    _ignore_endings()
     raise Ended
+
+
+def _ignore_endings() -> None:
+    """The demo is already ending: a second Ctrl-C must not interrupt that."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -23,11 +23,11 @@ class Settings:
 
     swarm: bool = False
     """Run a real swarm instead of the simulated end hosts: a source, 12 relays and 20 players of the overlay in a lab. A relay is
-    killed after --fail-after. Requires root; without it, the nodes run on the loopback interface."""
+    killed after --fail-after. On a machine that permits no lab, the nodes run on the loopback interface."""
 
     network: bool = False
     """Run a network instead of the simulated end hosts: three ISPs in a lab, with viewers, six agents of active measurement and a
-    master. A link loses packets after --fail-after. Requires root."""
+    master. A link loses packets after --fail-after. The machine must permit a lab."""
 
     fail_after: float = 120.0
     """Seconds until a relay of the swarm is killed, or a link of the network loses packets. Used with --swarm and --network."""

@@ -1,6 +1,8 @@
 """What the tests of netlab share: whether this machine can build labs, and small topologies."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,16 @@ def needs(part: str) -> pytest.MarkDecorator:
     """Skip where neither netem nor `part` is offered."""
     lacking = getattr(OFFER, part) and OFFER.netem
     return pytest.mark.skipif(bool(lacking), reason=f"neither netem ({OFFER.netem}) nor {part} ({getattr(OFFER, part)})")
+
+
+def without_rights() -> list[str]:
+    """A command that starts another one without the rights to build labs; empty if the tests have none."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv takes the rights of a process; it is not installed")
+    rights = ",".join(f"-{each}" for each in ("sys_admin", "net_admin", "net_raw", "sys_ptrace"))
+    return ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
 
 
 def two_nodes(**shape: object) -> Topology:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from swarmscope.demo.network_topology import BAD_ISP, CONTENT, ISPS, uplink, upl
 from swarmscope.demo.playout_buffer import PlayoutBuffer
 from swarmscope.demo.settings import Settings
 from tests.harness.waiting import eventually
-from tests.netlab.labs import needs, needs_namespaces
+from tests.netlab.labs import needs, needs_namespaces, without_rights
 
 DEADLINE_S = 300
 
@@ -56,8 +57,8 @@ def test_the_demo_has_one_kind_of_end_hosts():
         Settings(swarm=True, network=True)
 
 
-def start_demo(folder: Path, *flags: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "swarmscope", "demo", "--network", "--period", "2", *flags]
+def start_demo(folder: Path, *flags: str, prefix: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    command = [*prefix, sys.executable, "-m", "swarmscope", "demo", "--network", "--period", "2", *flags]
     environment = os.environ | {"TMPDIR": str(folder)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -94,8 +95,8 @@ def processes_in(folder: Path) -> list[int]:
 @needs_namespaces
 @needs("tbf")
 @needs("drop_filter")
-def test_the_verdict_of_the_demo_names_the_bad_link_and_nothing_stays_behind(tmp_path: Path):
-    demo = start_demo(tmp_path, "--fail-after", "1")
+def test_the_verdict_of_a_demo_without_root_names_the_bad_link_and_nothing_stays_behind(tmp_path: Path):
+    demo = start_demo(tmp_path, "--fail-after", "1", prefix=without_rights())
     try:
         first, second = (f"{each} ({network_topology.names()[each]})" for each in uplink_ends(BAD_ISP))
         lines = lines_until(demo, f"network: verdict of a diagnosis: after {first} up to {second} (shared_hop")
