@@ -101,7 +101,7 @@ async def _working(
     handler = FeedbackHandler(settings, keys, outboxes, quarantine, counters, Answers(), connection_limits=limits)
     metrics = WorkerMetrics(
         counters=counters,
-        outboxes=outboxes.values(),
+        outboxes=outboxes,
         keys=keys,
         sliced_work=handler.sliced_work,
         quarantine=quarantine,

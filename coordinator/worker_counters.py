@@ -49,9 +49,11 @@ class _Summed(msgspec.Struct):
 
 
 class ServerCounters(_Summed):
-    """Counts of one feedback server. `up` is the number of workers that use it."""
+    """Counts of one feedback server. `up_KIND` is the number of workers that send it messages of this kind."""
 
-    up: int = 0
+    up_feedback: int = 0
+    up_measurement: int = 0
+    up_inference: int = 0
     batches: int = 0
     messages: int = 0
     errors: int = 0
@@ -104,14 +106,12 @@ class WorkerCounters(msgspec.Struct):
         """Reset the numbers to which each outbox adds its part."""
         self.held_bytes = 0
         self.spool_bytes = self.spool_messages = self.spool_blocked_messages = self.spool_damaged_bytes = 0
-        for server in self.servers.values():
-            server.up = 1
 
     def reset_gauges(self) -> None:
         for name in GAUGES:
             setattr(self, name, 0)
         for server in self.servers.values():
-            server.up = 0
+            server.up_feedback = server.up_measurement = server.up_inference = 0
         for key in self.keys.values():
             key.held_bytes = 0
 

@@ -3,7 +3,7 @@
 `counters` defines the numbers, `shared_counters` the memory in which workers see each other's, `http/metrics` their text.
 """
 
-from collections.abc import Collection, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from coordinator.carriers.outbox import Outbox
@@ -12,6 +12,7 @@ from coordinator.ingest_keys import IngestKeys
 from coordinator.quarantine import Quarantine
 from coordinator.shared_counters import CounterPage, SharedCounters
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class WorkerMetrics:
     """The sources of one worker's counters. A single worker shares them with no other: `shared` and `page` are None."""
 
     counters: WorkerCounters
-    outboxes: Collection[Outbox]
+    outboxes: Mapping[RecordKind, Outbox]
     keys: IngestKeys
     sliced_work: SlicedWork
     quarantine: Quarantine | None
@@ -30,8 +31,8 @@ class WorkerMetrics:
     def publish(self) -> None:
         """Bring the gauges up to date and show them to the other workers; called ten times a second."""
         self.counters.begin_gauges()
-        for outbox in self.outboxes:
-            outbox.add_gauges()
+        for kind, outbox in self.outboxes.items():
+            outbox.add_gauges(kind)
         if self.quarantine is not None:
             self.quarantine.count(self.counters)
         self.counters.waiting = self.sliced_work.waiting

@@ -15,6 +15,7 @@ from coordinator.carriers.batch import Carrier
 from coordinator.carriers.lane import Lane
 from coordinator.settings import PolicyName
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 from feedback_wire.routes import READY
 
 FIRST_PAUSE_S = 0.25
@@ -84,10 +85,10 @@ class Destinations:
         self._refresh()
         self._tasks.start(self._use_again(destination, at_least_s))
 
-    def add_gauges(self, counters: WorkerCounters) -> None:
-        """A server is up if it is for every kind of messages."""
+    def set_gauges(self, counters: WorkerCounters, kind: RecordKind) -> None:
+        """A server may be up for one kind of messages only: an earlier version refuses kinds that it does not know."""
         for destination in self.all:
-            counters.servers[destination.url].up &= destination.up
+            setattr(counters.servers[destination.url], f"up_{kind}", int(destination.up))
 
     def _round_robin(self, _peer_id: str) -> Destination:
         self._turn += 1

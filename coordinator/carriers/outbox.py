@@ -15,6 +15,7 @@ from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.carriers.spool_drain import SpoolDrain
 from coordinator.settings import PolicyName
 from coordinator.worker_counters import WorkerCounters
+from feedback_wire.kinds import RecordKind
 
 SPOOL_PROBE_S = 1.0
 MessagePart = tuple[str, bytes, int]
@@ -82,10 +83,10 @@ class Outbox:
             return "no feedback server answers, and there is no spool"
         return self._spool.obstacle
 
-    def add_gauges(self) -> None:
-        """Add this outbox's part of the gauges, which the caller has reset."""
+    def add_gauges(self, kind: RecordKind) -> None:
+        """Add this outbox's part of the gauges, which the caller has reset. `kind`: that of its messages."""
         self._counters.held_bytes += self.held_bytes
-        self._destinations.add_gauges(self._counters)
+        self._destinations.set_gauges(self._counters, kind)
         if self._spool is not None:
             self._spool.carrier.add_gauges(self._counters)
 

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from coordinator.worker_counters import LATENCY_BOUNDS_S, KeyCounters, Latency, ServerCounters, WorkerCounters
+from feedback_wire.kinds import RecordKind
 from feedback_wire.problem import Problem
 from serving.metrics_text import SharedText, by_reason, histogram
 from serving.tokens import require_token
@@ -56,7 +57,6 @@ _GAUGES = (
     ("quarantine_bytes", "quarantine_bytes", "size of the quarantine on disk"),
 )
 _SERVER: Kinds = (
-    ("up", "up", GaugeMetricFamily, "workers that use this feedback server now"),
     ("batches", "batches", CounterMetricFamily, "batches that this feedback server stored"),
     ("messages", "messages", CounterMetricFamily, "messages that this feedback server stored"),
     ("errors", "errors", CounterMetricFamily, "batches that this feedback server did not store"),
@@ -111,9 +111,19 @@ class _Snapshot(Collector):
             counters.senders_unknown,
         )
         yield by_reason(_PREFIX + "corrections", "corrections of simple workers' messages, by name", counters.corrections)
+        yield _servers_up(counters.servers)
         yield from _labelled("feedback_server", "server", _SERVER, counters.servers)
         yield from _labelled("key", "key", _KEY, counters.keys)
         yield _latency(counters.latency)
+
+
+def _servers_up(servers: Mapping[str, ServerCounters]) -> Family:
+    meaning = "workers that send messages of this kind to this feedback server now"
+    family = GaugeMetricFamily(f"{_PREFIX}feedback_server_up", meaning, labels=["server", "kind"])
+    for url, counted in sorted(servers.items()):
+        for kind in RecordKind:
+            family.add_metric([url, kind.value], getattr(counted, f"up_{kind}"))
+    return family
 
 
 def _labelled(

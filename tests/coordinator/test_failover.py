@@ -22,7 +22,7 @@ def ids(receiver) -> set[int]:
 
 
 def up(coordinator, receiver) -> bool:
-    return coordinator.metrics()[f'feedback_server_up{{server="{receiver.url}"}}'] == 1
+    return coordinator.metrics()[f'feedback_server_up{{kind="feedback",server="{receiver.url}"}}'] == 1
 
 
 def errors(coordinator, receiver) -> float:
@@ -287,7 +287,7 @@ def test_a_worker_that_dies_is_replaced(coordinators, receiver, message):
     assert len(children) == 2
     os.kill(children[0], signal.SIGKILL)
     eventually(lambda: "another one replaces it" in coordinator.log_text(), "the death is noticed")
-    url = f'feedback_server_up{{server="{receiver.url}"}}'
+    url = f'feedback_server_up{{kind="feedback",server="{receiver.url}"}}'
     eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
     assert coordinator.post(encoded(message()))[0] == 202
     assert coordinator.stop() == 0
@@ -300,5 +300,8 @@ def test_measurements_wait_in_the_spool_if_the_feedback_server_knows_only_feedba
     eventually(lambda: coordinator.metrics()["spool_messages"] == 1, "the measurement waits")
     assert set(receiver.unknown_paths) == {"/v1/records/measurement"}
     assert coordinator.post(encoded(message()))[0] == 202
-    assert coordinator.metrics()["messages_forwarded_total"] == 1
+    counted = coordinator.metrics()
+    assert counted["messages_forwarded_total"] == 1
+    up = [counted[f'feedback_server_up{{kind="{kind}",server="{receiver.url}"}}'] for kind in ("feedback", "measurement")]
+    assert up == [1, 0], "the server is up for feedback, and down for measurements only"
     assert [record["session_id"] for record in receiver.records] == ["view"]

@@ -203,7 +203,7 @@ def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[
         counters = WorkerCounters(
             received=stored + refused + in_flight, stored=stored, refused={"malformed": refused}, in_flight=in_flight, connections=9
         )
-        counters.servers["http://x"] = ServerCounters(up=1, messages=stored)
+        counters.servers["http://x"] = ServerCounters(up_feedback=1, messages=stored)
         page.publish(counters)
         page.publish_keys({"web": KeyCounters(messages=counters.received, held_bytes=5)})
         page.end_process()
@@ -214,7 +214,7 @@ def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[
     assert (total.in_flight, total.connections) == (0, 0)
     assert total.refused.get(WORKER_DIED, 0) == sum(in_flight for _, _, in_flight in lives)
     if lives:
-        assert total.servers["http://x"] == ServerCounters(up=0, messages=total.stored)
+        assert total.servers["http://x"] == ServerCounters(messages=total.stored)
         assert total.keys["web"] == KeyCounters(messages=total.received)
 
 

@@ -45,7 +45,7 @@ def test_a_failed_sync_of_a_feedback_server_costs_the_file_and_no_message(
 def test_a_feedback_server_whose_disk_cannot_sync_is_not_ready_until_it_can(deployment: Deployment, ledger: Ledger, tmp_path: Path):
     server = deployment.feedback_server()
     coordinator = deployment.coordinator()
-    up = f'feedback_server_up{{server="{server.url}"}}'
+    up = f'feedback_server_up{{kind="feedback",server="{server.url}"}}'
     with Load(deployment.entries, ledger) as load:
         load.gets_on()
         with traced(server.running.process.pid, tmp_path / "calls", fail="fdatasync:error=EIO"):

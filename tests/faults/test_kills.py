@@ -137,7 +137,7 @@ def test_a_batch_that_a_killed_server_stored_without_answering_is_stored_once(de
     server = deployment.feedback_server()
     with ChaosProxy(server.url) as proxy:
         coordinator = deployment.coordinator(to=[proxy.url])
-        up = f'feedback_server_up{{server="{proxy.url}"}}'
+        up = f'feedback_server_up{{kind="feedback",server="{proxy.url}"}}'
         with Load(deployment.entries, ledger, patience_s=10) as load:
             for _ in range(times if times > 3 else 1):
                 load.gets_on()
@@ -188,7 +188,7 @@ def test_a_frozen_feedback_server_is_skipped_and_its_late_copies_are_counted_onc
     frozen = deployment.feedback_server()
     deployment.feedback_server()
     coordinator = deployment.coordinator()
-    up = f'feedback_server_up{{server="{frozen.url}"}}'
+    up = f'feedback_server_up{{kind="feedback",server="{frozen.url}"}}'
     with Load(deployment.entries, ledger) as load:
         for _ in range(times if times > 3 else 1):
             load.gets_on()
