@@ -210,8 +210,11 @@ def open_records(
 
 
 def paths_of_kind(paths: Iterable[Path], kind: RecordKind) -> list[Path]:
-    """The folders among `paths`, and the files that have the name of a log of `kind`. A bare file is a log of feedback."""
-    return [path for path in paths if path.is_dir() or kind_of(path.name) is kind]
+    """The folders among `paths`, and the files that have the name of a log of `kind`. A bare file is a log of feedback.
+
+    A path that does not exist is in the result, so that its reader reports it.
+    """
+    return [path for path in paths if path.is_dir() or kind_of(path.name) is kind or not path.exists()]
 
 
 def _object(name: str) -> str:

@@ -103,6 +103,8 @@ def test_a_log_of_nonsense_costs_only_its_own_records(tmp_path):
 
 def test_named_files_are_read_by_their_kind(tmp_path):
     measured, feedback = written(tmp_path, numbered(0, 1)), write_log(tmp_path, [record()])
-    bare = tmp_path / "some.jsonl"
+    bare, missing = tmp_path / "some.jsonl", tmp_path / "missing"
+    bare.touch()
+    assert paths_of_kind([missing], KIND) == paths_of_kind([missing], RecordKind.FEEDBACK) == [missing]
     assert paths_of_kind([tmp_path, measured, feedback, bare], KIND) == [tmp_path, measured]
     assert paths_of_kind([tmp_path, measured, feedback, bare], RecordKind.FEEDBACK) == [tmp_path, feedback, bare]

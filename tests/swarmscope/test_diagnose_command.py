@@ -88,6 +88,7 @@ def test_logs_without_measurements_and_an_empty_time_range_are_errors(logs, tmp_
     (tmp_path / "empty").mkdir()
     for arguments, code, why in (
         ([str(tmp_path / "empty")], 1, "no measurements"),
+        ([str(tmp_path / "missing")], 1, "missing does not exist"),
         ([str(logs), "--from", "2012-08-07T09:30Z", "--to", "2012-08-07T09:40Z"], 1, "10 did at other times"),
         ([str(logs), "--from", "5", "--to", "5"], 2, "not a time"),
     ):
