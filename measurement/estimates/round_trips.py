@@ -74,5 +74,22 @@ def median_with_lost(delays_ms: Sequence[Delay]) -> Delay:
     return _finite(statistics.median(math.inf if delay is None else delay for delay in delays_ms))
 
 
+TRIMMED_SHARE = 0.95
+RESENT_AFTER_MS = 1000.0
+"""TCP sends a first packet again after so long (RFC 6298)."""
+
+
+def round_trips_per_minute(delays_ms: Sequence[Delay]) -> float | None:
+    """60 s divided by the mean of the fastest 95 % (draft-ietf-ippm-responsiveness); None if no packet was answered.
+
+    A lost packet counts as one that takes a second, because the draft measures with TCP, which sends it again.
+    """
+    if all(delay is None for delay in delays_ms):
+        return None
+    in_order = sorted(RESENT_AFTER_MS if delay is None else delay for delay in delays_ms)
+    mean_ms = statistics.fmean(in_order[: max(round(TRIMMED_SHARE * len(in_order)), 1)])
+    return 60_000 / mean_ms if mean_ms else None
+
+
 def _finite(delay: float) -> Delay:
     return delay if math.isfinite(delay) else None

@@ -1,7 +1,8 @@
 """THROUGHPUT and RESPONSIVENESS: the rate of TCP or UDP by iperf3 at both ends, and round trips while iperf3 loads the path.
 
 The responder of the destination consents, and reflects the packets whose round trips are measured. Responsiveness is given as
-round trips per minute, as in draft-ietf-ippm-responsiveness; the draft measures them with HTTP, this with UDP packets.
+round trips per minute by the formula of draft-ietf-ippm-responsiveness for one kind of probe. The draft measures with HTTP on new
+connections and on those that load the path; this measures with UDP packets beside the load.
 """
 
 import json
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from measurement.estimates.round_trips import median_with_lost
+from measurement.estimates.round_trips import median_with_lost, round_trips_per_minute
 from measurement.outcome import Status, Value
 from measurement.responder_protocol import REFLECTED, RTP_HEADER, RTP_SAMPLES, RTP_VERSION
 from measurement.technique_parameters import ResponsivenessParameters, ThroughputParameters
@@ -33,7 +34,6 @@ PATIENCE_S = 8.0
 """How much longer than planned iperf3 may take."""
 CONNECT_TIMEOUT_MS = 3000
 CHECK_EVERY_S = 0.25
-MINUTE_MS = 60_000.0
 
 
 def throughput(task: Task, parameters: ThroughputParameters) -> Findings:
@@ -66,11 +66,14 @@ def responsiveness(task: Task, parameters: ResponsivenessParameters) -> Findings
 
 
 def _per_minute(state: str, delays_ms: list[float | None]) -> list[Value]:
-    median = median_with_lost(delays_ms)
     answered = [delay for delay in delays_ms if delay is not None]
     return [
-        Value(name=f"round_trips_per_minute_{state}", value=MINUTE_MS / median if median else None, method="60 s / the median"),
-        Value(name=f"rtt_median_{state}_ms", value=median, method="a lost packet is infinitely late"),
+        Value(
+            name=f"round_trips_per_minute_{state}",
+            value=round_trips_per_minute(delays_ms),
+            method="60 s / the mean of the fastest 95 %; a lost packet takes 1 s",
+        ),
+        Value(name=f"rtt_median_{state}_ms", value=median_with_lost(delays_ms), method="a lost packet is infinitely late"),
         Value(name=f"rtt_mean_{state}_ms", value=statistics.fmean(answered) if answered else None),
         Value(name=f"loss_ratio_{state}", value=1 - len(answered) / len(delays_ms) if delays_ms else None),
     ]

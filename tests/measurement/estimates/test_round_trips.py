@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from measurement.estimates.round_trips import median_with_lost, percentile_with_lost, summarize_round_trips
+from measurement.estimates.round_trips import (
+    median_with_lost,
+    percentile_with_lost,
+    round_trips_per_minute,
+    summarize_round_trips,
+)
 
 delays = st.lists(st.none() | st.floats(0, 1e6), max_size=40)
 
@@ -57,3 +62,13 @@ def test_any_delays_give_ordered_values(values):
 def test_a_further_loss_never_makes_a_percentile_smaller(values):
     before, after = percentile_with_lost(values, 0.95), percentile_with_lost([*values, None], 0.95)
     assert after is None or before is None or after >= before
+
+
+def test_round_trips_per_minute_leave_out_the_slowest_five_percent_and_count_lost_packets_as_a_second():
+    assert round_trips_per_minute([20.0] * 19 + [5000.0]) == 60_000 / 20
+    assert round_trips_per_minute([20.0] * 19 + [None]) == 60_000 / 20
+    # 95 of 100: 90 of 20 ms, and 5 of the 10 lost ones
+    assert round_trips_per_minute([20.0] * 90 + [None] * 10) == pytest.approx(60_000 / ((90 * 20 + 5 * 1000) / 95))
+    assert round_trips_per_minute([40.0]) == 1500
+    assert round_trips_per_minute([None, None]) is None
+    assert round_trips_per_minute([]) is None

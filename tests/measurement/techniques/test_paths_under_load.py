@@ -143,6 +143,7 @@ def test_a_queue_that_fills_makes_fewer_round_trips_per_minute():
     found = values(outcome)
     assert outcome.status == "ok"
     assert found["rtt_median_loaded_ms"] is None or found["rtt_median_loaded_ms"] > found["rtt_median_idle_ms"] + 20
+    assert found["round_trips_per_minute_loaded"] < found["round_trips_per_minute_idle"] / 2
     assert found["loss_ratio_idle"] == 0
 
 
