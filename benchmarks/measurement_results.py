@@ -23,7 +23,7 @@ from measurement.operation import Technique
 from measurement.outcome import Hop, Outcome, Status, Value
 from tests.harness.deployment import metrics
 
-AGENTS, DESTINATIONS = 20, 250
+AGENTS, DESTINATIONS = 100, 50
 ISPS = ("HKBN", "PCCW", "HGC")
 WANTED_PER_S = 500
 LOOK_EVERY_S = 0.25

@@ -5,7 +5,6 @@ count an operation once.
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections import Counter
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
-    """The message of one operation (docs/formats/measurement.md). Longer texts and lists than the format allows are cut."""
+    """The message of one operation (docs/formats/measurement.md), for msgspec. What is longer than allowed is cut."""
     outcome, destination = operation.outcome, operation.destination
     optional = {
         "agent_address": operation.agent_address,
@@ -44,7 +43,7 @@ def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
         "port": destination.port,
         "reason": outcome.reason[:TEXT_CHARS],
         "quality": outcome.quality,
-        "hops": [msgspec.to_builtins(hop) for hop in outcome.hops[:HOPS]],
+        "hops": outcome.hops[:HOPS],
         "tags": {name: text[:TEXT_CHARS] for name, text in list(operation.tags.items())[:EXTRA_KEYS]},
     }
     return {
@@ -99,7 +98,7 @@ class RecordForwarder:
     def _message(self, line: bytes) -> bytes:
         """The message of a line of the journal; empty, and counted, if the line is no operation."""
         try:
-            return json.dumps(measurement_message(msgspec.json.decode(line, type=FinishedOperation))).encode()
+            return msgspec.json.encode(measurement_message(msgspec.json.decode(line, type=FinishedOperation)))
         except msgspec.DecodeError as error:
             log.error("a record of the journal cannot be read and is not forwarded: %s", error)  # noqa: TRY400 - the line is the fault
             self.refused["unreadable"] += 1

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import cast
 
 import uvicorn
+import uvloop
 
 from feedback_wire.problem import Problem
 from measurement.master.agent_membership import AgentMembership
@@ -55,7 +56,7 @@ def run(settings: Settings) -> None:
         journal = OperationJournal(settings.data, most_bytes=settings.most_record_bytes)
         threads = started_pool(2, "records")
         try:
-            asyncio.run(_serve(settings, journal, threads, listener, tls))
+            uvloop.run(_serve(settings, journal, threads, listener, tls))
         finally:
             threads.shutdown()
             journal.close()
