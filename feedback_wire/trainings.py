@@ -28,8 +28,18 @@ TRACES = (
 NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PLAYED_BY = {"hls": ("headless", "hls.js"), "dash": ("headless", "dash.js"), "overlay": ("overlay",), "twitch": ("hls.js",)}
 """The clients that can play each source; the first one is its usual client."""
+IN_A_BROWSER = frozenset({"hls.js", "dash.js"})
+"""The clients that need a whole processor: one of their sessions is played at a time."""
 MOST_SECONDS_IN_ALL = 31 * 86_400
 """A training that would play longer than a month is refused as a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Player:
+    """A client and the source that it plays."""
+
+    source: str
+    client: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,9 @@ class TrainingSettings:
     seconds: float
     """How long each session plays, from the start of navigation."""
     source: str = "hls"
+    """One source or several with commas. A block plays one of them."""
     client: str = "headless"
+    """One client or several with commas. Each source is played by those of them that can."""
     delay_ms: float = 10.0
     """Delay of each direction of the shaped link."""
     loss: float = 0.0
@@ -71,11 +83,25 @@ class TrainingSettings:
         _within("queue_ms", self.queue_ms, 1, 60_000)
         if self.sessions * self.seconds > MOST_SECONDS_IN_ALL:
             raise ValueError(f"{self.sessions} sessions of {self.seconds:g} seconds take more than a month; ask for less")
-        _one_of("source", self.source, SOURCES)
-        _one_of("client", self.client, CLIENTS)
+        for source in _listed("source", self.source, SOURCES):
+            if not any(each.source == source for each in self.players):
+                raise ValueError(f"client {self.client!r} cannot play {source!r}; use {' or '.join(PLAYED_BY[source])}")
+        for client in _listed("client", self.client, CLIENTS):
+            if not any(each.client == client for each in self.players):
+                raise ValueError(f"client {client!r} cannot play {self.source!r}; leave it out, or add a source that it plays")
         _one_of("congestion control", self.congestion_control, CONGESTION_CONTROLS)
-        if self.client not in PLAYED_BY[self.source]:
-            raise ValueError(f"client {self.client!r} cannot play {self.source!r}; use {' or '.join(PLAYED_BY[self.source])}")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(self.source.split(","))
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        """What plays what, in the order of the sources. The blocks take them in turn."""
+        clients = self.client.split(",")
+        return tuple(
+            Player(source=source, client=client) for source in self.sources for client in clients if client in PLAYED_BY[source]
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"limits_mbps": list(self.limits_mbps)}
@@ -223,6 +249,16 @@ def _is_number(value: object) -> bool:
 def _within(what: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise ValueError(f"{what} is {value:g}, which is out of range; give {least:g} to {most:g}")
+
+
+def _listed(what: str, text: str, choices: Sequence[str]) -> list[str]:
+    """ValueError if a name is unknown or repeated."""
+    names = text.split(",")
+    for name in names:
+        _one_of(what, name, choices)
+    if len(set(names)) != len(names):
+        raise ValueError(f"{what} {text!r} repeats a name; give each once, such as {','.join(choices[:2])}")
+    return names
 
 
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:

@@ -1,16 +1,18 @@
 """The plan of a training: which session plays under which limit, in which order. Pure: the seed decides the order.
 
 The sessions are divided into blocks. A block has every limit once, in random order, so that a change of the machine over time
-affects all limits alike. Of N sessions and K limits, each limit gets N // K or N // K + 1 sessions.
+affects all limits alike. Of N sessions and K limits, each limit gets N // K or N // K + 1 sessions. A block also has one content
+and one player; both are taken in turn.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 
-from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, TrainingSettings
+from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, Player, TrainingSettings
 
-__all__ = ["CLIENTS", "CONGESTION_CONTROLS", "SOURCES", "PlannedSession", "TrainingSettings", "plan_sessions"]
+__all__ = ["CLIENTS", "CONGESTION_CONTROLS", "SOURCES", "PlannedSession", "TrainingSettings", "plan_sessions", "player_of_block"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,14 @@ def plan_sessions(settings: TrainingSettings) -> tuple[PlannedSession, ...]:
             sessions.append(PlannedSession(number=len(sessions), block=block, limit_mbps=limit))
         block += 1
     return tuple(sessions)
+
+
+def player_of_block(players: Sequence[Player], block: int, contents: int) -> Player:
+    """Of B blocks and K players, each player gets B // K or B // K + 1 blocks.
+
+    Block b plays content b % `contents`. Without the shift after each common period, a player would only ever meet some contents.
+    """
+    return players[(block + block // lcm(len(players), contents)) % len(players)]
 
 
 def _shuffled(limits: Sequence[float], order: random.Random) -> list[float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from feedback_wire.trainings import SessionStatus
+from feedback_wire.trainings import IN_A_BROWSER, SessionStatus
 from netlab import CannotBuildError, Capture, Doors, Lab
 from qoe_lab.player_events import PlayerEvent, read_events
 from qoe_lab.running.goodput_probe import measure_goodput
@@ -27,7 +27,6 @@ from qoe_lab.running.session_processes import DOOR_PORT, browser_version, run_cl
 from qoe_lab.running.session_swarm import swarm
 from qoe_lab.running.shaped_link import CLIENT, LINK, SERVER, LinkShape, prepare, session_topology
 
-IN_A_BROWSER = frozenset({"hls.js", "dash.js"})
 MOST_DROPPED = 0.001
 LONGEST_SAMPLE_GAP_MS = {"headless": 1500.0, "hls.js": 1500.0, "dash.js": 1500.0, "overlay": 2500.0}
 """A client samples every 250 ms, that of the overlay each second. One that had to wait for the processor for so long measured the

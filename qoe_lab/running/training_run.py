@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feedback_wire.trainings import SessionStatus, TrainingProgress
+from feedback_wire.trainings import IN_A_BROWSER, Player, SessionStatus, TrainingProgress
 from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFolder
 from qoe_lab.running.session_journal import SessionJournal, StatusChange
 from qoe_lab.running.session_queue import INTERRUPTED, SessionQueue
 from qoe_lab.running.training_folder import TrainingFolder
-from qoe_lab.training_plan import PlannedSession, plan_sessions
+from qoe_lab.training_plan import PlannedSession, plan_sessions, player_of_block
 
 CHECK_EACH_S = 0.1
 SESSION_LONGER_S = 180.0
@@ -51,6 +51,8 @@ class _RunningSession:
     folder: SessionFolder
     process: "subprocess.Popen[bytes]"
     began_s: float
+    alone: bool
+    """No other session may run beside it."""
 
 
 class TrainingRun:
@@ -111,9 +113,16 @@ class TrainingRun:
 
     def _fill(self, journal: SessionJournal) -> None:
         while len(self._running) < self._options.parallel and (planned := self._queue.next()) is not None:
-            self._start(journal, planned)
+            # Two browsers on a small machine measure each other.
+            alone = self._player(planned).client in IN_A_BROWSER or any(each.alone for each in self._running)
+            if alone and self._running:
+                break
+            self._start(journal, planned, alone=alone)
 
-    def _start(self, journal: SessionJournal, planned: PlannedSession) -> None:
+    def _player(self, planned: PlannedSession) -> Player:
+        return player_of_block(self._training.settings.players, planned.block, len(self._options.content_ids))
+
+    def _start(self, journal: SessionJournal, planned: PlannedSession, *, alone: bool) -> None:
         attempt = self._queue.attempt_of(planned.number) + 1
         session_id = self._training.session_id(planned.number, attempt)
         folder = SessionFolder(self._training.session(session_id))
@@ -128,11 +137,11 @@ class TrainingRun:
         )
         self._append(journal, change)
         process = self._process(folder)
-        self._running.append(_RunningSession(change=change, folder=folder, process=process, began_s=time.monotonic()))
+        self._running.append(_RunningSession(change=change, folder=folder, process=process, began_s=time.monotonic(), alone=alone))
 
     def _cell(self, planned: PlannedSession, session_id: str, attempt: int) -> PlannedCell:
         settings, contents = self._training.settings, self._options.content_ids
-        content_id = contents[planned.block % len(contents)]
+        content_id, player = contents[planned.block % len(contents)], self._player(planned)
         return PlannedCell(
             session_id=session_id,
             training_id=self._training.training_id,
@@ -141,14 +150,14 @@ class TrainingRun:
             attempt=attempt,
             limit_mbps=planned.limit_mbps,
             content_id=content_id,
-            source=settings.source,
-            client=settings.client,
+            source=player.source,
+            client=player.client,
             seconds=settings.seconds,
             delay_ms=settings.delay_ms,
             loss=settings.loss,
             queue_ms=settings.queue_ms,
             congestion_control=settings.congestion_control,
-            rung=self._options.rungs.get(content_id),
+            rung=self._options.rungs[content_id] if player.source == "overlay" else None,
             trace=settings.trace,
             # Each block plays another stretch, and all limits of a block the same one.
             trace_begin_s=planned.block * settings.seconds if settings.trace is not None else None,

@@ -75,7 +75,8 @@ class TrainingsApi:
         """POST /v1/trainings: make a training, and run it."""
         try:
             settings = TrainingSettings.from_json(json.loads(await _body(request)))
-            check_reachable(settings.source)
+            for source in settings.sources:
+                check_reachable(source)
             if settings.trace not in {None, *trace_names()}:  # a client must not make the server read other files
                 raise ValueError(f"trace {settings.trace!r} is unknown; use one of {', '.join(trace_names())}")
         except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 from cyclopts import Parameter
 
-from feedback_wire.trainings import PLAYED_BY, TrainingProgress, TrainingState
+from feedback_wire.trainings import IN_A_BROWSER, PLAYED_BY, TrainingProgress, TrainingState
 from qoe_lab.running.environment import environment
 from qoe_lab.running.kernel_offer import kernel_offer, why_no_sessions
 from qoe_lab.running.rate_trace import read_trace
@@ -87,9 +87,10 @@ def run(
     seconds
         Seconds that each session plays, 5 to 3600.
     source
-        What is played: hls, dash or overlay. Sessions have no way to the Internet, so twitch is refused.
+        What is played: hls, dash or overlay, or several with commas. Sessions have no way to the Internet, so twitch is refused.
     client
-        What plays: headless (without a browser), hls.js, dash.js or overlay. By default the usual one for the source.
+        What plays: headless (without a browser), hls.js, dash.js or overlay, or several with commas. By default the usual one for
+        the source. Each block has one source and one client, and all get an equal share of the blocks, to within one.
     delay_ms
         Delay of each direction of the link in milliseconds.
     loss
@@ -110,7 +111,7 @@ def run(
             limits_mbps=_limits(limits),
             seconds=seconds,
             source=source,
-            client=client or PLAYED_BY.get(source, ("headless",))[0],
+            client=client or _usual_client(source),
             delay_ms=delay_ms,
             loss=loss,
             queue_ms=queue_ms,
@@ -118,7 +119,8 @@ def run(
             trace=trace,
             seed=seed,
         )
-        check_reachable(source)
+        for each in settings.sources:
+            check_reachable(each)
         if trace is not None:
             read_trace(trace)
         _check(running)
@@ -148,6 +150,11 @@ def resume(training: str, /, *, running: HowToRun = USUAL) -> None:
     except ValueError as error:
         exit_on_usage_error(error)
     _run_and_export(folder, running)
+
+
+def _usual_client(source: str) -> str:
+    """Those of several sources, each once, with commas."""
+    return ",".join(dict.fromkeys(PLAYED_BY.get(each, ("headless",))[0] for each in source.split(",")))
 
 
 def _limits(text: str) -> tuple[float, ...]:
@@ -209,8 +216,8 @@ def _run(training: TrainingFolder, running: Running) -> TrainingProgress:
 
 
 def _parallel(settings: TrainingSettings, wanted: int | None) -> int:
-    if settings.client in {"hls.js", "dash.js"}:
-        return 1  # two browsers on a small machine measure each other
+    if all(player.client in IN_A_BROWSER for player in settings.players):
+        return 1
     return wanted or len(os.sched_getaffinity(0))
 
 
@@ -239,7 +246,7 @@ def _contents(running: Running) -> tuple[Path, tuple[str, ...]]:
 
 
 def _rungs(settings: TrainingSettings, contents: Path) -> dict[str, str]:
-    if settings.source != "overlay":
+    if "overlay" not in settings.sources:
         return {}
     return {content_id: rung_near(content, settings.limits_mbps) for content_id, content in read_contents(contents).items()}
 
