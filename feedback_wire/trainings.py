@@ -35,7 +35,7 @@ MOST_SECONDS_IN_ALL = 31 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Player:
+class SessionPlayer:
     """A client and the source that it plays."""
 
     source: str
@@ -83,10 +83,11 @@ class TrainingSettings:
         _within("queue_ms", self.queue_ms, 1, 60_000)
         if self.sessions * self.seconds > MOST_SECONDS_IN_ALL:
             raise ValueError(f"{self.sessions} sessions of {self.seconds:g} seconds take more than a month; ask for less")
-        for source in _listed("source", self.source, SOURCES):
+        sources, clients = _listed("source", self.source, SOURCES), _listed("client", self.client, CLIENTS)
+        for source in sources:
             if not any(each.source == source for each in self.players):
                 raise ValueError(f"client {self.client!r} cannot play {source!r}; use {' or '.join(PLAYED_BY[source])}")
-        for client in _listed("client", self.client, CLIENTS):
+        for client in clients:
             if not any(each.client == client for each in self.players):
                 raise ValueError(f"client {client!r} cannot play {self.source!r}; leave it out, or add a source that it plays")
         _one_of("congestion control", self.congestion_control, CONGESTION_CONTROLS)
@@ -96,12 +97,11 @@ class TrainingSettings:
         return tuple(self.source.split(","))
 
     @property
-    def players(self) -> tuple[Player, ...]:
+    def players(self) -> tuple[SessionPlayer, ...]:
         """What plays what, in the order of the sources. The blocks take them in turn."""
         clients = self.client.split(",")
-        return tuple(
-            Player(source=source, client=client) for source in self.sources for client in clients if client in PLAYED_BY[source]
-        )
+        pairs = ((source, client) for source in self.sources for client in clients)
+        return tuple(SessionPlayer(source=source, client=client) for source, client in pairs if client in PLAYED_BY[source])
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"limits_mbps": list(self.limits_mbps)}

@@ -2,7 +2,7 @@
 
 The sessions are divided into blocks. A block has every limit once, in random order, so that a change of the machine over time
 affects all limits alike. Of N sessions and K limits, each limit gets N // K or N // K + 1 sessions. A block also has one content
-and one player; both are taken in turn.
+and one player, each in turn.
 """
 
 import random
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, Player, TrainingSettings
+from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, SessionPlayer, TrainingSettings
 
 __all__ = ["CLIENTS", "CONGESTION_CONTROLS", "SOURCES", "PlannedSession", "TrainingSettings", "plan_sessions", "player_of_block"]
 
@@ -37,7 +37,7 @@ def plan_sessions(settings: TrainingSettings) -> tuple[PlannedSession, ...]:
     return tuple(sessions)
 
 
-def player_of_block(players: Sequence[Player], block: int, contents: int) -> Player:
+def player_of_block(players: Sequence[SessionPlayer], block: int, contents: int) -> SessionPlayer:
     """Of B blocks and K players, each player gets B // K or B // K + 1 blocks.
 
     Block b plays content b % `contents`. Without the shift after each common period, a player would only ever meet some contents.

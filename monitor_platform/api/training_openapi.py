@@ -16,8 +16,12 @@ _SETTINGS: Schema = {
         "sessions": COUNT | {"minimum": 1, "maximum": 100_000},
         "limits_mbps": {"type": "array", "minItems": 1, "items": {"type": "number"}},
         "seconds": {"type": "number", "minimum": 5, "maximum": 3600},
-        "source": {"enum": [*SOURCES], "description": "a new training of twitch is refused: sessions have no way to the Internet"},
-        "client": {"enum": [*CLIENTS]},
+        "source": TEXT
+        | {
+            "description": f"one or several with commas: {', '.join(SOURCES)}. A new training of twitch is refused: sessions have "
+            "no way to the Internet"
+        },
+        "client": TEXT | {"description": f"one or several with commas: {', '.join(CLIENTS)}. Each source needs one that plays it"},
         "delay_ms": {"type": "number", "minimum": 0},
         "loss": {"type": "number", "minimum": 0, "maximum": 0.5},
         "queue_ms": {"type": "number", "minimum": 1},

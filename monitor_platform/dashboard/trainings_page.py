@@ -6,14 +6,20 @@ Its script asks the platform every few seconds, because trainings do not depend 
 
 import json
 
-from feedback_wire.trainings import CONGESTION_CONTROLS, PLAYED_BY, SOURCES, TRACES, SessionStatus
+from feedback_wire.trainings import CONGESTION_CONTROLS, PLAYED_BY, TRACES, SessionStatus
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 
+_MIXED = "hls,dash"
+_PLAYED_BY = {source: clients for source, clients in PLAYED_BY.items() if source != "twitch"} | {
+    _MIXED: ("headless", "hls.js,dash.js", "headless,hls.js,dash.js")
+}
+"""What the form offers. A training of twitch is refused: sessions reach no Internet. A script may mix in other ways."""
+
 TRAINING_CHOICES = {
-    "sources": [source for source in SOURCES if source != "twitch"],  # its trainings are refused: sessions reach no Internet
+    "sources": list(_PLAYED_BY),
     "congestion_controls": CONGESTION_CONTROLS,
     "traces": TRACES,
-    "played_by": json.dumps(PLAYED_BY),
+    "played_by": json.dumps(_PLAYED_BY),
     "statuses": [(int(status), status.name.lower().replace("_", " ")) for status in SessionStatus],
 }
 """What the template offers to choose from."""

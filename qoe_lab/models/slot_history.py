@@ -7,7 +7,7 @@ import numpy as np
 
 from qoe_lab.models.examples import Floats
 from qoe_lab.models.request_pacing import RequestPacing, pacing_names
-from qoe_lab.models.virtual_player import LARGEST, VirtualPlayers, virtual_names
+from qoe_lab.models.segment_sizes import LARGEST, SegmentSizes, size_names
 
 ALL_CHUNKS, ELAPSED, RATE = "total_chunks", "elapsed_s", "down_kbps"
 PAST_CHUNKS = 10
@@ -24,7 +24,7 @@ def slot_names(names: Sequence[str]) -> tuple[str, ...]:
         found += [f"past_{begin}_to_{end}_kbps" for begin, end in PAST_RATES]
     if ALL_CHUNKS in names and ELAPSED in names:
         found.append("chunks_per_s")
-    return (*names, *found, *pacing_names(names), *virtual_names(names))
+    return (*names, *found, *pacing_names(names), *size_names(names))
 
 
 class SlotHistory:
@@ -37,7 +37,7 @@ class SlotHistory:
         self._sizes: deque[float] = deque(maxlen=PAST_CHUNKS)
         self._rates: deque[float] = deque(maxlen=max(end for _, end in PAST_RATES))
         self._pacing = RequestPacing(names) if pacing_names(names) else None
-        self._virtual = VirtualPlayers(names) if virtual_names(names) else None
+        self._segments = SegmentSizes(names) if size_names(names) else None
 
     def add(self, slot: Floats) -> Floats:
         """Add the next slot; the features named by `slot_names`."""
@@ -50,8 +50,8 @@ class SlotHistory:
             found.append(float(slot[self._chunks]) / max(1.0, float(slot[self._elapsed])))
         if self._pacing is not None:
             found += self._pacing.add(slot)
-        if self._virtual is not None:
-            found += self._virtual.add(slot)
+        if self._segments is not None:
+            found += self._segments.add(slot)
         return np.concatenate([slot, found])
 
     def _past_chunks(self, largest: float) -> list[float]:

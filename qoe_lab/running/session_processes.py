@@ -17,7 +17,7 @@ from qoe_lab.running.shaped_link import CLIENT, SERVER
 
 DOOR_PORT = 8080
 """Where the client reaches the coordinator, on its loopback interface."""
-SERVER_READY_S, SERVER_ENDS_S = 30.0, 5.0
+SERVER_READY_S, SERVER_ENDS_S = 30.0, 30.0
 CLIENT_LONGER_S = 60.0
 """A client needs this much longer than it plays, at most: to start a browser, and to deliver its last messages."""
 CONTENT_LONGER_S = 60.0

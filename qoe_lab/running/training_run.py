@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feedback_wire.trainings import IN_A_BROWSER, Player, SessionStatus, TrainingProgress
+from feedback_wire.trainings import IN_A_BROWSER, SessionPlayer, SessionStatus, TrainingProgress
 from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFolder
 from qoe_lab.running.session_journal import SessionJournal, StatusChange
 from qoe_lab.running.session_queue import INTERRUPTED, SessionQueue
@@ -51,8 +51,7 @@ class _RunningSession:
     folder: SessionFolder
     process: "subprocess.Popen[bytes]"
     began_s: float
-    alone: bool
-    """No other session may run beside it."""
+    client: str
 
 
 class TrainingRun:
@@ -113,16 +112,15 @@ class TrainingRun:
 
     def _fill(self, journal: SessionJournal) -> None:
         while len(self._running) < self._options.parallel and (planned := self._queue.next()) is not None:
-            # Two browsers on a small machine measure each other.
-            alone = self._player(planned).client in IN_A_BROWSER or any(each.alone for each in self._running)
-            if alone and self._running:
+            client = self._player(planned).client
+            if not may_run_beside(client, [each.client for each in self._running]):
                 break
-            self._start(journal, planned, alone=alone)
+            self._start(journal, planned, client)
 
-    def _player(self, planned: PlannedSession) -> Player:
+    def _player(self, planned: PlannedSession) -> SessionPlayer:
         return player_of_block(self._training.settings.players, planned.block, len(self._options.content_ids))
 
-    def _start(self, journal: SessionJournal, planned: PlannedSession, *, alone: bool) -> None:
+    def _start(self, journal: SessionJournal, planned: PlannedSession, client: str) -> None:
         attempt = self._queue.attempt_of(planned.number) + 1
         session_id = self._training.session_id(planned.number, attempt)
         folder = SessionFolder(self._training.session(session_id))
@@ -137,7 +135,9 @@ class TrainingRun:
         )
         self._append(journal, change)
         process = self._process(folder)
-        self._running.append(_RunningSession(change=change, folder=folder, process=process, began_s=time.monotonic(), alone=alone))
+        self._running.append(
+            _RunningSession(change=change, folder=folder, process=process, began_s=time.monotonic(), client=client)
+        )
 
     def _cell(self, planned: PlannedSession, session_id: str, attempt: int) -> PlannedCell:
         settings, contents = self._training.settings, self._options.content_ids
@@ -235,6 +235,11 @@ class TrainingRun:
         journal.append(change)
         self._queue.apply(change)
         self._changed(change, self._training.progress_of(self._queue, running=True))
+
+
+def may_run_beside(client: str, running: Sequence[str]) -> bool:
+    """Whether a session may begin while sessions of these clients run. A browser would disturb them, and they the browser."""
+    return not running or IN_A_BROWSER.isdisjoint({client, *running})
 
 
 def _wait_or_kill(process: "subprocess.Popen[bytes]") -> None:

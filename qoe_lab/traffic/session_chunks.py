@@ -3,6 +3,10 @@
 from qoe_lab.traffic.chunk_detector import Chunk, ChunkDetector
 from qoe_lab.traffic.flow_table import OpenFlow
 from qoe_lab.traffic.slot_sums import SlotSums
+from qoe_lab.traffic.virtual_playback import VirtualPlayers
+
+CHUNK_NUMBERS = (1, 2, 4)
+"""The chunks whose ends are features of the session."""
 
 
 class SessionChunks:
@@ -11,6 +15,7 @@ class SessionChunks:
     def __init__(self, begin_ns: int) -> None:
         self.ends_ns: list[int] = []
         """When the first chunks ended."""
+        self.players = VirtualPlayers()
         self._open: dict[OpenFlow, ChunkDetector] = {}
         """Of flows with a request whose chunk is not complete."""
         self._last_request_ns: int | None = None
@@ -59,4 +64,6 @@ class SessionChunks:
     def _add(self, chunk: Chunk | None, sums: SlotSums) -> None:
         if chunk is not None:
             sums.add_chunk(chunk)
-            self.ends_ns.append(chunk.end_ns)
+            self.players.arrive(chunk)
+            if len(self.ends_ns) < max(CHUNK_NUMBERS):
+                self.ends_ns.append(chunk.end_ns)

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 from qoe_lab.traffic.flow_table import Flow, FlowPacket, FlowTable
 from qoe_lab.traffic.packet_headers import UDP, Packet
-from qoe_lab.traffic.session_chunks import SessionChunks
+from qoe_lab.traffic.session_chunks import CHUNK_NUMBERS, SessionChunks
 from qoe_lab.traffic.slot_features import (
     BINS_PER_SLOT,
-    CHUNK_NUMBERS,
     SLOT_FEATURES,
     SLOT_SECONDS,
     TREND_SLOTS,
@@ -166,3 +165,4 @@ class SlotCounter:
         ends_ns = self._chunks.ends_ns
         for number in CHUNK_NUMBERS:
             yield (ends_ns[number - 1] - begin_ns) / 1e6 if number <= len(ends_ns) else None
+        yield from self._chunks.players.values(end_ns)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from qoe_lab.traffic.slot_sums import SlotSums
 from qoe_lab.traffic.traffic_column import TrafficColumn
+from qoe_lab.traffic.virtual_playback import VIRTUAL_FEATURES
 
 SLOT_SECONDS = 1
 BINS_PER_SLOT = 10
@@ -118,8 +119,8 @@ STATE_FEATURES = (
     TrafficColumn("chunk_1_ms", "ms", "from the beginning of the first slot to the end of the first chunk; null before"),
     TrafficColumn("chunk_2_ms", "ms", "the same for the second chunk"),
     TrafficColumn("chunk_4_ms", "ms", "the same for the fourth chunk"),
+    *VIRTUAL_FEATURES,
 )
-CHUNK_NUMBERS = (1, 2, 4)
 
 SLOT_FEATURES = (
     *(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qoe_lab.training_plan import PlannedSession, TrainingSettings, plan_sessions
+from qoe_lab.training_plan import PlannedSession, TrainingSettings, plan_sessions, player_of_block
 
 
 def settings(sessions: int = 100, limits: tuple[float, ...] = (0.25, 1, 2), seed: int = 1) -> TrainingSettings:
@@ -41,6 +41,20 @@ def test_the_same_seed_gives_the_same_plan_and_another_seed_another_order() -> N
     assert plan_sessions(settings()) != plan_sessions(settings(seed=2))
 
 
+def test_players_get_an_equal_share_of_the_blocks_and_each_meets_each_content() -> None:
+    mixed = TrainingSettings(
+        name="t", sessions=24, limits_mbps=(1.0,), seconds=20, source="hls,dash", client="headless,hls.js,dash.js"
+    )
+    pairs = [(each.source, each.client) for each in mixed.players]
+    assert pairs == [("hls", "headless"), ("hls", "hls.js"), ("dash", "headless"), ("dash", "dash.js")]
+    played = [player_of_block(mixed.players, block, 6) for block in range(24)]
+    for blocks in range(1, 25):
+        counts = Counter(played[:blocks])
+        assert max(counts.values()) - min(counts.get(player, 0) for player in mixed.players) <= 1
+    assert len({(block % 6, player) for block, player in enumerate(played)}) == 24
+    assert [player_of_block(settings().players, block, 6).client for block in range(12)] == ["headless"] * 12
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -49,6 +63,10 @@ def test_the_same_seed_gives_the_same_plan_and_another_seed_another_order() -> N
         ({"limits": (0.0,)}, "out of range"),
         ({"sessions": 0}, "give 1 to 100000"),
         ({"client": "vlc"}, "use one of headless"),
+        ({"source": "hls,dash", "client": "hls.js"}, "cannot play 'dash'; use headless or dash.js"),
+        ({"source": "hls", "client": "headless,dash.js"}, "'dash.js' cannot play 'hls'; leave it out"),
+        ({"source": "hls,hls"}, "repeats a name"),
+        ({"source": "hls,"}, "source '' is unknown"),
     ],
 )
 def test_settings_that_cannot_be_run_are_refused(changes: dict[str, object], message: str) -> None:

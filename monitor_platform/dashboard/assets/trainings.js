@@ -23,6 +23,9 @@ addEventListener("DOMContentLoaded", () => {
     return `${Math.floor(seconds / 3600)}\u202fh ${String(Math.round((seconds % 3600) / 60)).padStart(2, "0")}\u202fmin`;
   }
 
+  // Of a training that mixes sources or clients.
+  const several = (names) => names.replaceAll(",", " + ");
+
   function counts({ captured, planned, running, given_up, discarded }) {
     const repeated = Object.values(discarded).reduce((sum, count) => sum + count, 0);
     const more = [[running, "running"], [given_up, "given up"], [repeated, `discarded attempt${repeated === 1 ? "" : "s"}`]];
@@ -63,7 +66,7 @@ addEventListener("DOMContentLoaded", () => {
     const show = make("button", { type: "button", className: "link", textContent: name });
     show.addEventListener("click", () => { choose({ "p.training": name }); refresh(); });
     const limits = settings.limits_mbps.join(", ");
-    title.append(show, make("span", { className: "quiet", textContent: `${settings.source}, ${settings.client}, ${limits}\u202fMbit/s, ${length(settings.seconds)} each` }));
+    title.append(show, make("span", { className: "quiet", textContent: `${several(settings.source)}, ${several(settings.client)}, ${limits}\u202fMbit/s, ${length(settings.seconds)} each` }));
     const word = make("b", { className: "severity", textContent: state });
     word.dataset.kind = state;
     const hands = [];
@@ -94,7 +97,7 @@ addEventListener("DOMContentLoaded", () => {
   function facts({ settings, created_ms, dataset, training_id }) {
     const { source, client, seconds, sessions, delay_ms, loss, queue_ms, congestion_control, trace, seed } = settings;
     return [
-      ["Source", source], ["Client", client], ["Sessions", String(sessions)], ["Seconds of each", String(seconds)],
+      ["Source", several(source)], ["Client", several(client)], ["Sessions", String(sessions)], ["Seconds of each", String(seconds)],
       ["Delay each way", `${delay_ms}\u202fms`], ["Loss", String(loss)], ["Queue", `${queue_ms}\u202fms`], ["Congestion control", congestion_control],
       ["Rate follows", trace ?? "a fixed limit"], ["Seed", String(seed)], ["Begun", swarmscope_times.local(created_ms)], ["ID in messages", training_id],
       ["Data set", dataset ? "exported" : `not yet: swarmscope lab export ${settings.name}`],
@@ -219,7 +222,7 @@ addEventListener("DOMContentLoaded", () => {
 
   function show_clients() {
     const { source, client } = $("training-form").elements;
-    client.replaceChildren(...PLAYED_BY[source.value].map((name) => make("option", { textContent: name })));
+    client.replaceChildren(...PLAYED_BY[source.value].map((name) => make("option", { value: name, textContent: several(name) })));
   }
 
   async function begin(event) {

@@ -1,48 +1,27 @@
-"""The virtual player shows what a player with the same segments shows, and the history of a slot has nothing of later slots."""
+"""What the history of a slot adds, and that it has nothing of later slots."""
 
 import numpy as np
 import pytest
 
 from qoe_lab.models.request_pacing import RequestPacing, pacing_names
+from qoe_lab.models.segment_sizes import SHOWN, SegmentSizes, size_names
 from qoe_lab.models.slot_history import SlotHistory, slot_names
-from qoe_lab.models.virtual_player import VirtualPlayers, virtual_names
 
-CHUNKS = ("chunks", "chunk_bytes", "chunk_max_bytes")
+CHUNKS = ("chunks", "chunk_bytes", "chunk_max_bytes", *SHOWN)
 
 
-def played(arrivals: list[list[float]]) -> dict[str, list[float]]:
-    """The features of each second in which these segments arrived."""
-    players = VirtualPlayers(CHUNKS)
+def seen(arrivals: list[list[float]]) -> dict[str, list[float]]:
+    """The features of each second in which these segments arrived, while the virtual players show 50 kB."""
+    sizes_of = SegmentSizes(CHUNKS)
     rows = []
     for sizes in arrivals:
         mean, largest = (float(np.mean(sizes)), max(sizes)) if sizes else (np.nan, 0.0)
-        rows.append(players.add(np.array([len(sizes), mean, largest])))
-    return {name: [row[place] for row in rows] for place, name in enumerate(virtual_names(CHUNKS))}
-
-
-def test_the_picture_is_that_of_a_segment_that_arrived_earlier():
-    found = played([[50_000], [50_000, 50_000], [200_000], [], [], [], [], []])
-    assert found["virtual_2s_shown_bytes"] == [50_000] * 6 + [200_000] * 2
-    assert found["virtual_2s_buffer_s"] == [2, 5, 6, 5, 4, 3, 2, 1]
-    assert found["virtual_4s_shown_bytes"] == [50_000] * 8
-    assert found["segments"] == [1, 3, 4, 4, 4, 4, 4, 4]
-
-
-def test_the_virtual_player_stalls_when_nothing_is_left_and_goes_on_with_the_next_segment():
-    found = played([[], [50_000], [], [], [], [60_000], [], []])
-    assert found["virtual_2s_stalled"] == [0, 0, 0, 1, 1, 0, 0, 1]
-    assert found["virtual_2s_shown_bytes"][5:] == [60_000] * 3
-
-
-def test_segments_of_one_second_are_played_in_one_second():
-    found = played([[20_000], [20_000, 40_000], [], [], []])
-    assert found["virtual_1s_buffer_s"] == [1, 2, 1, 0, 0]
-    assert found["virtual_1s_stalled"] == [0, 0, 0, 1, 1]
-    assert found["virtual_2s_stalled"] == [0] * 5
+        rows.append(sizes_of.add(np.array([len(sizes), mean, largest, 50_000, 50_000, np.nan])))
+    return {name: [row[place] for row in rows] for place, name in enumerate(size_names(CHUNKS))}
 
 
 def test_the_sizes_of_all_segments_are_summarized():
-    found = played([[], [20_000], [40_000, 40_000], [10_000]])
+    found = seen([[], [20_000], [40_000, 40_000], [10_000]])
     assert np.isnan([found[f"segment_{part}"][0] for part in ("least_bytes", "most_bytes", "first_bytes", "spread")]).all()
     assert found["segment_first_bytes"][1:] == [20_000] * 3
     assert found["segment_most_bytes"][1:] == [20_000, 40_000, 40_000]
@@ -64,17 +43,13 @@ def test_gaps_after_a_pause_show_the_length_of_segments_and_those_of_downloads_d
     assert pacing_names(("requests", "chunk_ms")) == ()
 
 
-def test_playlists_are_no_segments():
-    found = played([[900.0], [1500.0, 50_000]])
-    assert found["segments"] == [0, 1]
-    assert found["segment_median_bytes"][1] == 50_000
-
-
-def test_without_chunks_nothing_is_known():
-    found = played([[], []])
-    assert np.isnan(found["virtual_2s_shown_bytes"]).all()
-    assert found["virtual_2s_stalled"] == [0, 0]
-    assert virtual_names(("down_kbps",)) == ()
+def test_the_segment_on_screen_is_compared_with_the_median():
+    found = seen([[], [40_000], [20_000, 20_000]])
+    assert found["virtual_1s_shown_share"][1:] == [1.25, 2.5]
+    assert np.isnan(found["virtual_1s_shown_share"][0])
+    assert np.isnan(found["virtual_4s_shown_share"]).all()
+    assert found["segments"] == [0, 1, 3]
+    assert size_names(("down_kbps",)) == ()
 
 
 @pytest.mark.parametrize("last", [3, 10, 25])
@@ -87,7 +62,7 @@ def test_the_history_of_a_slot_has_nothing_of_later_slots(last: int):
             random.integers(0, 2, 30),
             1500 * random.random((30, 2)),
             random.integers(0, 3, 30),
-            50_000 + random.random((30, 2)),
+            50_000 + random.random((30, 2 + len(SHOWN))),
         ]
     )
     whole, cut = SlotHistory(names), SlotHistory(names)
