@@ -6,6 +6,10 @@ from itertools import pairwise
 
 from qoe_lab.player_events import PlayerEvent
 
+FRAME_MS = 40.0
+"""How long the contents show each picture. A browser sometimes reports that it waits and plays on within a millisecond: an
+interruption that is shorter than a frame delays no picture, so it is no stall."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
@@ -132,7 +136,7 @@ def _stalls(events: Sequence[PlayerEvent], watched_ms: float) -> tuple[Stall, ..
             begin_ms = None
     if begin_ms is not None:
         stalls.append(Stall(begin_ms=begin_ms, end_ms=watched_ms, open=True))
-    return tuple(stalls)
+    return tuple(stall for stall in stalls if stall.length_ms >= FRAME_MS)
 
 
 def _invalid_reason(events: Sequence[PlayerEvent]) -> str | None:

@@ -19,13 +19,13 @@ SEGMENT_S = (1, 2, 4)
 
 
 def _columns(seconds: int) -> Iterator[TrafficColumn]:
-    yield TrafficColumn(f"virtual_{seconds}s_buffer_ms", "ms", f"virtual player with segments of {seconds} s: video in its buffer")
+    yield TrafficColumn(f"virtual_{seconds}s_left_ms", "ms", f"virtual player with segments of {seconds} s: video in its buffer")
     yield TrafficColumn(f"virtual_{seconds}s_dry_ms", "ms", "time in the slot without video in its buffer")
     yield TrafficColumn(f"virtual_{seconds}s_before_bytes", "bytes", "size of the chunk before the one that it shows")
     yield TrafficColumn(f"virtual_{seconds}s_shown_bytes", "bytes", "size of the chunk that it shows")
     yield TrafficColumn(f"virtual_{seconds}s_next_bytes", "bytes", "size of the chunk after that; null if none has arrived")
     yield TrafficColumn(f"total_dry_{seconds}s_ms", "ms", "time without video in its buffer since it began to play")
-    yield TrafficColumn(f"total_dry_most_{seconds}s_ms", "ms", "the longest such time without a break")
+    yield TrafficColumn(f"total_dry_max_{seconds}s_ms", "ms", "the longest such time without a break")
 
 
 VIRTUAL_FEATURES = tuple(column for seconds in SEGMENT_S for column in _columns(seconds))

@@ -46,6 +46,14 @@ def test_a_stall_that_lasts_at_the_end_is_marked_and_counted_until_the_end():
     assert (stall.begin_ms, stall.end_ms, stall.open) == (3500, 9500, True)
 
 
+@pytest.mark.parametrize(("length_ms", "stalls"), [(0.4, 0), (39.9, 0), (40.0, 1)])
+def test_an_interruption_that_is_shorter_than_a_frame_is_no_stall(length_ms: float, stalls: int):
+    begin = PlayerEvent(event="stall_begin", t_ms=3500)
+    labels = session_labels([*EVENTS[:4], begin, PlayerEvent(event="stall_end", t_ms=3500 + length_ms), *EVENTS[6:]])
+    assert (labels.stall_count, labels.stall_ms) == (stalls, pytest.approx(stalls * length_ms))
+    assert labels.played_ms(1500, 7500) == pytest.approx(6000 - stalls * length_ms)
+
+
 @pytest.mark.parametrize(
     ("events", "reason"),
     [

@@ -27,7 +27,7 @@ def test_the_picture_is_that_of_a_segment_that_arrived_earlier():
     assert of(rows, "virtual_2s_shown_bytes") == [50, 50, 51, 51, 52, 52, 200, 200]
     assert of(rows, "virtual_2s_before_bytes") == [None, None, 50, 50, 51, 51, 52, 52]
     assert of(rows, "virtual_2s_next_bytes") == [None, 51, 52, 52, 200, 200, None, None]
-    assert of(rows, "virtual_2s_buffer_ms") == [1500, 4500, 5500, 4500, 3500, 2500, 1500, 500]
+    assert of(rows, "virtual_2s_left_ms") == [1500, 4500, 5500, 4500, 3500, 2500, 1500, 500]
     assert of(rows, "virtual_4s_shown_bytes") == [50] * 4 + [51] * 4
     assert of(rows, "total_dry_2s_ms") == [0] * 8
 
@@ -36,7 +36,7 @@ def test_it_is_dry_when_nothing_is_left_and_goes_on_with_the_next_segment():
     rows = played([[(0.5, 50)], [], [], [], [(4.25, 60)], [], []])
     assert of(rows, "virtual_2s_dry_ms") == [0, 0, 500, 1000, 250, 0, 750]
     assert of(rows, "total_dry_2s_ms") == [0, 0, 500, 1500, 1750, 1750, 2500]
-    assert of(rows, "total_dry_most_2s_ms") == [0, 0, 500, 1500, 1750, 1750, 1750]
+    assert of(rows, "total_dry_max_2s_ms") == [0, 0, 500, 1500, 1750, 1750, 1750]
     assert of(rows, "virtual_2s_shown_bytes")[4:] == [60, 60, 60]
     assert of(rows, "total_dry_4s_ms") == [0] * 7
     assert of(rows, "total_dry_1s_ms") == [0, 500, 1500, 2500, 2750, 3500, 4500]
@@ -53,7 +53,7 @@ def test_a_chunk_that_is_known_late_was_there_when_its_data_ended():
 def test_before_the_first_chunk_nothing_plays_and_nothing_is_dry():
     rows = played([[], []])
     for seconds in (1, 2, 4):
-        assert of(rows, f"virtual_{seconds}s_buffer_ms") == of(rows, f"total_dry_{seconds}s_ms") == [0, 0]
+        assert of(rows, f"virtual_{seconds}s_left_ms") == of(rows, f"total_dry_{seconds}s_ms") == [0, 0]
         assert of(rows, f"virtual_{seconds}s_shown_bytes") == [None, None]
 
 
