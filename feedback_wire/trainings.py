@@ -35,7 +35,7 @@ MOST_SECONDS_IN_ALL = 31 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionPlayer:
+class MediaPlayer:
     """A client and the source that it plays."""
 
     source: str
@@ -97,11 +97,11 @@ class TrainingSettings:
         return tuple(self.source.split(","))
 
     @property
-    def players(self) -> tuple[SessionPlayer, ...]:
+    def players(self) -> tuple[MediaPlayer, ...]:
         """What plays what, in the order of the sources. The blocks take them in turn."""
         clients = self.client.split(",")
         pairs = ((source, client) for source in self.sources for client in clients)
-        return tuple(SessionPlayer(source=source, client=client) for source, client in pairs if client in PLAYED_BY[source])
+        return tuple(MediaPlayer(source=source, client=client) for source, client in pairs if client in PLAYED_BY[source])
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"limits_mbps": list(self.limits_mbps)}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, SessionPlayer, TrainingSettings
+from feedback_wire.trainings import CLIENTS, CONGESTION_CONTROLS, SOURCES, MediaPlayer, TrainingSettings
 
 __all__ = ["CLIENTS", "CONGESTION_CONTROLS", "SOURCES", "PlannedSession", "TrainingSettings", "plan_sessions", "player_of_block"]
 
@@ -37,7 +37,7 @@ def plan_sessions(settings: TrainingSettings) -> tuple[PlannedSession, ...]:
     return tuple(sessions)
 
 
-def player_of_block(players: Sequence[SessionPlayer], block: int, contents: int) -> SessionPlayer:
+def player_of_block(players: Sequence[MediaPlayer], block: int, contents: int) -> MediaPlayer:
     """Of B blocks and K players, each player gets B // K or B // K + 1 blocks.
 
     Block b plays content b % `contents`. Without the shift after each common period, a player would only ever meet some contents.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feedback_wire.trainings import IN_A_BROWSER, SessionPlayer, SessionStatus, TrainingProgress
+from feedback_wire.trainings import IN_A_BROWSER, MediaPlayer, SessionStatus, TrainingProgress
 from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFolder
 from qoe_lab.running.session_journal import SessionJournal, StatusChange
 from qoe_lab.running.session_queue import INTERRUPTED, SessionQueue
@@ -117,7 +117,7 @@ class TrainingRun:
                 break
             self._start(journal, planned, client)
 
-    def _player(self, planned: PlannedSession) -> SessionPlayer:
+    def _player(self, planned: PlannedSession) -> MediaPlayer:
         return player_of_block(self._training.settings.players, planned.block, len(self._options.content_ids))
 
     def _start(self, journal: SessionJournal, planned: PlannedSession, client: str) -> None:

@@ -16,7 +16,10 @@ LEAST_CHUNK_BYTES = 10_000
 """Shorter answers are playlists, handshakes and the like."""
 
 SILENCE_NS = 1_000_000_000
-"""A chunk is over when no data has come for this long."""
+"""A chunk is over when no data has come for this long, and the last packet was smaller than others: the rest of an answer."""
+
+OUTAGE_NS = 30_000_000_000
+"""A full packet shows that the answer goes on when the network recovers. After this long, the chunk is over all the same."""
 
 
 class Chunk(NamedTuple):
@@ -33,12 +36,13 @@ class Chunk(NamedTuple):
 class ChunkDetector:
     """The chunks of one flow. `bytes` and `begin_ns` are of the open chunk, whose answer may not have begun yet."""
 
-    __slots__ = ("begin_ns", "bytes", "last_ns")
+    __slots__ = ("_fullest", "_last_bytes", "begin_ns", "bytes", "last_ns")
 
     def __init__(self) -> None:
         self.begin_ns: int | None = None
         self.bytes = 0
         self.last_ns = 0
+        self._fullest = self._last_bytes = 0
 
     def is_request(self, payload: int, *, tcp: bool) -> bool:
         """Whether a packet from the client begins a request, and does not continue one."""
@@ -56,15 +60,19 @@ class ChunkDetector:
         if self.begin_ns is not None:
             self.bytes += size
             self.last_ns = now_ns
+            self._last_bytes = size
+            if size > self._fullest:
+                self._fullest = size
 
     def is_silent(self, now_ns: int) -> bool:
         """Whether an answer has begun, and its data has ended."""
-        return self.bytes > 0 and now_ns - self.last_ns >= SILENCE_NS
+        silent_ns = now_ns - self.last_ns
+        return self.bytes > 0 and silent_ns >= (SILENCE_NS if self._last_bytes < self._fullest else OUTAGE_NS)
 
     def close(self) -> Chunk | None:
         """End the open chunk. None if there is none, or a shorter answer."""
         chunk = None
         if self.begin_ns is not None and self.bytes >= LEAST_CHUNK_BYTES:
             chunk = Chunk(self.begin_ns, self.last_ns, self.bytes)
-        self.begin_ns, self.bytes = None, 0
+        self.begin_ns, self.bytes, self._fullest = None, 0, 0
         return chunk

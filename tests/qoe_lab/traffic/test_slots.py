@@ -43,12 +43,14 @@ class Player(Conversation):
         self._asked = self._answered = 1
 
     def download(self, begin_ms: float, size: int, *, every_ms: float = 10, request: int = 100) -> None:
-        """A request, and after 20 ms its answer in packets of 1000 bytes."""
+        """A request, and after 20 ms its answer in packets of about 1000 bytes. The last one is smaller."""
         self.up(begin_ms, self._asked, self._answered, data=request)
         self._asked += request
-        for number in range(size // 1000):
-            self.down(begin_ms + 20 + number * every_ms, self._answered, self._asked, data=1000)
-            self._answered += 1000
+        last = size // 1000 - 1
+        for number in range(last + 1):
+            data = 1000 + (number == 0 < last) - (number == last > 0)
+            self.down(begin_ms + 20 + number * every_ms, self._answered, self._asked, data=data)
+            self._answered += data
 
 
 def test_bytes_and_packets_count_in_their_second_and_direction():
@@ -100,7 +102,7 @@ def test_rates_are_those_of_the_window():
     assert rows[5]["trend_down_kbps"] == pytest.approx(down * 8 / 1000 / 5)  # slots 1 to 5
     assert rows[6]["trend_down_kbps"] == 0
     assert rows[6]["total_down_kbps"] == (down + 40) * 8 / 1000 / 7
-    assert rows[1]["down_peak_kbps"] == rows[6]["total_down_peak_kbps"] == 80 * 1040 * 8 / 100  # 1120 to 1199 ms
+    assert rows[1]["down_peak_kbps"] == rows[6]["total_down_peak_kbps"] == (80 * 1040 + 1) * 8 / 100  # 1120 to 1199 ms
 
 
 def test_idle_time_is_counted_in_bins_and_silence_exactly_across_slots():
@@ -133,6 +135,30 @@ def test_a_chunk_ends_after_a_second_of_silence():
     player.download(100, 30_000)  # until 410 ms
     first, second = rows_of(player.packets(), until_ms=2000)
     assert (first["chunks"], second["chunks"], second["chunk_ms"], second["open_chunk_bytes"]) == (0, 1, 310, 0)
+
+
+def test_an_outage_within_an_answer_does_not_end_its_chunk():
+    """The last packet before the outage is as large as the others, so the rest is still to come."""
+    player = Player()
+    player.up(100, 1, 1, data=100)
+    for number in range(20):
+        player.down(120 + number * 10, 1 + number * 1000, 101, data=1000)
+    for number in range(20, 30):
+        player.down(6000 + number * 10, 1 + number * 1000, 101, data=1000)
+    player.down(6300, 30_001, 101, data=500)
+    rows = rows_of(player.packets(), until_ms=8000)
+    assert [row["chunks"] for row in rows] == [0, 0, 0, 0, 0, 0, 0, 1]
+    assert [row["open_chunk_bytes"] for row in rows] == [20_000] * 6 + [30_500, 0]
+    assert (rows[-1]["chunk_bytes"], rows[-1]["chunk_ms"], rows[-1]["chunk_1_ms"]) == (30_500, 6200, 6300)
+
+
+def test_a_chunk_whose_rest_never_comes_ends_after_half_a_minute():
+    player = Player()
+    player.up(100, 1, 1, data=100)
+    for number in range(20):
+        player.down(120 + number * 10, 1 + number * 1000, 101, data=1000)
+    rows = rows_of(player.packets(), until_ms=32_000)
+    assert [row["second"] for row in ({"second": second, **row} for second, row in enumerate(rows)) if row["chunks"]] == [30]
 
 
 def test_a_short_answer_is_no_chunk():
@@ -218,9 +244,9 @@ def quic(begin_ms: float, *sizes: int) -> list[Packet]:
 
 
 def test_quic_has_chunks_by_sizes_and_null_where_tcp_would_be_needed():
-    packets = quic(10, -1200, 1200, -40, -300, *[1200] * 20, -40, *[1200] * 20, -38)
+    packets = quic(10, -1200, 1200, -40, -300, *[1200] * 20, -40, *[1200] * 19, 1000, -38)
     _, row = rows_of(packets, until_ms=2000)
-    assert (row["total_requests"], row["chunks"], row["chunk_bytes"]) == (2, 1, 48_000)
+    assert (row["total_requests"], row["chunks"], row["chunk_bytes"]) == (2, 1, 47_800)
     assert {row[window + name] for window in ("", "trend_", "total_") for name in OF_TCP + ROUND_TRIPS} == {None}
     assert row["handshake_ms"] is None
 
