@@ -22,6 +22,8 @@ further time is twice as long."""
 LONGEST_GRAFT_AGAIN_S = 30.0
 IDLE_AFTER_S = 3.0
 REPAIR_EVERY_S = 0.005
+LOSSY_S = 5.0
+"""So long after a loss, the next one is expected."""
 REPLAYED_AT_ONCE = 8
 REPLAY_SPEED = 4
 """A replay is sent at four times the stream's rate: a burst of two seconds would overflow the queues of the way."""
@@ -51,6 +53,8 @@ class Distribution:
         self._numbers: dict[int, str] = {}
         self._links, self._counts, self._on_packet = links, counts, on_packet
         self._repairing: asyncio.TimerHandle | None = None
+        self._asked_s = -LOSSY_S
+        """When packets were last asked for with NACK."""
         self._replays: dict[tuple[str, str], asyncio.TimerHandle] = {}
         """The rest of each replay, by stream and child."""
 
@@ -135,6 +139,14 @@ class Distribution:
         awake = (each for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S)
         return {neighbor for each in awake for neighbor in each.neighbors_in_use()}
 
+    def fed(self, now_s: float) -> set[str]:
+        """Those of `in_use` to which this node sends a stream."""
+        return {child for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S for child in each.children}
+
+    def is_urgent(self, now_s: float) -> bool:
+        """Whether packets have to be read at once: a child waits for them, or a link loses some, which are then asked for."""
+        return now_s - self._asked_s < LOSSY_S or any(each.children for each in self.streams.values())
+
     def lost_of(self, neighbor: str) -> tuple[int, int]:
         """How many media packets a neighbour has sent here, and how many of them the link has lost."""
         links = [link for each in self.streams.values() if (link := each.links_in.get(neighbor)) is not None]
@@ -180,7 +192,8 @@ class Distribution:
             self._parent_delivers(forwarding)
         self._repair_soon(forwarding, sender)
         if self._on_packet is not None and forwarding.counts["data_received"] > known:
-            delay_ms = (time.time_ns() // 1000 - header.origin_us) / 1000
+            arrived_us = (time.time() - time.monotonic() + now_s) * 1e6
+            delay_ms = (arrived_us - header.origin_us) / 1000
             self._on_packet(Arrival(stream, data[HEADER_BYTES:], now_s, delay_ms, MOST_HOPS - header.hops_left))
 
     def _repair_soon(self, forwarding: Forwarding, sender: str) -> None:
@@ -207,6 +220,7 @@ class Distribution:
                     link.arrived_elsewhere()
                 numbers = link.due(now_s, self._links.round_trip_s(neighbor))
                 if numbers:
+                    self._asked_s = now_s
                     forwarding.counts["nacks_sent"] += 1
                     self._links.request(neighbor, Nack(stream=name, ranges=ranges_of(numbers)))
                 missing += link.missing

@@ -6,8 +6,11 @@ during a change do no harm.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from overlay.data_header import HEADER_BYTES, DataHeader, DataHeaderError, Flags, read_data_header
 from overlay.link_repair import ReceivedOnLink, SentOnLink
@@ -39,8 +42,7 @@ def is_at_or_after(sequence: int, other: int) -> bool:
     return (sequence - other) % 65536 < 32768
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True, gc=False):
     """A packet in the ring."""
 
     arrived_s: float
@@ -167,7 +169,8 @@ class Forwarding:
         self.counts["data_received_bytes"] += len(packet)
         if self.last_sequence is None or is_at_or_after(sequence, self.last_sequence):
             self.last_sequence = sequence
-        header = replace(header, flags=header.flags & ~Flags.RETRANSMITTED)
+        if header.flags & Flags.RETRANSMITTED:
+            header = replace(header, flags=header.flags & ~Flags.RETRANSMITTED)
         return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s, sender)
 
     def restored(self, packet: bytes, sender: str) -> list[bytes]:

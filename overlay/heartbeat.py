@@ -4,10 +4,13 @@ As in BFD (RFC 5880), a sender announces its interval, and three of them without
 a stream has a short interval. Without streams, an interval of 15 seconds keeps the control traffic of a node small.
 """
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 IN_USE_S = 0.1
-"""For a link over which a stream flows."""
+"""For a link over which the node sends a stream. The media are signs of life too, so the PINGs of `WITH_MEDIA_S` are enough."""
+WITH_MEDIA_S = 1.0
+"""For a link over which the node receives a stream, or sends enough media: these PINGs only measure the round trip."""
 NEAR_USE_S = 2.0
 """For the other links of a node that has a stream: a stream may have to change to them."""
 IDLE_S = 15.0
@@ -22,18 +25,15 @@ PATIENCE = 2.0
 neighbour sends late without having failed."""
 MOST_PATIENT_S = 1.0
 GAP_HALVES_S = 10.0
-ANSWER_EVERY = 10
-"""On links in use, only each tenth PING is answered."""
+MEASURED = 16
+"""PINGs whose answers may still come."""
 
 
-def interval_s(*, link_in_use: bool, node_in_use: bool) -> float:
+def interval_s(*, feeds: bool, link_in_use: bool, node_in_use: bool) -> float:
     """The time between two PINGs to a neighbour."""
-    return IN_USE_S if link_in_use else NEAR_USE_S if node_in_use else IDLE_S
-
-
-def is_answered(number: int, interval_ms: int) -> bool:
-    """Whether a PING gets an answer, which measures the round trip."""
-    return interval_ms > IN_USE_S * 1000 or number % ANSWER_EVERY == 0
+    if link_in_use:
+        return IN_USE_S if feeds else WITH_MEDIA_S
+    return NEAR_USE_S if node_in_use else IDLE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Beat:
     number: int
     interval_ms: int
     on_tcp: bool
-    """Besides UDP: on a link in use, where a lost PING matters, and when the interval changes, which the neighbour must learn."""
+    """Besides UDP: without media, where a lost PING matters, and when the interval changes, which the neighbour must learn."""
 
 
 @dataclass(slots=True)
@@ -56,8 +56,8 @@ class Heartbeat:
     _number: int = 0
     _interval_s: float = 0.0
     _next_s: float = 0.0
-    _measured: tuple[int, float] = -1, 0.0
-    """Number and time of the latest PING that gets an answer."""
+    _sent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MEASURED))
+    """Number and time of the latest PINGs."""
     _heard_number: int = -1
     _longest: tuple[float, float] = 0.0, 0.0
     """The longest gap on a link in use, and when it was found. It counts half as much each ten seconds."""
@@ -68,19 +68,17 @@ class Heartbeat:
         self._longest = 0.0, now_s
         self._interval_s = self._next_s = 0.0
 
-    def due(self, interval_s: float, now_s: float) -> Beat | None:
-        """The PING that has to be sent now; a changed interval is announced at once."""
-        changed = interval_s != self._interval_s
-        if not changed and now_s < self._next_s:
+    def due(self, interval_s: float, now_s: float, media_s: float = 0.0) -> Beat | None:
+        """The PING that has to be sent now; a changed interval is announced at once. `media_s` is when media was sent last."""
+        changed, with_media = interval_s != self._interval_s, now_s - media_s < interval_s
+        if not changed and (now_s < self._next_s or (with_media and self._sent and now_s - self._sent[-1][1] < WITH_MEDIA_S)):
             return None
         self._interval_s, self._next_s = interval_s, max(self._next_s, now_s - interval_s) + interval_s
         if changed:
             self._next_s = now_s + interval_s
         self._number += 1
-        beat = Beat(self._number, round(interval_s * 1000), changed or interval_s == IN_USE_S)
-        if is_answered(beat.number, beat.interval_ms):
-            self._measured = beat.number, now_s
-        return beat
+        self._sent.append((self._number, now_s))
+        return Beat(self._number, round(interval_s * 1000), changed or (interval_s == IN_USE_S and not with_media))
 
     def announced(self, number: int, interval_ms: int) -> None:
         """The neighbour has sent a PING. The newest one counts: datagrams can overtake each other."""
@@ -99,7 +97,7 @@ class Heartbeat:
         self._note_gap(IN_USE_S + late_s, now_s)
 
     def _note_gap(self, gap_s: float, now_s: float) -> None:
-        if self._silent_after_s <= IN_USE_S * INTERVALS and gap_s > self._longest_s(now_s):
+        if gap_s > IN_USE_S and self._silent_after_s <= IN_USE_S * INTERVALS and gap_s > self._longest_s(now_s):
             self._longest = gap_s, now_s
 
     def _longest_s(self, now_s: float) -> float:
@@ -120,6 +118,5 @@ class Heartbeat:
         return now_s - self.heard_s > max(self._silent_after_s, patience_s)
 
     def round_trip_s(self, number: int, now_s: float) -> float | None:
-        """The time until the answer to a PING; None for an answer to an older one."""
-        measured, at_s = self._measured
-        return now_s - at_s if number == measured else None
+        """The time until the answer to a PING; None for an answer to one that was sent too long ago."""
+        return next((now_s - at_s for sent, at_s in self._sent if sent == number), None)

@@ -26,6 +26,8 @@ class KnownNeighbor:
     """When a SPEERS first did not name it any more."""
     connection: ControlConnection | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    media_sent_s: float = 0.0
+    """When a media packet was sent to it."""
     dropped: int = 0
     """Packets to it that found its queue full."""
     reported: LinkState | None = None

@@ -98,7 +98,9 @@ class Ping(Struct, frozen=True, kw_only=True, tag="PING", omit_defaults=True):
     stream: StreamName | None = None
     """The stream whose tree a trace follows."""
     interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
-    """When the sender will send the next one. After three such times without a sign of life it has failed."""
+    """When the sender will send the next one, or media. After three such times without a sign of life it has failed."""
+    held_us: Count = 0
+    """In an answer: how long the other PING waited before it was read. It is no part of the round trip."""
 
 
 class Data(Struct, frozen=True, kw_only=True, tag="DATA"):

@@ -1,11 +1,10 @@
 """How a node sends to its neighbours: on UDP, or all of it on TCP where the topology says so."""
 
-import asyncio
 import time
 from collections import Counter
-from typing import cast
 
 from overlay.control_datagram import control_datagram
+from overlay.datagrams import Datagrams
 from overlay.known_neighbor import KnownNeighbor
 from overlay.messages import Body, Control, Data, GeneralMessage, Graft, Nack, Ping
 
@@ -22,7 +21,7 @@ class NeighborLinks:
 
     def __init__(self, node: str, neighbors: dict[str, KnownNeighbor], counts: Counter[str]) -> None:
         self._node, self._neighbors, self._counts = node, neighbors, counts
-        self.datagrams: asyncio.DatagramTransport | None = None
+        self.datagrams: Datagrams | None = None
         self.sent_bytes = 0
         """Of datagrams with IP and UDP headers, and of media on TCP."""
 
@@ -41,10 +40,10 @@ class NeighborLinks:
         known = self._neighbors.get(neighbor)
         if known is None:
             self._counts["data_without_address"] += 1
-        elif known.uses_tcp:
-            self._send_on_tcp(known, packet)
-        else:
-            self._send_datagram(known, packet)
+            return
+        taken = self._send_on_tcp(known, packet) if known.uses_tcp else self._send_datagram(known, packet)
+        if taken:
+            known.media_sent_s = time.monotonic()
 
     def request(self, neighbor: str, body: Nack) -> None:
         """Send a request for packets."""
@@ -73,19 +72,20 @@ class NeighborLinks:
         elif known.connection is not None:
             known.connection.send(message)
 
-    def _send_datagram(self, known: KnownNeighbor, data: bytes) -> None:
-        """What the kernel does not take waits in this process, which has no bound of its own."""
+    def _send_datagram(self, known: KnownNeighbor, data: bytes) -> bool:
+        """What the kernel does not take waits in this process, which has no bound of its own. False if there is no room."""
         if self.datagrams is None:
-            return
-        if cast("asyncio.WriteTransport", self.datagrams).get_write_buffer_size() > MOST_QUEUED_BYTES:
+            return False
+        if self.datagrams.queued_bytes > MOST_QUEUED_BYTES:
             self._counts["data_dropped_for_full_interface"] += 1
             known.dropped += 1
-        else:
-            self.sent_bytes += IP_UDP_BYTES + len(data)
-            self.datagrams.sendto(data, (known.contact.host, known.contact.udp_port))
+            return False
+        self.sent_bytes += IP_UDP_BYTES + len(data)
+        self.datagrams.send(data, (known.contact.host, known.contact.udp_port))
+        return True
 
-    def _send_on_tcp(self, known: KnownNeighbor, packet: bytes) -> None:
-        """A receiver that is slower than the stream loses packets here; it asks for them again as for others."""
+    def _send_on_tcp(self, known: KnownNeighbor, packet: bytes) -> bool:
+        """A receiver that is slower than the stream loses packets here; it asks for them again as for others. False then."""
         if known.connection is None:
             self._counts["data_without_connection"] += 1
         elif known.connection.unsent_bytes() > MOST_QUEUED_BYTES:
@@ -94,3 +94,5 @@ class NeighborLinks:
         else:
             self.sent_bytes += IP_TCP_BYTES + len(packet)
             known.connection.send(Data(packet=packet))
+            return True
+        return False

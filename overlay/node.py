@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 import secrets
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from overlay import socket_memory
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
 from overlay.control_datagram import is_control, read_control_datagram
 from overlay.control_listener import listening
+from overlay.datagrams import Address, Datagrams, bound_socket
 from overlay.distribution import Distribution
-from overlay.heartbeat import IDLE_S, interval_s, is_answered
+from overlay.heartbeat import IDLE_S, interval_s
 from overlay.known_neighbor import KnownNeighbor, address_of
 from overlay.link_measure import is_news
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
@@ -43,8 +43,7 @@ from overlay.neighbor_links import IP_TCP_BYTES, IP_UDP_BYTES, NeighborLinks
 from overlay.node_settings import NodeSettings
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
-from overlay.tracing import Trace, Tracing
-from serving.listening import listen_error
+from overlay.tracing import Trace, Tracing, held_us
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +56,9 @@ DRAIN_S = 1.0
 """How long a node that ends feeds its children on, at most. They need a few round trips to change their parents."""
 UNLISTED_S = 60.0
 """A bootstrapper that was started again lists a neighbour only when that one has joined too."""
-RECEIVE_BUFFER_BYTES = 1 << 20
-"""Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 
 
-class OverlayNode(asyncio.DatagramProtocol):
+class OverlayNode:
     """A running node. `on_packet` gets every RTP packet that is new here, `on_trace` each trace that ends here."""
 
     def __init__(
@@ -78,30 +75,23 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._distribution = Distribution(self._links, self.counts, on_packet)
         self.streams = self._distribution.streams
         self._tracing = Tracing(settings.name, self._links, self.streams, self.counts, on_trace)
-        self._names: dict[tuple[str, int], str] = {}
+        self._names: dict[Address, str] = {}
         """Neighbours by the address of their datagrams."""
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
         self.membership = Membership(settings, self.counts, self._from_bootstrapper, on_refused)
-        self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
         self._forgotten_bytes = 0
         self._plays = {choice.name for choice in settings.plays}
         self._originates = {choice.name for choice in settings.originated()}
+        self._beaten = asyncio.Event()
         self._ping, self._reported_s = 0, 0.0
         self._reported: tuple[ControlConnection | None, float] = None, 0.0
         """To which connection, and how often; each change is reported at once."""
 
     async def run(self) -> None:
         """Take part until cancelled. `on_refused` gets the name of a stream that the node cannot get, and why."""
-        loop = asyncio.get_running_loop()
-        try:
-            udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
-        except OSError as error:
-            raise OSError(listen_error(self.settings.host, 0, error)) from error
-        self._links.datagrams = udp
-        self._socket = bound = udp.get_extra_info("socket")
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        udp_port, tls = udp.get_extra_info("sockname")[1], self.settings.tls
+        udp = self._links.datagrams = Datagrams(await bound_socket(self.settings.host), self._heard_datagram)
+        udp_port, tls = udp.socket.getsockname()[1], self.settings.tls
         try:
             async with listening(self.settings.host, 0, self._accepted, tls, self.counts) as tcp_port, asyncio.TaskGroup() as tasks:
                 self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
@@ -125,14 +115,13 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _leave(self) -> None:
         self._distribution.close()
-        if self._socket is not None:
-            self.counts["data_dropped_by_kernel"] += socket_memory.dropped(self._socket)
         farewell = GeneralMessage(node=self.settings.name, body=Leave())
         for connection in [self.membership.connection, *(each.connection for each in self.neighbors.values())]:
             if connection is not None:
                 connection.send(farewell)
                 connection.close()
         if self._links.datagrams is not None:
+            self.counts["data_dropped_by_kernel"] += socket_memory.dropped(self._links.datagrams.socket)
             self._links.datagrams.close()
 
     @property
@@ -147,7 +136,24 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def queued_bytes(self) -> int:
         """The kernel's memory for datagrams that the node has sent, and that wait in the queues of its links."""
-        return socket_memory.queued_bytes(self._socket) if self._socket is not None else 0
+        return socket_memory.queued_bytes(self._links.datagrams.socket) if self._links.datagrams is not None else 0
+
+    def read(self) -> None:
+        """Read the datagrams that wait.
+
+        A node that forwards nothing does so at its beats, because to wake for each packet would cost twice the processor time.
+        """
+        if self._links.datagrams is not None:
+            self._links.datagrams.read()
+            self._read_in_time()
+
+    def _read_in_time(self) -> None:
+        if self._links.datagrams is not None:
+            self._links.datagrams.read_each(self._distribution.is_urgent(time.monotonic()))
+
+    async def next_beat(self) -> None:
+        """Wait for the next beat, after `TICK_S` at most. What happens then needs no wake-up of its own."""
+        await self._beaten.wait()
 
     # The bootstrapper
 
@@ -156,6 +162,7 @@ class OverlayNode(asyncio.DatagramProtocol):
             self._update_neighbors(message, meeting)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
             self._distribution.install(message.body)
+            self._read_in_time()
 
     def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
         if not is_true_speers(message, self.settings.key, meeting.ack_nonce) or message.nonce != meeting.speers_nonce:
@@ -228,6 +235,7 @@ class OverlayNode(asyncio.DatagramProtocol):
             while (message := await connection.receive()) is not None:
                 neighbor.heartbeat.heard(time.monotonic())
                 self._heard(neighbor, message)
+                self._read_in_time()
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
         finally:
@@ -271,17 +279,21 @@ class OverlayNode(asyncio.DatagramProtocol):
             now_s = time.monotonic()
             self._allow_for_own_stop(now_s - before_s - TICK_S, now_s)
             before_s = now_s
+            self.read()  # what waits there is a sign of life
             self._distribution.beat(now_s)
-            in_use = self._distribution.in_use(now_s)
+            in_use, fed = self._distribution.in_use(now_s), self._distribution.fed(now_s)
             self._report(now_s, MEASURE_S if in_use else IDLE_S)
+            self._beaten.set()
+            self._beaten.clear()
             for name, neighbor in list(self.neighbors.items()):
                 if not neighbor.listed and name not in in_use and now_s - neighbor.unlisted_s > UNLISTED_S:
                     self._forget(neighbor)
                 elif neighbor.connection is not None:
-                    self._beat_to(neighbor, interval_s(link_in_use=name in in_use, node_in_use=bool(in_use)), now_s)
+                    every_s = interval_s(feeds=name in fed, link_in_use=name in in_use, node_in_use=bool(in_use))
+                    self._beat_to(neighbor, every_s, now_s)
 
     def _beat_to(self, neighbor: KnownNeighbor, every_s: float, now_s: float) -> None:
-        beat = neighbor.heartbeat.due(every_s, now_s)
+        beat = neighbor.heartbeat.due(every_s, now_s, neighbor.media_sent_s)
         if beat is not None:
             ping = Ping(node=self.settings.name, number=beat.number, interval_ms=beat.interval_ms)
             self._links.send_control(neighbor, ping)
@@ -339,21 +351,21 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     # Datagrams
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _heard_datagram(self, data: bytes, address: Address, now_s: float) -> None:
         """Media, or a control message. Only neighbours may send any; others are counted and get no answer."""
-        name = self._names.get(addr[:2])
+        name = self._names.get(address[:2])
         if name is None:
             self.counts["data_from_stranger"] += 1
             return
-        now_s = time.monotonic()
-        self.neighbors[name].measure.received_bytes += IP_UDP_BYTES + len(data)
+        neighbor = self.neighbors[name]
+        neighbor.measure.received_bytes += IP_UDP_BYTES + len(data)
         if is_control(data):
-            self._heard_datagram(self.neighbors[name], data, now_s)
+            self._heard_control(neighbor, data, now_s)
         else:
-            self.neighbors[name].heartbeat.heard(now_s)
+            neighbor.heartbeat.heard(now_s)
             self._distribution.arrived(name, data, now_s)
 
-    def _heard_datagram(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
+    def _heard_control(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
         try:
             message = read_control_datagram(neighbor.contact.node, neighbor.key, data)
         except ProtocolError:
@@ -372,14 +384,14 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _pinged(self, neighbor: KnownNeighbor, ping: Ping, now_s: float) -> None:
         if ping.stream is not None:
-            self._tracing.heard(neighbor.contact.node, ping, plays=ping.stream in self._plays)
+            self._tracing.heard(neighbor.contact.node, ping, now_s, plays=ping.stream in self._plays)
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)
-            if is_answered(ping.number, ping.interval_ms):
-                self._links.send_control(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
+            answer = Ping(node=self.settings.name, number=ping.number, answer=True, held_us=held_us(now_s))
+            self._links.send_control(neighbor, answer)
         elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
-            neighbor.measure.answered(round_trip_s)
+            neighbor.measure.answered(max(round_trip_s - ping.held_us / 1e6, 0.0))
 
     # What the owner of the node asks for
 

@@ -6,7 +6,9 @@ own losses, without a round trip. Packets in, packets out; sockets and clocks ar
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from overlay.data_header import DataHeader, Flags
 from overlay.link_repair import NUMBERS

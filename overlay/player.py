@@ -1,6 +1,5 @@
 """One stream at one player: what is received, and what is played when."""
 
-import time
 from collections.abc import Callable
 
 from overlay.node import OverlayNode
@@ -9,12 +8,15 @@ from overlay.reception import Arrival, Reception
 from overlay.ts_check import TsCheck
 
 TICK_S = 0.01
+"""How finely the clock of a player advances."""
+LONGEST_STEP_S = 0.25
+"""A player that comes later than this had to wait for processor time, and has played nothing meanwhile."""
 
 
 class Player:
     """`sink` gets the packets in order, when they are due; without one they are discarded, and only measured.
 
-    `on_playing` gets True when playback starts or continues, and False when it stops.
+    `on_playing` gets True when playback starts or continues, and False when it stops, and the time (`time.monotonic`).
     """
 
     def __init__(
@@ -22,14 +24,20 @@ class Player:
         stream: str,
         buffer_s: float,
         sink: Callable[[bytes], None] | None = None,
-        on_playing: Callable[[bool], None] | None = None,
+        on_playing: Callable[[bool, float], None] | None = None,
     ) -> None:
         self.stream = stream
         self.reception, self.playout = Reception(), Playout(buffer_s=buffer_s)
         self.ts_check = TsCheck()
         self._sink, self._on_playing = sink, on_playing
         self._was_playing = False
+        self._advanced_s = 0.0
         self._source_id: bytes | None = None
+
+    @property
+    def has_sink(self) -> bool:
+        """Whether what it plays goes somewhere."""
+        return self._sink is not None
 
     @property
     def startup_ms(self) -> float | None:
@@ -39,6 +47,8 @@ class Player:
 
     def arrived(self, arrival: Arrival) -> None:
         """A packet that is new."""
+        if self._sink is None:
+            self._advance_until(arrival.now_s)
         source_id = arrival.rtp[8:12]
         if self._source_id not in (None, source_id):
             self.reception.begin_again()
@@ -48,9 +58,22 @@ class Player:
         if sequence is not None:
             self.playout.arrived(sequence, arrival.rtp, arrival.now_s)
 
-    def advance(self) -> None:
-        """Play what is due; every few milliseconds."""
-        now_s = time.monotonic()
+    def advance(self, now_s: float) -> None:
+        """Play what is due. Call it each `TICK_S`, or without a sink more rarely: nobody sees when the packets leave."""
+        if self._sink is None:
+            self._advance_until(now_s)
+        else:
+            self._advance(now_s)
+
+    def _advance_until(self, now_s: float) -> None:
+        """As if `advance` had been called in time: packets have the times at which they arrived."""
+        if now_s - self._advanced_s > LONGEST_STEP_S:
+            self._advanced_s = now_s - TICK_S
+        while self._advanced_s + TICK_S <= now_s:
+            self._advanced_s += TICK_S
+            self._advance(self._advanced_s)
+
+    def _advance(self, now_s: float) -> None:
         for rtp in self.playout.advance(now_s):
             self.ts_check.payload(rtp[RTP_HEADER_BYTES:], now_s)
             if self._sink is not None:
@@ -58,7 +81,7 @@ class Player:
         if self.playout.playing != self._was_playing:
             self._was_playing = self.playout.playing
             if self._on_playing is not None:
-                self._on_playing(self._was_playing)
+                self._on_playing(self._was_playing, now_s)
 
     def toggle(self, node: OverlayNode) -> None:
         """Pause, or play again with a new buffer."""

@@ -3,13 +3,14 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 RTP_CLOCK_HZ = 90_000
 DELAYS = 2000
 """The newest packets whose delay is looked at: about 10 s at 2 Mbit/s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True, gc=False):
     """An RTP packet that is new at this node."""
 
     stream: str

@@ -15,6 +15,11 @@ from overlay.forwarding import Forwarding
 from overlay.messages import Hop, Ping
 
 
+def held_us(arrived_s: float) -> int:
+    """How long ago a message arrived: its answer says so, since a node may let messages wait for its next look at them."""
+    return max(round((time.monotonic() - arrived_s) * 1e6), 0)
+
+
 class Ways(Protocol):
     """The ways to the neighbours."""
 
@@ -65,35 +70,34 @@ class Tracing:
         """Send a PING from the source down the tree."""
         forwarding = self._streams.get(stream)
         if forwarding is not None:
-            self._down(forwarding, Ping(node=self._node, number=number, stream=stream), plays=False)
+            self._down(forwarding, Ping(node=self._node, number=number, stream=stream), 0, plays=False)
 
-    def heard(self, neighbor: str, ping: Ping, *, plays: bool) -> None:
+    def heard(self, neighbor: str, ping: Ping, arrived_s: float, *, plays: bool) -> None:
         """A PING with a stream from a neighbour. It is followed only along the tree, so it cannot circle or multiply."""
         forwarding = self._streams.get(ping.stream or "")
         if forwarding is None or len(ping.hops) >= MOST_HOPS:
             self._counts["traces_dropped"] += 1
         elif not ping.answer and neighbor == forwarding.parent:
-            self._down(forwarding, ping, plays=plays)
+            self._down(forwarding, ping, held_us(arrived_s), plays=plays)
         elif not ping.answer and neighbor == forwarding.second:
             pass  # a trace follows the first tree
         elif ping.answer and neighbor in forwarding.children and ping.hops:
-            self._up(forwarding, ping)
+            self._up(forwarding, ping, held_us(arrived_s))
         else:
             self._counts["traces_dropped"] += 1
 
-    def _down(self, forwarding: Forwarding, ping: Ping, *, plays: bool) -> None:
-        hops = [*ping.hops, Hop(node=self._node, time_ns=time.time_ns())]
+    def _down(self, forwarding: Forwarding, ping: Ping, held: int, *, plays: bool) -> None:
+        hops = [*ping.hops, Hop(node=self._node, time_ns=time.time_ns() - held * 1000)]
         for child in forwarding.children:
             self._ways.ping(child, Ping(node=self._node, number=ping.number, stream=ping.stream, hops=hops))
         if plays and forwarding.parent is not None:
             self._found(Trace(stream=forwarding.tree.stream, hops=tuple(hops), round_trip_ms=None))
-            self._ways.ping(
-                forwarding.parent, Ping(node=self._node, number=ping.number, stream=ping.stream, answer=True, hops=hops)
-            )
+            answer = Ping(node=self._node, number=ping.number, stream=ping.stream, answer=True, hops=hops, held_us=held)
+            self._ways.ping(forwarding.parent, answer)
 
-    def _up(self, forwarding: Forwarding, ping: Ping) -> None:
+    def _up(self, forwarding: Forwarding, ping: Ping, held: int) -> None:
         if ping.hops[0].node == self._node:
-            round_trip_ms = (time.time_ns() - ping.hops[0].time_ns) / 1e6
+            round_trip_ms = (time.time_ns() - ping.hops[0].time_ns) / 1e6 - (held + ping.held_us) / 1e3
             self._found(Trace(stream=forwarding.tree.stream, hops=tuple(ping.hops), round_trip_ms=round_trip_ms))
         elif forwarding.parent is not None:
             self._ways.ping(forwarding.parent, ping)

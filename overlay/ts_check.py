@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from overlay.ts_packets import NULL_PID, TsPacket, pcr_ahead_s, read_ts_packet, split_ts
+from overlay.ts_packets import NULL_PID, TsPacket, is_null_packet, pcr_ahead_s, read_ts_packet, split_ts
 
 PAT_PID, CAT_PID = 0, 1
 LONGEST_TABLE_GAP_S = 0.5
@@ -82,8 +82,8 @@ class TsCheck:
     def payload(self, payload: bytes, now_s: float) -> None:
         """The TS packets of an RTP packet."""
         for data in split_ts(payload):
-            packet = read_ts_packet(data)
-            self._sync(found=packet is not None)
+            packet = None if (is_null := is_null_packet(data)) else read_ts_packet(data)
+            self._sync(found=is_null or packet is not None)
             if packet is not None and packet.pid != NULL_PID:
                 self._packet(packet, now_s)
         if self._pids:

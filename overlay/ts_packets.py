@@ -1,7 +1,8 @@
 """MPEG-TS packets (ISO/IEC 13818-1): the few fields that pacing and checking need."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 TS_BYTES = 188
 SYNC = 0x47
@@ -11,8 +12,7 @@ PCR_VALUES = (1 << 33) * 300
 """PCR wraps after 26.5 hours."""
 
 
-@dataclass(frozen=True, slots=True)
-class TsPacket:
+class TsPacket(Struct, frozen=True, kw_only=True, gc=False):
     """The header of one packet."""
 
     pid: int
@@ -55,6 +55,11 @@ def read_ts_packet(data: bytes) -> TsPacket | None:
         pcr=pcr,
         payload=data[begin:] if adaptation & 1 else b"",
     )
+
+
+def is_null_packet(data: bytes) -> bool:
+    """Whether it only fills the stream: most packets of a stream without pictures, and some of any other."""
+    return len(data) == TS_BYTES and data[0] == SYNC and data[1] & 0x1F == 0x1F and data[2] == 0xFF and not data[3] & 0x20
 
 
 def split_ts(payload: bytes) -> Iterator[bytes]:

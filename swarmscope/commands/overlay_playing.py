@@ -111,10 +111,15 @@ async def _play(running: OverlayNode, players: dict[str, Player]) -> None:
     for player in players.values():
         player.reception.asked_s = time.monotonic()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _toggle_all, running, players)
+    has_sink = any(player.has_sink for player in players.values())
     while True:
-        await asyncio.sleep(TICK_S)
+        if has_sink:
+            await asyncio.sleep(TICK_S)
+            running.read()
+        else:
+            await running.next_beat()
         for player in players.values():
-            player.advance()
+            player.advance(time.monotonic())
 
 
 def _toggle_all(running: OverlayNode, players: dict[str, Player]) -> None:
@@ -132,8 +137,9 @@ async def _report(running: OverlayNode, players: dict[str, Player], telemetry: T
         _print_players(running, players)
 
 
-def _print_playing(stream: str, playing: bool) -> None:
-    print(json.dumps({"stream": stream, "playing": playing, "at_ms": round(time.time() * 1000, 1)}), flush=True)
+def _print_playing(stream: str, playing: bool, at_s: float) -> None:
+    at_ms = round((time.time() - time.monotonic() + at_s) * 1000, 1)
+    print(json.dumps({"stream": stream, "playing": playing, "at_ms": at_ms}), flush=True)
 
 
 def _print_players(running: OverlayNode, players: dict[str, Player]) -> None:

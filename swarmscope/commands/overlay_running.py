@@ -5,6 +5,7 @@ import codecs
 import json
 import random
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
+import uvloop
 from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
@@ -29,7 +31,7 @@ from serving.listening import is_host, parse_listen
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
 
-UPDATE_EVERY_S, GAP_EVERY_S = 1.0, 0.1
+UPDATE_EVERY_S = 1.0
 WANTED_EVERY_S = 0.05
 UNWANTED_S = 3.0
 """A player that has no parent for a moment does not begin the file again. Longer than packets are kept for a replay."""
@@ -218,7 +220,7 @@ def run_until_signal(work: Coroutine[Any, Any, None], drain: Callable[[], Corout
         with suppress(asyncio.CancelledError):
             await task
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def settings(
@@ -333,11 +335,9 @@ async def _report(running: OverlayNode, telemetry: Telemetry | None, role: str) 
 
 async def next_update(running: OverlayNode) -> None:
     """Wait for a second, or until a gap after a failed parent has ended: the next report has to show it."""
-    before = _gaps(running)
-    for _ in range(round(UPDATE_EVERY_S / GAP_EVERY_S)):
-        await asyncio.sleep(GAP_EVERY_S)
-        if _gaps(running) > before:
-            return
+    before, begin_s = _gaps(running), time.monotonic()
+    while time.monotonic() - begin_s < UPDATE_EVERY_S and _gaps(running) <= before:
+        await running.next_beat()
 
 
 def _gaps(running: OverlayNode) -> int:

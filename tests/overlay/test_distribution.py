@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from overlay.control_datagram import LONGEST_BYTES, control_datagram
-from overlay.distribution import REPLAYED_AT_ONCE, Distribution
+from overlay.distribution import LOSSY_S, REPLAYED_AT_ONCE, Distribution
 from overlay.link_repair import MOST_MISSING
 from overlay.messages import Body, GeneralMessage, Graft, InstallTree, Nack, Prune
 from overlay.reception import Arrival
@@ -41,6 +41,24 @@ def node(links: Written, tree: InstallTree, *, heard: list[Arrival] | None = Non
     made = Distribution(links, counts, heard.append if heard is not None else None)
     made.install(tree)
     return made, counts
+
+
+def test_packets_are_urgent_for_a_node_with_children_and_for_one_whose_link_loses_some():
+    async def scenario() -> None:
+        links, now_s = Written("up"), time.monotonic()
+        relay, _ = node(links, place("child", parent="up"))
+        leaf, _ = node(links, place(parent="up"))
+        assert (relay.is_urgent(now_s), leaf.is_urgent(now_s)) == (True, False)
+        leaf.arrived("up", packet(1), now_s)
+        assert not leaf.is_urgent(now_s)
+        leaf.arrived("up", packet(3), now_s)
+        assert leaf.is_urgent(time.monotonic())
+        assert not leaf.is_urgent(time.monotonic() + LOSSY_S)
+        leaf.heard("child", Graft(stream="news"))
+        assert leaf.is_urgent(time.monotonic() + LOSSY_S)
+        leaf.close()
+
+    asyncio.run(scenario())
 
 
 def test_the_old_parent_is_left_when_the_new_one_delivers():

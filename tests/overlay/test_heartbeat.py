@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.heartbeat import BEGIN_S, IDLE_S, IN_USE_S, INTERVALS, NEAR_USE_S, Heartbeat, interval_s, is_answered
+from overlay.heartbeat import BEGIN_S, IDLE_S, IN_USE_S, INTERVALS, NEAR_USE_S, WITH_MEDIA_S, Heartbeat, interval_s
 from overlay.leases import Leases
 
 TICK_S = 0.05
@@ -21,15 +21,37 @@ def pings(heartbeat: Heartbeat, every_s: float, begin_s: float, end_s: float) ->
 
 
 def test_a_link_in_use_gets_ten_pings_a_second_and_an_idle_one_four_a_minute():
-    assert interval_s(link_in_use=True, node_in_use=True) == IN_USE_S
-    assert interval_s(link_in_use=False, node_in_use=True) == NEAR_USE_S
-    assert interval_s(link_in_use=False, node_in_use=False) == IDLE_S
+    assert interval_s(feeds=True, link_in_use=True, node_in_use=True) == IN_USE_S
+    assert interval_s(feeds=False, link_in_use=True, node_in_use=True) == WITH_MEDIA_S
+    assert interval_s(feeds=False, link_in_use=False, node_in_use=True) == NEAR_USE_S
+    assert interval_s(feeds=False, link_in_use=False, node_in_use=False) == IDLE_S
     heartbeat = Heartbeat()
     heartbeat.connected(0.0)
     assert len(pings(heartbeat, IN_USE_S, 0.0, 60.0)) in range(590, 602)
     idle = pings(heartbeat, IDLE_S, 60.0, 120.0)
     assert len(idle) == 4
     assert [on_tcp for _, _, on_tcp in idle] == [True, *[False] * 3]  # the neighbour must learn of the change
+
+
+def test_media_are_signs_of_life_so_one_ping_a_second_is_sent_with_them_and_ten_on_both_ways_as_soon_as_they_end():
+    heartbeat = Heartbeat()
+    heartbeat.connected(0.0)
+    found, now_s = [], 0.0
+    while now_s < 20.0:
+        media_s = now_s - 0.01 if now_s < 10.0 else 10.0  # a packet each 10 ms, for ten seconds
+        beat = heartbeat.due(IN_USE_S, now_s, media_s)
+        if beat is not None:
+            found.append((now_s, beat.interval_ms, beat.on_tcp))
+        now_s += TICK_S
+    with_media, without = [each for each in found if each[0] < 10.0], [each for each in found if each[0] >= 10.0]
+    assert len(with_media) in (10, 11)
+    assert [on_tcp for _, _, on_tcp in with_media] == [
+        True,
+        *[False] * (len(with_media) - 1),
+    ]  # the first announces it
+    assert len(without) in range(95, 102)
+    assert without[0][0] <= 10.0 + IN_USE_S + 2 * TICK_S
+    assert all(each[1:] == (100, True) for each in found[len(with_media) :])
 
 
 def test_a_link_that_comes_into_use_announces_it_at_once():
@@ -110,14 +132,14 @@ def test_a_neighbour_that_is_asked_for_a_stream_is_given_one_second_to_answer():
     assert heartbeat.is_silent(9.4)
 
 
-def test_every_tenth_ping_of_a_link_in_use_and_every_one_of_an_idle_link_measures_the_round_trip():
-    assert [number for number in range(1, 31) if is_answered(number, 100)] == [10, 20, 30]
-    assert all(is_answered(number, 15_000) for number in range(5))
+def test_the_answer_to_each_recent_ping_measures_the_round_trip():
     heartbeat = Heartbeat()
-    for number in range(1, 12):
+    for number in range(1, 41):
         assert heartbeat.due(IN_USE_S, number / 4) is not None
-    assert heartbeat.round_trip_s(10, 2.75) == 0.25  # longer than the interval
-    assert heartbeat.round_trip_s(9, 2.75) is None
+    assert heartbeat.round_trip_s(39, 10.0) == 0.25  # longer than the interval
+    assert heartbeat.round_trip_s(30, 10.0) == 2.5
+    assert heartbeat.round_trip_s(20, 10.0) is None
+    assert heartbeat.round_trip_s(41, 10.0) is None
 
 
 def test_a_lease_is_three_times_the_announced_interval_and_ends_soon_after_a_neighbour_reports_a_failure():

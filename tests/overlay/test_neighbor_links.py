@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import time
 from collections import Counter
 
 import pytest
 
 from overlay.control import ControlConnection
 from overlay.control_datagram import read_control_datagram
+from overlay.datagrams import LONGEST_BYTES, Datagrams, bound_socket
 from overlay.known_neighbor import KnownNeighbor
 from overlay.messages import Data, GeneralMessage, Nack, Neighbor
 from overlay.neighbor_links import IP_TCP_BYTES, MOST_QUEUED_BYTES, NeighborLinks
@@ -58,29 +60,37 @@ def test_datagrams_that_the_kernel_does_not_take_wait_in_a_queue_of_bounded_size
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as full:
             full.setblocking(False)
             full.bind(("127.0.0.1", 0))
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=BlockedSocket(full))
-            links = NeighborLinks("a", {"b": known}, counts)
-            links.datagrams = transport
+            blocked = BlockedSocket(full)
+            links, datagrams = NeighborLinks("a", {"b": known}, counts), Datagrams(blocked, received=lambda *_: None)
+            links.datagrams = datagrams
             for packet in PACKETS[:1000]:
                 links.send("b", packet)
-            waiting = transport.get_write_buffer_size()
-            transport.abort()
+            waiting, sent_s = datagrams.queued_bytes, known.media_sent_s
+            links.send("b", PACKETS[1000])
+            assert known.media_sent_s == sent_s > 0  # what is dropped is no sign of life
+            async with asyncio.timeout(30):
+                blocked.blocks = False
+                while datagrams.queued_bytes:  # noqa: ASYNC110 - it is no event
+                    await asyncio.sleep(0.01)
+            datagrams.close()
         assert waiting < MOST_QUEUED_BYTES + 10 * len(PACKETS[0])
-        assert counts["data_dropped_for_full_interface"] == known.dropped > 800
+        assert counts["data_dropped_for_full_interface"] == known.dropped == 1001 - blocked.taken > 800
 
     asyncio.run(scenario())
 
 
 class BlockedSocket(socket.socket):
-    """A socket whose interface takes nothing for now."""
+    """A socket whose interface takes nothing as long as `blocks` is true."""
 
     def __init__(self, real: socket.socket) -> None:
         super().__init__(fileno=real.dup().detach())
-        self.setblocking(False)
+        self.blocks, self.taken = True, 0
 
     def sendto(self, *_: object) -> int:
-        raise BlockingIOError
+        if self.blocks:
+            raise BlockingIOError
+        self.taken += 1
+        return 0
 
 
 def test_on_a_link_with_tcp_requests_travel_on_the_connection_and_on_others_in_datagrams():
@@ -95,24 +105,42 @@ def test_on_a_link_with_tcp_requests_travel_on_the_connection_and_on_others_in_d
         links.request("b", nack)
         assert await receiver.receive() == GeneralMessage(node="a", body=nack)
 
-        loop, arrived = asyncio.get_running_loop(), asyncio.Queue[bytes]()
-
-        class Receiving(asyncio.DatagramProtocol):
-            def datagram_received(self, data: bytes, _addr: object) -> None:
-                arrived.put_nowait(data)
-
-        listening, _ = await loop.create_datagram_endpoint(Receiving, local_addr=("127.0.0.1", 0))
-        port = listening.get_extra_info("sockname")[1]
+        arrived = asyncio.Queue[tuple[bytes, object, float]]()
+        listening = Datagrams(await bound_socket("127.0.0.1"), lambda *each: arrived.put_nowait(each))
+        listening.read_each(True)
+        port = listening.socket.getsockname()[1]
         on_udp = KnownNeighbor(Neighbor(node="c", host="127.0.0.1", tcp_port=1, udp_port=port), KEY)
         links = NeighborLinks("a", {"c": on_udp}, counts)
-        links.datagrams, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        links.datagrams = Datagrams(await bound_socket("127.0.0.1"), lambda *_: None)
         links.request("c", nack)
         async with asyncio.timeout(30):
-            assert read_control_datagram("a", KEY, await arrived.get()) == GeneralMessage(node="a", body=nack)
+            data, sender, _ = await arrived.get()
+        assert read_control_datagram("a", KEY, data) == GeneralMessage(node="a", body=nack)
+        assert sender == links.datagrams.socket.getsockname()
+        await _arrives_when_it_is_sent(links, nack, listening, arrived)
         listening.close()
         links.datagrams.close()
 
     asyncio.run(scenario())
+
+
+async def _arrives_when_it_is_sent(
+    links: NeighborLinks, nack: Nack, listening: Datagrams, arrived: "asyncio.Queue[tuple[bytes, object, float]]"
+) -> None:
+    """Datagrams that wait are read with the times at which they arrived, and what is too long is none of the overlay."""
+    listening.read_each(False)
+    before_s = time.monotonic()
+    links.request("c", nack)
+    sent_s = time.monotonic()
+    assert links.datagrams is not None
+    links.datagrams.send(bytes(LONGEST_BYTES + 1), listening.socket.getsockname())
+    links.request("c", nack)
+    while time.monotonic() < sent_s + 0.02:  # noqa: ASYNC110 - the time of reading has to be another one
+        await asyncio.sleep(0)
+    assert arrived.empty()
+    listening.read()
+    assert arrived.qsize() == 2
+    assert before_s - 0.001 < arrived.get_nowait()[2] < sent_s + 0.001
 
 
 def test_the_topology_names_the_links_with_tcp():

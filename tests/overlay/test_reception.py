@@ -1,14 +1,17 @@
 """What a player counts: losses are those that stay, gaps and jitter those of the arrivals."""
 
+from collections import deque
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from overlay.data_header import HEADER_BYTES, DataHeader
 from overlay.forwarding import Forwarding
 from overlay.messages import InstallTree
 from overlay.null_stream import RTP_BYTES, interval_s, packets
-from overlay.player import Player
+from overlay.player import TICK_S, Player
 from overlay.reception import Arrival, Reception
 
 
@@ -50,6 +53,37 @@ def test_a_repair_above_a_player_that_has_just_joined_is_no_loss_of_the_player()
     assert relay.counts["packets_repaired"] == 1
     assert (player.reception.received, player.reception.lost, player.reception.earlier) == (35, 0, 1)
     assert (player.playout.totals.missed, player.playout.totals.late) == (0, 0)
+
+
+@given(st.lists(st.floats(0, 0.2), min_size=20, max_size=60), st.integers(2, 20))
+def test_a_player_without_a_sink_that_looks_rarely_plays_as_one_that_looks_in_time(delays_s: list[float], ticks: int):
+    arrivals = sorted((number / 100 + delay_s, number) for number, delay_s in enumerate(delays_s))
+    players = {every: Player("news", buffer_s=0.05) for every in (1, ticks)}
+    for every, player in players.items():
+        waiting = deque(arrivals)
+        for look in range(0, 120, every):
+            now_s = look * TICK_S
+            while waiting and waiting[0][0] <= now_s:
+                at_s, number = waiting.popleft()
+                player.arrived(Arrival("news", rtp(number, number * 900), at_s, 1.0, 2))
+            player.advance(now_s)
+        player.advance(120 * TICK_S)
+    in_time, rarely = (players[every].playout for every in (1, ticks))
+    assert in_time.totals.packets > 0
+    assert (in_time.totals, in_time.stalls_ms) == (rarely.totals, rarely.stalls_ms)
+
+
+def test_a_player_that_has_waited_for_processor_time_has_played_nothing_meanwhile():
+    player = Player("news", buffer_s=0.1)
+    for number in range(50):
+        player.arrived(Arrival("news", rtp(number, number * 900), number / 100, 1.0, 2))
+    played = player.playout.totals.packets
+    player.arrived(Arrival("news", rtp(50, 50 * 900), 0.5, 1.0, 2))
+    player.advance(3.0)
+    assert player.playout.totals.stalls == 1
+    assert player.playout.totals.packets == 51 > played
+    player.arrived(Arrival("news", rtp(51, 51 * 900), 3.01, 1.0, 2))
+    assert player.playout.totals_until(3.2).stalled_s == pytest.approx(0.2, abs=0.02)
 
 
 def test_nothing_is_lost_before_anything_has_arrived():

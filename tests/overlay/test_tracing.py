@@ -1,5 +1,6 @@
 """Traces follow the tree down and back, and only the tree."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -16,7 +17,9 @@ TREE = {"s": (None, ["r"]), "r": ("s", ["p", "q"]), "p": ("r", []), "q": ("r", [
 class Overlay:
     """Four nodes whose PINGs arrive at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits_s: float = 0.0) -> None:
+        self.waits_s = waits_s
+        """How long each node lets what has arrived wait."""
         self.traces: list[tuple[str, Trace]] = []
         self.counts: Counter[str] = Counter()
         self.nodes = {name: self.node(name) for name in TREE}
@@ -27,7 +30,7 @@ class Overlay:
 
         class Ways:
             def ping(_self, neighbor: str, ping: Ping) -> None:  # noqa: N805
-                self.nodes[neighbor].heard(name, ping, plays=neighbor in ("p", "q"))
+                self.nodes[neighbor].heard(name, ping, time.monotonic() - self.waits_s, plays=neighbor in ("p", "q"))
 
         return Tracing(name, Ways(), {"news": forwarding}, self.counts, lambda trace: self.traces.append((name, trace)))
 
@@ -46,6 +49,14 @@ def test_the_source_learns_the_path_to_each_player_and_each_player_its_own():
     assert of_source.round_trip_ms >= sum(of_source.hop_ms) >= 0
     assert overlay.traces[0][1].round_trip_ms is None
     assert not overlay.counts
+
+
+def test_the_time_for_which_a_node_lets_a_trace_wait_is_no_part_of_its_round_trip():
+    overlay = Overlay(waits_s=3.0)  # in this test nobody really waits, so each such time counts twice
+    overlay.nodes["s"].begin("news", 1)
+    of_player, of_source = (trace for _, trace in overlay.traces[:2])
+    assert of_source.round_trip_ms == pytest.approx(-6000, abs=500)
+    assert of_player.hop_ms == pytest.approx([-3000, 0], abs=500)
 
 
 def test_a_trace_is_printed_with_the_time_of_each_hop():
@@ -72,5 +83,5 @@ def test_a_trace_is_printed_with_the_time_of_each_hop():
 )
 def test_a_trace_that_does_not_follow_the_tree_is_dropped_and_counted(sender: str, ping: Ping):
     overlay = Overlay()
-    overlay.nodes["r"].heard(sender, ping, plays=False)
+    overlay.nodes["r"].heard(sender, ping, time.monotonic(), plays=False)
     assert (overlay.counts["traces_dropped"], overlay.traces) == (1, [])
