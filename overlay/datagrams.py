@@ -16,7 +16,7 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 LONGEST_BYTES = 9216
 """A longer datagram is none of the overlay."""
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 256
 """Then others have their turn."""
 SO_TIMESTAMPNS = 35
 """Of asm-generic/socket.h; Python does not name it. Each datagram then comes with a timespec of the clock that shows the date."""

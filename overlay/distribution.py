@@ -22,6 +22,8 @@ further time is twice as long."""
 LONGEST_GRAFT_AGAIN_S = 30.0
 IDLE_AFTER_S = 3.0
 REPAIR_EVERY_S = 0.005
+DENSE_S = 0.001
+"""The time between two packets of a stream of 10 Mbit/s."""
 LOSSY_S = 5.0
 """So long after a loss, the next one is expected."""
 REPLAYED_AT_ONCE = 8
@@ -144,8 +146,10 @@ class Distribution:
         return {child for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S for child in each.children}
 
     def is_urgent(self, now_s: float) -> bool:
-        """Whether packets have to be read at once: a child waits for them, or a link loses some, which are then asked for."""
-        return now_s - self._asked_s < LOSSY_S or any(each.children for each in self.streams.values())
+        """Whether packets have to be read at once: a child waits for them, a link loses some, which are then asked for, or there are
+        so many that they would fill the buffer of the socket."""
+        streams = self.streams.values()
+        return now_s - self._asked_s < LOSSY_S or any(each.children or 0 < each.packet_interval_s() < DENSE_S for each in streams)
 
     def lost_of(self, neighbor: str) -> tuple[int, int]:
         """How many media packets a neighbour has sent here, and how many of them the link has lost."""

@@ -25,6 +25,16 @@ class NeighborLinks:
         self.sent_bytes = 0
         """Of datagrams with IP and UDP headers, and of media on TCP."""
 
+    def read(self) -> None:
+        """Read the datagrams that wait."""
+        if self.datagrams is not None:
+            self.datagrams.read()
+
+    def read_each(self, each: bool) -> None:
+        """Whether to read each datagram when it arrives, or only with `read`."""
+        if self.datagrams is not None:
+            self.datagrams.read_each(each)
+
     def tell(self, neighbor: str, body: Body) -> bool:
         """Send a control message on TCP; False if there is no connection."""
         known = self._neighbors.get(neighbor)

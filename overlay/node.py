@@ -143,13 +143,8 @@ class OverlayNode:
 
         A node that forwards nothing does so at its beats, because to wake for each packet would cost twice the processor time.
         """
-        if self._links.datagrams is not None:
-            self._links.datagrams.read()
-            self._read_in_time()
-
-    def _read_in_time(self) -> None:
-        if self._links.datagrams is not None:
-            self._links.datagrams.read_each(self._distribution.is_urgent(time.monotonic()))
+        self._links.read()
+        self._links.read_each(self._distribution.is_urgent(time.monotonic()))
 
     async def next_beat(self) -> None:
         """Wait for the next beat, after `TICK_S` at most. What happens then needs no wake-up of its own."""
@@ -162,7 +157,7 @@ class OverlayNode:
             self._update_neighbors(message, meeting)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
             self._distribution.install(message.body)
-            self._read_in_time()
+            self.read()
 
     def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
         if not is_true_speers(message, self.settings.key, meeting.ack_nonce) or message.nonce != meeting.speers_nonce:
@@ -235,7 +230,7 @@ class OverlayNode:
             while (message := await connection.receive()) is not None:
                 neighbor.heartbeat.heard(time.monotonic())
                 self._heard(neighbor, message)
-                self._read_in_time()
+                self.read()  # it may have got a child
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
         finally:

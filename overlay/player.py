@@ -59,7 +59,7 @@ class Player:
             self.playout.arrived(sequence, arrival.rtp, arrival.now_s)
 
     def advance(self, now_s: float) -> None:
-        """Play what is due. Call it each `TICK_S`, or without a sink more rarely: nobody sees when the packets leave."""
+        """Play what is due. Call it each `TICK_S`, or without a sink more rarely: nothing shows when the packets leave."""
         if self._sink is None:
             self._advance_until(now_s)
         else:

@@ -61,6 +61,14 @@ def test_packets_are_urgent_for_a_node_with_children_and_for_one_whose_link_lose
     asyncio.run(scenario())
 
 
+def test_a_fast_stream_would_fill_the_buffer_of_the_socket_so_its_packets_are_urgent():
+    for every_s, urgent in ((0.01, False), (0.0005, True)):
+        leaf, _ = node(Written("up"), place(parent="up"))
+        for number in range(20):
+            leaf.arrived("up", packet(number), 100.0 + number * every_s)
+        assert leaf.is_urgent(101.0) == urgent
+
+
 def test_the_old_parent_is_left_when_the_new_one_delivers():
     links = Written("old", "new")
     made, _ = node(links, place(parent="old"))
