@@ -6,9 +6,11 @@ A node has one parent for each stream. It leaves the parent so far only when the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from overlay.data_header import HEADER_BYTES, MOST_HOPS, DataHeaderError, Flags, read_data_header
 from overlay.forwarding import Forwarding
@@ -62,9 +64,13 @@ class Distribution:
 
     # What control messages and connections change
 
-    def install(self, place: InstallTree) -> None:
-        """Take the place that the bootstrapper has planned."""
+    def install(self, place: InstallTree, unlisted: Collection[str] = ()) -> None:
+        """Take the place that the bootstrapper has planned. It does not know the `unlisted` neighbours, or not again since its own
+        failure: a backup among them stays until it names another one."""
         forwarding = self.streams.setdefault(place.stream, Forwarding(place))
+        backup = forwarding.tree.backup
+        if place.parent is not None and place.backup is None and backup in unlisted and backup != place.parent:
+            place = replace(place, backup=backup)
         self._numbers[place.stream_number] = place.stream
         forwarding.install(place)
         if place.parent is None:
@@ -88,7 +94,8 @@ class Distribution:
         """There is a new connection to a neighbour."""
         for forwarding in self.streams.values():
             forwarding.begin_link(neighbor)
-            if neighbor in (forwarding.wanted, forwarding.parent):
+            planned = forwarding.tree.parent if forwarding.parent is None else None
+            if neighbor in (forwarding.wanted, forwarding.parent, planned):
                 self._change_parent(forwarding, neighbor)
             self._change_second(forwarding)
 
@@ -146,8 +153,7 @@ class Distribution:
         return {child for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S for child in each.children}
 
     def is_urgent(self, now_s: float) -> bool:
-        """Whether packets have to be read at once: a child waits for them, a link loses some, which are then asked for, or there are
-        so many that they would fill the buffer of the socket."""
+        """Whether to read packets at once: a child waits for them, a link loses some, or they would fill the socket's buffer."""
         streams = self.streams.values()
         return now_s - self._asked_s < LOSSY_S or any(each.children or 0 < each.packet_interval_s() < DENSE_S for each in streams)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -97,6 +98,7 @@ class Membership:
         self._choices = {choice.name: choice for choice in settings.plays}
         self._paused: set[str] = set()
         self._left = False
+        self._joined_s = 0.0
         self._warned = ""
 
     async def keep(self, me: Identity) -> None:
@@ -122,7 +124,7 @@ class Membership:
         self._warned = text
 
     async def _serve(self, connection: ControlConnection, meeting: Connecting) -> None:
-        self.connection = connection
+        self.connection, self._joined_s = connection, time.monotonic()
         if meeting.speers is not None:
             self._heard(meeting.speers, meeting)
         for stream, files in self._settings.originates.items():
@@ -143,6 +145,13 @@ class Membership:
                     self._heard(message, meeting)
         finally:
             connection.close()
+
+    def joined_since(self, moment_s: float, now_s: float) -> float:
+        """For how many seconds since a moment the node has been joined without a break; 0 if it is not.
+
+        A bootstrapper that was started again knows a neighbour only when that one has joined too.
+        """
+        return now_s - max(moment_s, self._joined_s) if self.connection is not None else 0.0
 
     def _refused(self, choice: StreamChoice, reason: str) -> None:
         self._counts["streams_refused"] += 1

@@ -156,7 +156,7 @@ class OverlayNode:
         if isinstance(message, Speers):
             self._update_neighbors(message, meeting)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
-            self._distribution.install(message.body)
+            self._distribution.install(message.body, {name for name, each in self.neighbors.items() if not each.listed})
             self.read()
 
     def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
@@ -281,7 +281,8 @@ class OverlayNode:
             self._beaten.set()
             self._beaten.clear()
             for name, neighbor in list(self.neighbors.items()):
-                if not neighbor.listed and name not in in_use and now_s - neighbor.unlisted_s > UNLISTED_S:
+                unlisted_s = 0.0 if neighbor.listed else self.membership.joined_since(neighbor.unlisted_s, now_s)
+                if unlisted_s > UNLISTED_S and name not in in_use:
                     self._forget(neighbor)
                 elif neighbor.connection is not None:
                     every_s = interval_s(feeds=name in fed, link_in_use=name in in_use, node_in_use=bool(in_use))

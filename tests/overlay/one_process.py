@@ -38,8 +38,20 @@ class Swarm:
 
     async def begin(self) -> None:
         ready: asyncio.Future[int] = asyncio.Future()
-        self._tasks[""] = asyncio.create_task(self.bootstrapper.serve("127.0.0.1", 0, ready.set_result))
+        self._tasks[""] = asyncio.create_task(self.bootstrapper.serve("127.0.0.1", self.port, ready.set_result))
         self.port = await ready
+
+    async def end_bootstrapper(self) -> None:
+        """With its connections, as the end of a process would."""
+        await self.stop("")
+        for member in self.bootstrapper.members.values():
+            member.connection.close()
+
+    async def restart_bootstrapper(self, topology: Mapping[str, Any]) -> None:
+        """End it, and start another one at the same port."""
+        await self.end_bootstrapper()
+        self.bootstrapper = Bootstrapper(read_overlay_file(json.dumps(topology)), SECRET)
+        await self.begin()
 
     def settings(self, name: str, **more: Any) -> NodeSettings:
         return NodeSettings(name=name, key=node_key(SECRET, name), bootstrapper=("127.0.0.1", self.port), **more)

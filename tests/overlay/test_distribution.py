@@ -106,6 +106,30 @@ def test_a_parent_without_a_backup_is_asked_when_it_returns():
     assert made.streams["news"].parent == "up"
 
 
+def test_a_backup_that_the_bootstrapper_does_not_know_stays_until_it_names_another_one():
+    made, _ = node(Written("up", "b"), place(parent="up", backup="b"))
+    news = made.streams["news"]
+    made.install(place(parent="up", epoch=2), {"b"})
+    assert news.tree.backup == "b"
+    made.install(place(parent="up", epoch=3), {"c"})
+    assert news.tree.backup is None  # it knows the neighbour, and does not want it as a backup
+    made.install(place(parent="up", backup="c", epoch=4), {"b"})
+    assert news.tree.backup == "c"
+    made.install(place(parent="c", epoch=5), {"c"})
+    assert news.tree.backup is None
+
+
+def test_a_node_without_a_parent_takes_the_planned_one_back_even_if_it_waits_for_its_backup():
+    links = Written("up")
+    made, _ = node(links, place(parent="up", backup="b"))
+    links.connected.remove("up")
+    made.lost("up")
+    assert (made.streams["news"].parent, made.streams["news"].wanted) == (None, "b")
+    links.connected.add("up")
+    made.connected("up")
+    assert (made.streams["news"].parent, made.streams["news"].wanted) == ("up", None)
+
+
 def test_a_failed_parent_is_not_fed_from_and_its_backup_is_asked_at_once():
     links = Written("up", "backup")
     made, counts = node(links, place(parent="up", backup="backup"))

@@ -32,6 +32,31 @@ async def playing(swarm: Swarm, *relays: str) -> None:
     await until(lambda: len(relays) == 1 or swarm.nodes["p"].streams["news"].tree.backup is not None)
 
 
+def test_a_bootstrapper_that_fails_again_before_all_have_joined_it_leaves_each_node_its_backup():
+    async def scenario() -> None:
+        async with swarm_of(TOPOLOGY) as swarm:
+            await playing(swarm, "a", "b")
+            player, news = swarm.nodes["p"], swarm.nodes["p"].streams["news"]
+            parent, backup, epoch = str(news.parent), str(news.tree.backup), news.tree.tree_epoch
+            without = {name: entry for name, entry in TOPOLOGY.items() if name != backup}
+            await swarm.restart_bootstrapper({**without, "s": {"neighbors": [parent], "role": "source"}})
+            await until(lambda: news.tree.tree_epoch > epoch and news.parent == parent)
+            await until(lambda: not player.neighbors[backup].listed)
+            await swarm.end_bootstrapper()
+            await until(lambda: player.membership.connection is None)
+            player.neighbors[backup].unlisted_s -= 1000
+            await player.next_beat()
+            await player.next_beat()
+            assert news.tree.backup == backup
+            await swarm.stop(parent)
+            before = received(swarm)
+            await until(lambda: received(swarm) > before + 20)
+            assert news.parent == backup
+            assert news.has_all()
+
+    asyncio.run(scenario())
+
+
 def received(swarm: Swarm) -> int:
     news = swarm.nodes["p"].streams.get("news")
     return news.counts["data_received"] if news is not None else 0
