@@ -120,9 +120,10 @@ class OverlayNode:
             if connection is not None:
                 connection.send(farewell)
                 connection.close()
-        if self._links.datagrams is not None:
-            self.counts["data_dropped_by_kernel"] += socket_memory.dropped(self._links.datagrams.socket)
-            self._links.datagrams.close()
+        datagrams, self._links.datagrams = self._links.datagrams, None
+        if datagrams is not None:
+            self.counts["data_dropped_by_kernel"] += socket_memory.dropped(datagrams.socket)
+            datagrams.close()
 
     @property
     def sent_bytes(self) -> int:
