@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from serving.listening import listen_error
+
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 LONGEST_BYTES = 9216
@@ -30,10 +32,13 @@ Address = Any
 
 
 async def bound_socket(host: str) -> socket.socket:
-    """A UDP socket at a free port of an address of this machine. OSError if that is none."""
-    [(family, *_, address), *_] = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
-    bound = socket.socket(family, socket.SOCK_DGRAM)
-    bound.bind(address)
+    """A UDP socket at a free port of an address of this machine. OSError, with advice, if that is none."""
+    try:
+        [(family, *_, address), *_] = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+        bound = socket.socket(family, socket.SOCK_DGRAM)
+        bound.bind(address)
+    except OSError as error:
+        raise OSError(listen_error(host, 0, error)) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     with suppress(OSError):  # another system: the time of reading has to do
         bound.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

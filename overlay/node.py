@@ -385,8 +385,9 @@ class OverlayNode:
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)
-            answer = Ping(node=self.settings.name, number=ping.number, answer=True, held_us=held_us(now_s))
-            self._links.send_control(neighbor, answer)
+            self._links.send_control(
+                neighbor, Ping(node=self.settings.name, number=ping.number, answer=True, held_us=held_us(now_s))
+            )
         elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
             neighbor.measure.answered(max(round_trip_s - ping.held_us / 1e6, 0.0))
 
