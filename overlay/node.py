@@ -240,7 +240,7 @@ class OverlayNode:
                 self._lose(neighbor, "closed")
 
     def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
-        if neighbor.uses_tcp and self._heard_on_tcp_link(neighbor, message):
+        if neighbor.uses_tcp and self._heard_on_tcp_link(neighbor, message, time.monotonic()):
             return
         if isinstance(message, Ping):
             neighbor.heartbeat.announced(message.number, message.interval_ms)
@@ -254,9 +254,8 @@ class OverlayNode:
         else:
             self.counts["unexpected_message"] += 1
 
-    def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control) -> bool:
+    def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control, now_s: float) -> bool:
         """Take what other links send in datagrams; False for all else."""
-        now_s = time.monotonic()
         if isinstance(message, Data):
             neighbor.measure.received_bytes += IP_TCP_BYTES + len(message.packet)
             self._distribution.arrived(neighbor.contact.node, message.packet, now_s)
@@ -385,9 +384,8 @@ class OverlayNode:
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)
-            self._links.send_control(
-                neighbor, Ping(node=self.settings.name, number=ping.number, answer=True, held_us=held_us(now_s))
-            )
+            answer = Ping(node=self.settings.name, number=ping.number, answer=True, held_us=held_us(now_s))
+            self._links.send_control(neighbor, answer)
         elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
             neighbor.measure.answered(max(round_trip_s - ping.held_us / 1e6, 0.0))
 
