@@ -75,7 +75,7 @@ class AddTask(Struct, frozen=True, kw_only=True, tag="add_task"):
 
 
 class SkipRound(Struct, frozen=True, kw_only=True, tag="skip"):
-    """Do not run this operation of a task; go on with its next round."""
+    """Do not run this operation of a task; continue with its next round."""
 
     operation_id: Name
 

@@ -13,7 +13,7 @@ class FinishedOperation(Struct, frozen=True, kw_only=True):
 
     request_id: Name
     requester: Name
-    """The name of the key that asked for it."""
+    """The name of the key that requested it."""
     round: Annotated[int, Meta(ge=0)]
     agent: Name
     agent_address: str = ""

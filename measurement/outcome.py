@@ -54,7 +54,7 @@ class Hop(Struct, frozen=True, kw_only=True):
     rtt_ms: float | None = None
     """The smallest of the hop's replies."""
     name: Text | None = None
-    """Observed in DNS, where it was asked for."""
+    """Observed in DNS, if the request wanted it."""
     as_number: int | None = None
     """The autonomous system of the address, where the agent has a table of them."""
     icmp_type: int | None = None

@@ -8,10 +8,9 @@ import asyncio
 import hmac
 import secrets
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -258,26 +257,3 @@ async def _read(reader: asyncio.StreamReader) -> ToResponder:
 async def _send(writer: asyncio.StreamWriter, message: ToAgent) -> None:
     writer.write(line(message))
     await writer.drain()
-
-
-@contextmanager
-def running_responder(*, token: str, host: str, port: int = 0) -> Iterator[Responder]:
-    """A responder in a thread of its own meanwhile, for a client that lets agents measure itself."""
-    responder = Responder(token=token, host=host, port=port)
-    stop: list[Callable[[], object]] = []
-    ready = threading.Event()
-
-    async def serve() -> None:
-        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-        stop.append(lambda: loop.call_soon_threadsafe(stopped.set))
-        ready.set()
-        await responder.serve(stopped)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="responder", daemon=True)
-    thread.start()
-    ready.wait()
-    try:
-        yield responder
-    finally:
-        stop[0]()
-        thread.join()

@@ -13,7 +13,6 @@ from measurement.operation import Operation, Technique
 
 IPV6_UDP_HEADERS = 48
 """Costs are upper bounds, so they count the larger one of the two IP headers."""
-TRAIN_HEADER_BYTES = 16
 MOST_TRAINS, MOST_TRAIN_SECONDS, MOST_TRAIN_BYTES = 240, 20.0, 5_000_000
 """The most that one IGI operation sends."""
 

@@ -240,7 +240,7 @@ class Distribution:
     # Parents and children
 
     def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
-        """Feed a child. What is missing here is asked for upstream, and passes through."""
+        """Feed a child. What is missing here is requested upstream, and passes through."""
         if child not in forwarding.children:
             forwarding.awake_s = time.monotonic()
         self._replay(forwarding, child, forwarding.graft(child, body.from_sequence))

@@ -1,4 +1,4 @@
-"""One stream at one node: what arrives, goes on to the children, and is kept for a child of a failed neighbour.
+"""One stream at one node: what arrives, is forwarded to the children, and is kept for a child of a failed neighbour.
 
 Packets in, packets out; sockets and clocks are elsewhere. A packet is forwarded once, whichever way it came, so two parents
 during a change do no harm.
@@ -22,7 +22,7 @@ RING_S = 2.0
 REMEMBERED = 4096
 """RTP sequence numbers that are known as seen: more than the ring holds at 15 Mbit/s."""
 LOOK_BACK = 512
-"""How far back a missing packet is asked for: the ring's two seconds at 2.7 Mbit/s."""
+"""How far back a missing packet is requested: the ring's two seconds at 2.7 Mbit/s."""
 OTHER_PARENT_S = 0.03
 """With two parents, how long a packet that one has not sent may take to come from the other."""
 LONGEST_PARITY_S = 0.2
@@ -65,7 +65,7 @@ class Forwarding:
     wanted: str | None = None
     """A parent to which there is no connection yet; until then everything stays as it is."""
     asked_from: int | None = None
-    """The sequence number that a child asked for before this node had a parent."""
+    """The sequence number that a child requested before this node had a parent."""
     asked_s: float | None = None
     """When the parent was asked with GRAFT, if nothing has arrived from it since."""
     asked_again: int = 0
@@ -86,7 +86,7 @@ class Forwarding:
     _seen: set[int] = field(default_factory=set)
     _arrived_s: float = 0.0
     awake_s: float = 0.0
-    """When the stream last flowed here, or was asked for."""
+    """When the stream last flowed here, or was requested."""
     _source_id: bytes | None = None
     failover_gaps_ms: list[float] = field(default_factory=list)
     """For each failed parent, the time from the last packet before the failure to the next one; the reader empties the list."""
@@ -189,7 +189,7 @@ class Forwarding:
         return found
 
     def _wait_s(self) -> float:
-        """How long to wait for a missing packet before it is asked for: it may come from the other parent, or be restored."""
+        """How long to wait for a missing packet before it is requested: it may come from the other parent, or be restored."""
         if self.second is not None:
             return OTHER_PARENT_S
         if self.tree.parity_group:

@@ -19,7 +19,7 @@ INTERVALS = 3
 FIRST_PING_S = 3.0
 """Time for the first PING on a new connection."""
 BEGIN_S = 1.0
-"""Time for the first sign of life after a neighbour was asked for a stream; until then its interval may have been long."""
+"""Time for the first sign of life after a stream was requested from a neighbour; until then its interval may have been long."""
 PATIENCE = 2.0
 """On a link in use, so many times the longest recent gap between two signs of life are no failure either: on a busy machine, a
 neighbour sends late without having failed."""
@@ -105,7 +105,7 @@ class Heartbeat:
         return float(gap_s * 0.5 ** ((now_s - found_s) / GAP_HALVES_S))
 
     def asked(self, now_s: float) -> None:
-        """The neighbour was asked for a stream. From now on, its silence would interrupt the stream."""
+        """A stream was requested from the neighbour. From now on, its silence would interrupt the stream."""
         if self._silent_after_s > BEGIN_S:
             self._silent_after_s, self.heard_s = BEGIN_S, now_s
 

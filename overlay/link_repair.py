@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 NUMBERS = 2**32
 MOST_REQUESTS = 6
-"""How often a packet is asked for. At 20 % loss each way, all six attempts fail for 1 packet in 460."""
+"""How often a packet is requested. At 20 % loss each way, all six attempts fail for 1 packet in 460."""
 MOST_MISSING = 512
 """A larger gap means that the sender began again, or that the link was down; GRAFT then asks for the packets."""
 MOST_IN_ONE_REQUEST = 64
@@ -82,7 +82,7 @@ class ReceivedOnLink:
     _missing: dict[int, _Missing] = field(default_factory=dict)
 
     def arrived(self, number: int, now_s: float, *, wait_s: float = 0.0) -> None:
-        """A packet has arrived, whether or not it was known already. What is missing before it is asked for after `wait_s`."""
+        """A packet has arrived, whether or not it was known already. What is missing before it is requested after `wait_s`."""
         if self.highest is None:
             self.highest, self.expected = number, 1
             return
@@ -104,7 +104,7 @@ class ReceivedOnLink:
         self.highest = number
 
     def due(self, now_s: float, round_trip_s: float) -> list[int]:
-        """The numbers to ask for now. What was asked for too often is given up."""
+        """The numbers to request now. A packet that was requested too often is given up."""
         if not self._missing:
             return []
         due: list[int] = []
@@ -133,7 +133,7 @@ class ReceivedOnLink:
 
     @property
     def missing(self) -> int:
-        """How many packets are being asked for."""
+        """The number of packets that are requested now."""
         return len(self._missing)
 
     def _begin_again(self, number: int) -> None:

@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 class Offers:
-    """What can be asked for. `streams` are the streams so far, `numbers` those that their media packets carry."""
+    """What players can request. `streams` are the streams so far, `numbers` those that their media packets carry."""
 
     def __init__(self, declared: Mapping[str, Stream]) -> None:
         self.streams: dict[str, Stream] = dict(declared)

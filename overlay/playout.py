@@ -4,7 +4,7 @@ The terms, as every report uses them:
 
 - *start*: playback starts when the buffer holds `buffer_s` of media, or when its oldest packet has waited for that time.
 - *due*: a packet is due at its timestamp's time on the player's clock. A packet that is not there then is *missed*; playback
-  goes on, since what follows is there. One that comes later is *late*, and discarded.
+  continues, since what follows is there. One that comes later is *late*, and discarded.
 - *stall*: nothing is there any more. Playback continues when the buffer is full again, with what is there. Packets that
   never came are *skipped*.
 - *continuity*: the share of the time without stalls, times the share of the due packets that were played.

@@ -28,7 +28,7 @@ class Reception:
     """Counts packets by extended sequence number (RFC 3550, A.1), so late and replayed packets are no loss."""
 
     asked_s: float | None = None
-    """When the stream was asked for."""
+    """When the stream was requested."""
     first_s: float | None = None
     """When its first packet arrived."""
     received: int = 0

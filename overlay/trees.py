@@ -78,15 +78,6 @@ def declared_cost(link: OverlayLink, metric: Metric) -> float:
     return composite_ms(one_way_ms=link.delay_ms, loss=link.loss, utilisation=0.0)
 
 
-def path_between(graph: networkx.Graph, start: str, end: str) -> list[str] | None:
-    """A cheapest path; None if there is none."""
-    try:
-        path: list[str] = networkx.dijkstra_path(graph, start, end)
-    except networkx.NetworkXNoPath:
-        return None
-    return path
-
-
 def tree(graph: networkx.Graph, source: str, receivers: Iterable[str], kind: TreeKind, bound: Bound | None = None) -> Tree:
     """A tree from the source to the receivers. `steiner` is never more expensive than `shortest`: it is the cheaper of both."""
     wanted = [each for each in dict.fromkeys(receivers) if each != source]

@@ -202,7 +202,7 @@ class Spool:
         if all(kept):
             path.unlink()
         else:
-            path.rename(path.with_suffix(".damaged"))  # needs no space, so draining can go on even on a full disk
+            path.rename(path.with_suffix(".damaged"))  # needs no space, so draining continues even on a full disk
         del self._sizes[number]
 
     def _keep_aside_again(self, number: int, drained: bytes, report: Callable[[str], None]) -> list[bool]:

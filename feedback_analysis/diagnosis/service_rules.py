@@ -81,7 +81,7 @@ def _call(path: ObservedPath) -> Evidence | NotEnoughEvidence | None:
 
 
 def _without_ping(path: ObservedPath, share: BadShare) -> NotEnoughEvidence:
-    missing = f"a PING of the address with {LOSSY.fewest_for_good} packets, to tell the resolver from the path to it"
+    missing = f"a PING of the address with {LOSSY.fewest_for_good} packets, to distinguish the resolver from the path to it"
     return NotEnoughEvidence(about=_about(path, "resolver"), missing=missing, operation_ids=share.operation_ids)
 
 

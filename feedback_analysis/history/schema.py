@@ -83,7 +83,7 @@ VIEWED = ("rebuffering_ratio", "stalls_per_hour", "stall_ms")
 
 
 def _viewed() -> tuple[PartialColumn, ...]:
-    """NULL where no message tells: in the rows of a version that did not keep them, and of end hosts without these counters."""
+    """NULL where no message has them: in the rows of a version that did not keep them, and of end hosts without these counters."""
     sides = (f"{name}_{side}" for name in VIEWED for side in ("sum", "base"))
     return (*(merging("sum", side, "HUGEINT", side) for side in sides), LONGEST_STALL)
 

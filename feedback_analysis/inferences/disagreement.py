@@ -1,7 +1,7 @@
 """How far inferred and reported quality of a session differ, and the likely reason.
 
 A disagreement has three possible reasons. The app reports wrong numbers by mistake; it reports better numbers on purpose; or the
-model is wrong. No single number tells which. So each rule below looks for evidence of one reason, and the reason with the strongest
+model is wrong. No single number shows which. So each rule below looks for evidence of one reason, and the reason with the strongest
 evidence is the likely one. The strengths are judgements, not probabilities.
 """
 

@@ -6,11 +6,10 @@ peers when the range of the query changes.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feedback_analysis.measures.registry import named
-from feedback_analysis.measures.selection import MEAN, NOT, Span, UnknownDimension, is_dimension
+from feedback_analysis.measures.selection import MEAN, NOT, Span, is_dimension
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _GRAMMAR = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?(?:@(?P<begin>\d{{1,15}})\.\.(?P<end>\d{{1,15}}))?")
@@ -43,15 +42,6 @@ def is_mean_filter(name: str) -> bool:
 def is_filter(name: str) -> bool:
     """Whether `name` can be filtered by: a dimension, `not.` and a dimension, or `mean.` and a measure."""
     return is_dimension(name.removeprefix(NOT)) or is_mean_filter(name)
-
-
-def check_filters(where: Mapping[str, str]) -> None:
-    """ValueError unless all names and ranges in `where` are filters."""
-    for name, value in where.items():
-        if not is_filter(name):
-            raise UnknownDimension(name)
-        if is_mean_filter(name):
-            Range.parse(value)
 
 
 def at_span(text: str, span: Span) -> str:

@@ -31,7 +31,7 @@ class Missing:
 def missing(table: FeedbackTable, *, span: Span, proved_ms: int | None = None) -> Missing:
     """What is missing from all records in `span`; filters do not apply, because the fields of a lost message are not known.
 
-    `proved_ms`: see `costs`, which tells lost messages from late ones.
+    `proved_ms`: see `costs`, which distinguishes lost messages from late ones.
     """
     with table.reading() as cursor:
         everything = table.select(span, {})

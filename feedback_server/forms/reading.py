@@ -5,13 +5,12 @@ For people and scripts (`swarmscope logs`). At most a few frames are in memory, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from feedback_server.forms.bare_lines import BARE, bare_pieces
 from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
-from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, footer_records, walk_file
+from feedback_wire.frames import Damage, Frame, FrameKind, walk_file
 from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, kind_of
 
@@ -57,26 +56,6 @@ def read_log(path: Path, form: Readable) -> Iterator[ReadPart]:
             yield from _with_losses(line_frames(_frames(path)), sealed=None)
         case "jsonl":
             yield from _bare_parts(path)
-
-
-def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
-    """The number of records of the sealed log in `file`, according to its end; ValueError if the log is incomplete."""
-    match form:
-        case Form.PARQUET:
-            from feedback_server.forms.parquet_log import record_count
-
-            return record_count(file)
-        case Form.JOURNAL | Form.JSONL | Form.CSV:
-            return _count_in_footer(file)
-
-
-def _count_in_footer(file: BinaryIO | FileIO) -> int:
-    size = file.seek(0, 2)
-    file.seek(max(0, size - HEADER_BYTES))
-    count = footer_records(file.read())
-    if count is None:
-        raise ValueError("the footer is missing")
-    return count
 
 
 def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[ReadPart]:

@@ -1,7 +1,7 @@
 """The process that measures (`python -m measurement.techniques`), seen from the agent.
 
 It is killed when an operation must end: no technique can keep it from stopping in time. It also dies with the agent, because a
-process that goes on sending after the master has given its lease to another agent would disturb that one.
+process that continues to send after the master has given its lease to another agent would disturb that one.
 """
 
 import asyncio

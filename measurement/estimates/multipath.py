@@ -1,8 +1,6 @@
 """How many probes find all routers behind a load balancer (MDA, Veitch et al. 2009), and which links a trace claims to exist."""
 
-from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import pairwise
 from math import comb
 
 FAILURE = 0.05
@@ -31,13 +29,3 @@ def _hidden(interfaces: int, probes: int) -> float:
         one_choice = (1 - missed / interfaces) ** probes
         total += comb(interfaces, missed) * one_choice * (1 if missed % 2 else -1)
     return total
-
-
-def links_of(route: Sequence[str | None]) -> set[tuple[str, str]]:
-    """The links between the addresses of a trace; a silent hop (None) proves no link."""
-    return {(one, other) for one, other in pairwise(route) if one is not None and other is not None}
-
-
-def false_links(routes: Iterable[Sequence[str | None]], true_links: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The links that traces claim and that do not exist."""
-    return set().union(*map(links_of, routes)) - set(true_links)

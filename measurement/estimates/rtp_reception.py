@@ -25,8 +25,6 @@ class RtpReception:
     probation: int = MIN_SEQUENTIAL
     """Packets in sequence that are still needed before the source is valid."""
     received: int = 0
-    _expected_prior: int = 0
-    _received_prior: int = 0
     _transit: int | None = None
     _scaled_jitter: int = field(default=0)
 
@@ -37,7 +35,7 @@ class RtpReception:
     def _start(self, sequence: int) -> None:
         self.base_sequence = self.max_sequence = sequence
         self.bad_sequence = RTP_SEQ_MOD + 1
-        self.cycles = self.received = self._received_prior = self._expected_prior = 0
+        self.cycles = self.received = 0
 
     def receive(self, sequence: int, timestamp: int, arrival: int) -> bool:
         """Count a packet; False if its sequence number is not plausible (A.1). `arrival` is the receiver's clock in RTP units."""
@@ -97,13 +95,3 @@ class RtpReception:
     def lost(self) -> int:
         """Packets that did not arrive (A.3). Duplicates can make it negative."""
         return self.expected - self.received
-
-    def take_fraction_lost(self) -> int:
-        """The loss since the last call, in 1/256 (A.3): 0 if duplicates outnumber losses."""
-        expected_interval = self.expected - self._expected_prior
-        received_interval = self.received - self._received_prior
-        self._expected_prior, self._received_prior = self.expected, self.received
-        lost_interval = expected_interval - received_interval
-        if expected_interval <= 0 or lost_interval <= 0:
-            return 0
-        return (lost_interval << 8) // expected_interval

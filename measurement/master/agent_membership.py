@@ -2,7 +2,7 @@
 
 An agent is a member from its registration until its timer ends, its stream of commands breaks, or it registers again. Each
 registration has a new epoch; messages of an earlier epoch are refused. An epoch contains a random part that is new in each start of
-the master, so an agent that was registered before a restart cannot go on without registering again.
+the master, so an agent that was registered before a restart cannot continue without registering again.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ class AgentMember:
     address: str
     tags: dict[str, str]
     techniques: frozenset[Technique]
-    registered_s: float
     heard_s: float
     """When the last keep-alive arrived."""
     keepalive: int = 0
@@ -60,7 +59,6 @@ class AgentMembership:
             address=address,
             tags=dict(registration.tags),
             techniques=frozenset(registration.techniques),
-            registered_s=now_s,
             heard_s=now_s,
         )
         self.members[member.name] = member

@@ -259,7 +259,7 @@ class Dispatcher:
             self._close(live, RequestState.DONE)
 
     def _rejoins(self, live: LiveRequest, member: AgentMember) -> bool:
-        """Whether an agent that has come back goes on with a periodic request of PM_RAN."""
+        """Whether an agent that has returned continues a periodic request of PM_RAN."""
         request = live.request
         another = request.rounds is None or live.round + 1 < request.rounds
         periodic = request.period_s > 0 and uses_queues(request)

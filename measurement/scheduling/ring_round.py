@@ -1,6 +1,6 @@
 """PM_SYN as in the Emodis paper (section 4, Figure 3): the agents go around the destinations in a ring.
 
-With n destinations, n agents at a time form a phase. In a phase, agent i starts at destination i and goes on to i+1, i+2, …; it
+With n destinations, n agents at a time form a phase. In a phase, agent i starts at destination i and continues with i+1, i+2, …; it
 waits until the agent before it has left. The next phase begins when the whole phase has ended. An agent that waits holds no
 destination, so there is no deadlock. With equal durations the ring is optimal if there are at most as many agents as
 destinations; one agent more costs a whole second phase.

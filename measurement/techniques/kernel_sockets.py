@@ -1,4 +1,4 @@
-"""Sockets that tell when the kernel received a packet, and what routers answered, without any right of root.
+"""Sockets that report when the kernel received a packet, and what routers answered, without any right of root.
 
 The time stamps are those of the system clock, so a step of this clock falsifies one sample; `waited_ms` guards against that.
 """

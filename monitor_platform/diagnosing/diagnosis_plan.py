@@ -1,7 +1,7 @@
 """What a diagnosis measures: the destinations, and the agents that measure them.
 
 PING with enough packets to clear a path, and TRACEROUTE for its route. Agents that AUTO selects have different routes, so their
-paths tell the links apart; the agents that the alert names are always among them.
+paths distinguish the links; the agents that the alert names are always among them.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from monitor_platform.views.palette import GROUND
 from monitor_platform.views.plots import Plots, show_unit
 from monitor_platform.views.timeline_view import frame
 
-# Points at the ends of an axis are not cut in half: the axis goes on for this share of its length.
+# Points at the ends of an axis are not cut in half: the axis continues for this share of its length.
 _MARGIN = 0.06
 
 TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">

@@ -52,7 +52,7 @@ class HeadlessPlayer:
         return (time.monotonic() - self._began_s) * 1000
 
     async def _watch(self) -> None:
-        """Let the playback go on, and sample it."""
+        """Continue the playback, and sample it."""
         while self._now_ms() < self._settings.seconds * 1000 and not self._clock.has_ended:
             await asyncio.sleep(TICK_S)
             now_ms = self._now_ms()

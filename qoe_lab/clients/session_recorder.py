@@ -1,4 +1,4 @@
-"""What every client does with its events: it appends them to the file, and tells the SDK what an end host reports."""
+"""What every client does with its events: it appends them to the file, and passes to the SDK what an end host reports."""
 
 import time
 from types import TracebackType

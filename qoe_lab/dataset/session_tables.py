@@ -87,7 +87,7 @@ class SessionReader:
         _check_capture(session, row["pcap_sha256"])
         counter = SlotCounter(client=_client_address(session), begin_ns=round(labels.wall_ms * 1e6))
         slots = {slot.number: slot for slot in _slots(counter, session)}
-        # Playback from the buffer goes on without packets.
+        # Playback from the buffer continues without packets.
         slots |= {slot.number: slot for slot in counter.advance(round(labels.wall_ms * 1e6) + len(seconds) * SLOT_NS)}
         ids = {name: row[name] for name in ("session_id", "training_id")}
         flows = [ids | {"flow": number} | flow_row(flow) for number, flow in enumerate(counter.flows())]

@@ -1,7 +1,6 @@
 """Which examples a model is fitted to, and on which it is judged. No session is on both sides of a split."""
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from qoe_lab.models.examples import Examples, Mask
 from qoe_lab.models.tasks import ModelTask
 
 LEAST_SESSIONS = 6
-"""With fewer sessions, no split says anything."""
+"""With fewer sessions, a split shows nothing."""
 
 
 class TooFewSessionsError(ValueError):
@@ -84,10 +83,3 @@ def _mask(examples: Examples, rows: NDArray[Any]) -> Mask:
     mask = np.zeros(len(examples), dtype=bool)
     mask[rows] = True
     return mask
-
-
-def rows_of_sessions(examples: Examples) -> Iterator[NDArray[Any]]:
-    """The rows of each session."""
-    order = np.argsort(examples.sessions, kind="stable")
-    _, begins = np.unique(examples.sessions[order], return_index=True)
-    yield from np.split(order, begins[1:])

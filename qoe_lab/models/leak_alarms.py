@@ -181,7 +181,7 @@ def _not_computed(name: str, expected: str, meaning: str) -> Alarm:
 
 
 def training_probe(examples: Examples, effort: Effort, seed: int) -> float:
-    """The balanced accuracy with which a forest tells the training of a session from its traffic."""
+    """The balanced accuracy with which a forest recognises the training of a session from its traffic."""
     names, numbers = np.unique(examples.places["training"], return_inverse=True)
     asked = replace(examples, y=numbers.astype(np.float64), classes=tuple(map(str, names)))
     return _held_out_score("forest", HEIGHT, asked, effort, seed)

@@ -1,4 +1,4 @@
-"""How much TCP gets through the link before a session: an independent check of the rate that was asked for.
+"""How much TCP gets through the link before a session: an independent check of the planned rate.
 
 The window of the receiver is limited to what the link holds and half its queue, and the sender uses Reno. With a larger window, the
 probe would measure how a congestion control recovers from a full queue. Only the second half counts, when the window is open. About

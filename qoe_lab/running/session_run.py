@@ -104,7 +104,7 @@ def _gateway(lab: Lab) -> str:
 
 
 def _check_link(lab: Lab, cell: PlannedCell, folder: SessionFolder) -> None:
-    """Before the session: the kernel says what was asked for, and TCP gets it."""
+    """Before the session: the kernel reports the planned values, and TCP reaches the planned rate."""
     shape = _shape_of(cell)
     read_back = prepare(lab, shape, _gateway(lab))
     folder.write_shaping({"read_back": read_back.to_json()})

@@ -3,7 +3,7 @@
     server ══ client                              HLS and DASH
     server ── relay-a, relay-b ── home ══ client  the overlay: two ways to the client, so that it has a backup parent
 
-What was asked for is read back from the kernel: a session whose link is not as planned must not become data.
+The planned values are read back from the kernel: a session whose link is not as planned must not become data.
 """
 
 import socket

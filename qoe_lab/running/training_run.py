@@ -28,7 +28,7 @@ MOST_FAILURES_IN_A_ROW = 10
 
 
 class TrainingFailedError(Exception):
-    """The training cannot go on: session after session fails. It can be resumed when the cause is removed."""
+    """The training cannot continue: session after session fails. It can be resumed when the cause is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

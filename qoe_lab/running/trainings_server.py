@@ -46,7 +46,7 @@ _TICKS_A_SECOND = 10
 
 
 def run(settings: Settings, command: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used. Trainings go on afterwards."""
+    """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used. Trainings continue afterwards."""
     ignore_reload()
     try:
         make_folder(settings.data)

@@ -23,7 +23,7 @@ def check_name(what: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """What a rung is asked to be. `kbps` limits its rate; an easy content needs less."""
+    """The target of a rung. `kbps` limits its rate; an easy content needs less."""
 
     name: str
     width: int
@@ -115,11 +115,11 @@ DEFAULT_CONTENTS = (
     ContentRecipe(content_id="football", detail=5, motion=6, grain=5, scene_frames=125, segment_s=2, rungs=USUAL_LADDER),
     ContentRecipe(content_id="concert", detail=4, motion=4, grain=9, scene_frames=25, segment_s=1, rungs=SAVING_LADDER),
 )
-"""Each length of segments has two ladders, and each ladder two lengths: neither tells the other."""
+"""Each length of segments has two ladders, and each ladder two lengths: neither determines the other."""
 
 
 def described(content: Content, made_from: dict[str, object]) -> str:
-    """The text of `content.json`. `made_from` tells whether the encoded files fit the recipe of a later run."""
+    """The text of `content.json`. `made_from` shows whether the encoded files fit the recipe of a later run."""
     return json.dumps({**asdict(content), "made_from": made_from}, indent=1) + "\n"
 
 

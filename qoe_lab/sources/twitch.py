@@ -88,7 +88,7 @@ class Twitch:
     async def live_channels(self, count: int = 20, *, language: str | None = None) -> list[LiveChannel]:
         """The channels with most viewers. TwitchError if Twitch does not answer."""
         if not 1 <= count <= MOST_CHANNELS:
-            raise TwitchError(f"{count} channels are asked for; use 1 to {MOST_CHANNELS}")
+            raise TwitchError(f"{count} channels are requested; use 1 to {MOST_CHANNELS}")
         parameters = {"type": "live", "first": str(count)} | ({"language": language} if language else {})
         for _ in range(ATTEMPTS):
             answer = await self._ask(parameters)

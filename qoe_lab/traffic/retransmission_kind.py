@@ -38,9 +38,9 @@ class SegmentEvidence:
     """At most one byte, the last one, which the receiver had acknowledged (RFC 9293, 3.8.4)."""
     loss_reported: bool
     """The receiver reported a loss: three duplicate acknowledgements, or a SACK block of later data. Or a recovery that this began
-    goes on."""
+    continues."""
     after_timeout: bool
-    """A timeout began a recovery that goes on."""
+    """A timeout began a recovery that continues."""
     waited_ns: int | None
     """Since the bytes were last seen, or since the gap was seen; None if the capture does not have that."""
 

@@ -51,7 +51,7 @@ class SentBytes:
         self.begin_at(first_number)
 
     def begin_at(self, first_number: int) -> None:
-        """Follow other sequence numbers from now on. The counts go on."""
+        """Follow other sequence numbers from now on. The counts continue."""
         self._space = SequenceSpace(first_number)
         self._acknowledged: int | None = None
         self._last_number: int | None = None

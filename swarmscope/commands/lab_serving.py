@@ -16,6 +16,6 @@ def serve(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     known = or_defaults(settings, Settings)
-    # The process of a training is an ordinary command, so that it goes on without this server.
+    # The process of a training is an ordinary command, so that it continues without this server.
     command = [sys.executable, "-m", "swarmscope", "lab", "resume", *known.run_flags(), "--data", str(known.data)]
     run_server("lab serve", lambda: run(known, command), path_error=1)

@@ -1,7 +1,7 @@
 """The three forms of a sealed log hold the same records, and common tools read them."""
 
-import io
 import json
+import os
 import shutil
 import subprocess
 
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from feedback_server.forms import log_writer
 from feedback_server.forms.framed import FRAME_RECORDS
 from feedback_server.forms.parquet_log import ROW_GROUP_RECORDS
-from feedback_server.forms.reading import Records, form_of, read_log, sealed_count
+from feedback_server.forms.reading import Records, form_of, read_log
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.sealed_files import record_count
 from feedback_wire.frames import Damage, FrameKind, walk
-from feedback_wire.log_name import Form
+from feedback_wire.log_name import Form, LogName
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
 from tests.harness.inferences import inference_record, write_inferences
@@ -135,11 +137,13 @@ def test_parquet_is_written_in_row_groups_with_checksums(tmp_path, lines):
 
 @pytest.mark.parametrize("form", SEALED)
 def test_a_sealed_log_cut_anywhere_is_recognised_as_incomplete(tmp_path, form, lines):
-    data = write(tmp_path / f"log.{form}", lines(20), 20).read_bytes()
-    assert sealed_count(io.BytesIO(data), form) == 20
-    for cut in range(len(data)):
-        with pytest.raises(ValueError, match=r".+"):
-            sealed_count(io.BytesIO(data[:cut]), form)
+    folder, name = DataFolder(tmp_path), LogName(begins_s=0, server="fs1", part=0, form=form)
+    path = write(tmp_path / str(name), lines(20), 20)
+    data = path.read_bytes()
+    assert record_count(folder, name) == 20
+    for size in reversed(range(len(data))):
+        os.truncate(path, size)
+        assert record_count(folder, name) is None
 
 
 @pytest.mark.skipif(shutil.which("zstdcat") is None, reason="needs the zstd tool")

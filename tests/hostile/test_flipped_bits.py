@@ -15,8 +15,10 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
 from feedback_server.forms import parquet_log
-from feedback_server.forms.reading import Records, read_log, sealed_count
-from feedback_wire.log_name import Form
+from feedback_server.forms.reading import Records, read_log
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.sealed_files import record_count
+from feedback_wire.log_name import Form, LogName
 from feedback_wire.parquet_sums import MAGIC, damaged_groups
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import run_swarmscope
@@ -136,13 +138,11 @@ def test_commands_name_the_damaged_log_and_continue_with_the_others(log, command
 
 
 def test_a_feedback_server_does_not_treat_a_log_with_a_damaged_end_as_sealed(log):
-    data = log.read_bytes()
-    with log.open("rb") as file:
-        assert sealed_count(file, Form.PARQUET) == RECORDS
+    data, folder, name = log.read_bytes(), DataFolder(log.parent), LogName.parse(log.name)
+    assert record_count(folder, name) == RECORDS
     for _, flipped in flips(data, 50, seed=7, first=ends_of(data)[2]):
         log.write_bytes(flipped)
-        with log.open("rb") as file, pytest.raises(ValueError, match="end"):
-            sealed_count(file, Form.PARQUET)
+        assert record_count(folder, name) is None
 
 
 def test_parquet_of_other_programs_without_our_checksums_is_read(log):

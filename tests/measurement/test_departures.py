@@ -45,7 +45,7 @@ def listening_sockets(pid):
     return {inode for inode in listening if f"socket:[{inode}]" in links}
 
 
-def test_an_agent_that_is_killed_frees_those_who_wait_and_takes_its_probe_process_along(serve, tmp_path):
+def test_when_an_agent_is_killed_waiting_agents_continue_and_its_probe_process_ends(serve, tmp_path):
     master = start_master(serve, tmp_path)
     agents = {name: start_agent(serve, tmp_path, name, master.url) for name in ("a1", "a2")}
     live = submit(master.url, agents=["ALL"], destinations=["127.0.0.1"], **LONG)

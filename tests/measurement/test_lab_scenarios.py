@@ -64,7 +64,7 @@ def test_a_lossy_last_link_is_found_and_an_edge_is_not_mistaken_for_it():
         assert diagnose(pings_and_traces(lab)).verdicts == ()
 
 
-def test_without_the_paths_that_tell_links_apart_there_is_no_verdict():
+def test_without_paths_that_distinguish_the_links_there_is_no_verdict():
     with network(star()) as lab:
         lab.reshape("core-rd", loss=LOSS)
         found = diagnose(pings_and_traces(lab, agents=["a"], destinations=["d"]))

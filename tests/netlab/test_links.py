@@ -49,7 +49,7 @@ def times(path: Path) -> dict[int, int]:
 
 @needs("tbf")
 @pytest.mark.parametrize("rate_kbps", [2_000, 20_000])
-def test_the_rate_of_a_link_is_the_rate_that_was_asked_for(rate_kbps: int, tmp_path: Path):
+def test_a_link_has_the_rate_of_its_shape(rate_kbps: int, tmp_path: Path):
     with Lab(two_nodes(rate_kbps=rate_kbps, queue_ms=5000)) as lab, receiver(lab):
         measured_kbps = 0.0
         for attempt in range(5):  # a busy machine may send too late once, and never too fast
@@ -123,7 +123,7 @@ def test_the_delay_of_a_running_link_can_change(tmp_path: Path):
 
 
 @needs("tbf")
-def test_tcp_goes_on_after_a_rate_falls_while_its_segments_are_queued():
+def test_tcp_continues_after_a_rate_falls_while_its_segments_are_queued():
     """A queued packet that is larger than the burst of the new rate would block the link."""
     with (
         Lab(two_nodes(rate_kbps=5000, queue_ms=200)) as lab,

@@ -50,7 +50,7 @@ def test_the_overlay_in_a_lab_file_is_returned_unchanged():
         ("9" * 5_000, "cannot be read"),
     ],
 )
-def test_a_wrong_file_gets_an_error_that_says_where_and_what_to_do(text: str, error: str):
+def test_a_wrong_file_gets_an_error_with_the_place_and_the_correction(text: str, error: str):
     with pytest.raises(TopologyError) as raised:
         read_topology(text)
     assert error in str(raised.value)

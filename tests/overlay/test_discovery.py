@@ -96,7 +96,7 @@ def test_players_that_forward_nothing_share_the_places_of_few_relays():
     assert simulated.reached() == {*simulated.places}
 
 
-def test_a_player_beside_another_player_is_not_reached_by_it():
+def test_players_do_not_become_neighbours_of_each_other():
     topology = {**TOPOLOGY, "*": {"neighbors": "discover", "role": "player"}}
     simulated = Simulated(topology, 1)
     simulated.join(*names(3, "p"))

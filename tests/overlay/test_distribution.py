@@ -130,7 +130,7 @@ def test_a_node_without_a_parent_takes_the_planned_one_back_even_if_it_waits_for
     assert (made.streams["news"].parent, made.streams["news"].wanted) == ("up", None)
 
 
-def test_a_failed_parent_is_not_fed_from_and_its_backup_is_asked_at_once():
+def test_when_a_parent_fails_its_backup_is_asked_at_once():
     links = Written("up", "backup")
     made, counts = node(links, place(parent="up", backup="backup"))
     made.arrived("up", packet(1), time.monotonic())
@@ -187,7 +187,7 @@ def test_a_replay_begins_with_a_few_packets_and_continues_faster_than_the_stream
     asyncio.run(scenario())
 
 
-def test_gaps_are_asked_for_on_udp_and_a_child_gets_its_packets_again():
+def test_gaps_are_requested_on_udp_and_a_child_gets_its_packets_again():
     async def scenario() -> None:
         links = Written("up")
         made, counts = node(links, place("child", parent="up"))

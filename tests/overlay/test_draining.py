@@ -104,7 +104,7 @@ def test_a_second_parent_that_leaves_is_not_needed_any_more():
     assert links.sent[-1] == ("b", Prune(stream="news"))
 
 
-def test_a_parent_that_leaves_is_told_to_stop_only_when_the_second_one_delivers():
+def test_a_parent_that_leaves_gets_a_prune_only_when_the_second_one_delivers():
     links = Written("a", "b")
     made, counts, _ = node(links, place("a", "b"))
     made.arrived("a", packet(1), time.monotonic())

@@ -99,7 +99,7 @@ def test_an_older_tree_changes_nothing():
     assert forwarding.counts["tree_older"] == 1
 
 
-def test_a_packet_that_has_travelled_too_far_ends_here():
+def test_a_packet_with_too_many_hops_is_not_forwarded():
     forwarding = Forwarding(place("a"))
     assert forwarding.arrived(packet(1, hops_left=1), 0.0) == []
     assert forwarding.counts["data_too_far"] == 1

@@ -84,7 +84,7 @@ async def answer_to(port: int, data: bytes) -> bytes:
     return answer
 
 
-def test_hostile_bytes_and_joins_are_refused_by_name_and_the_stream_goes_on():
+def test_hostile_bytes_and_joins_are_refused_by_name_and_the_stream_continues():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
             joined, chance = bootstrapper.counts["joined"], random.Random(3)
@@ -169,7 +169,7 @@ def test_a_node_that_was_stopped_does_not_treat_its_neighbours_as_silent():
     asyncio.run(scenario())
 
 
-def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_goes_on():
+def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_continues():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
             idle, counts = [], bootstrapper.counts

@@ -58,7 +58,7 @@ def test_the_timestamps_continue_when_the_file_begins_again(stream: list[tuple[f
     assert all(0.03 < later - earlier < 0.1 for earlier, later in pairwise(times_s))
 
 
-def test_packets_are_due_as_their_pcrs_say_and_rtp_timestamps_follow(stream: list[tuple[float, bytes]]):
+def test_packets_are_due_at_the_times_of_their_pcrs_and_rtp_timestamps_follow(stream: list[tuple[float, bytes]]):
     pcrs = []
     for due_s, payload in stream:
         for data in split_ts(payload):

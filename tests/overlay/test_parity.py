@@ -45,7 +45,7 @@ def received(packets: list[bytes], receiver: ParityReceiver) -> list[bytes]:
     return found
 
 
-def test_the_bytes_of_a_parity_packet():
+def test_a_parity_packet_has_the_documented_bytes():
     """Written by the first version; docs/formats/overlay.md describes them."""
     sender = ParitySender(2)
     assert sender.sent(header(1), b"\x80\x21\x00\x01abc") is None
@@ -119,7 +119,7 @@ def test_a_node_restores_one_loss_of_a_group_without_asking():
     asyncio.run(scenario())
 
 
-def test_what_a_parity_packet_cannot_restore_is_asked_for_when_it_arrives():
+def test_what_a_parity_packet_cannot_restore_is_requested_when_it_arrives():
     async def scenario() -> None:
         below, _ = node(asking := Written("up"))
         for place, packet in enumerate(sent(range(1, GROUP + 1))):

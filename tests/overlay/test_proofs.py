@@ -51,7 +51,7 @@ def test_the_memory_for_joins_is_bounded_and_frees_itself():
     assert guard.refusal(NONCE, much_later_ms, much_later_ms) is None
 
 
-def test_a_lease_ends_without_a_sign_of_life_and_not_before():
+def test_a_lease_ends_when_no_message_arrives_for_its_time_and_not_before():
     leases = Leases(lease_s=3)
     assert leases.renew("n1", 0.0)
     assert not leases.renew("n1", 2.0)
@@ -62,7 +62,7 @@ def test_a_lease_ends_without_a_sign_of_life_and_not_before():
     assert len(leases) == 0
 
 
-def test_a_node_that_leaves_is_out_at_once():
+def test_a_node_that_leaves_is_removed_at_once():
     leases = Leases()
     leases.renew("n1", 0.0)
     assert leases.end("n1")

@@ -33,7 +33,7 @@ def node(links: Written, tree: InstallTree) -> tuple[Distribution, Counter[str],
     return made, counts, heard
 
 
-def test_both_parents_are_asked_and_a_packet_goes_on_once():
+def test_both_parents_are_asked_and_a_packet_is_forwarded_once():
     links = Written("a", "b")
     made, _, heard = node(links, place("a", "b", "child"))
     assert links.sent == [("a", Graft(stream="news")), ("b", Graft(stream="news"))]

@@ -126,7 +126,7 @@ def test_a_cancel_ends_the_running_operation_and_one_that_waits():
     asyncio.run(scenario())
 
 
-def test_a_packet_train_interrupts_the_queue_which_goes_on_afterwards():
+def test_a_packet_train_interrupts_the_queue_which_continues_afterwards():
     async def scenario():
         bench = Bench()
         queue = asyncio.ensure_future(bench.work.run_queue())

@@ -88,7 +88,7 @@ def test_fewer_than_five_trains_of_one_route_give_no_verdict():
     assert judge_path([], load_bytes=LOAD_BYTES) is None
 
 
-def test_fewer_than_four_hops_with_a_gap_say_nothing():
+def test_fewer_than_four_hops_with_a_gap_give_no_verdict():
     assert judge_train(hops(2600, None, 2600, 2600)) is None
     assert judge_train(hops(None, None, None, None, None)) is None
     assert judge_train([]) is None

@@ -27,7 +27,7 @@ def test_the_values_are_those_of_their_definitions():
     assert summary.pdv_p95_ms == 10.0
 
 
-def test_without_an_answer_nothing_is_known():
+def test_without_an_answer_every_time_is_null():
     summary = summarize_round_trips([None, None])
     assert (summary.sent, summary.answered) == (2, 0)
     assert {getattr(summary, name) for name in summary.__slots__ if name.endswith("_ms")} == {None}

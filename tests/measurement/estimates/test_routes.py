@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from measurement.estimates.as_table import AsTableError, as_of_hops, as_path, read_as_table
 from measurement.estimates.branch_bandwidth import TreePath, estimate_pair
-from measurement.estimates.multipath import false_links, probes_to_stop
+from measurement.estimates.multipath import probes_to_stop
 
 TABLE = """
 # prefix and AS
@@ -108,10 +108,3 @@ def test_any_trees_give_a_path_through_the_common_as(source, sink):
 
 def test_the_stopping_rule_is_that_of_the_multipath_detection_algorithm():
     assert [probes_to_stop(interfaces) for interfaces in range(1, 11)] == [6, 11, 16, 21, 27, 33, 38, 44, 51, 57]
-
-
-def test_a_trace_over_two_branches_claims_a_link_that_does_not_exist():
-    links = {("a", "b1"), ("a", "b2"), ("b1", "c1"), ("b2", "c2")}
-    assert false_links([["a", "b1", "c1"], ["a", "b2", "c2"]], links) == set()
-    assert false_links([["a", "b1", "c2"]], links) == {("b1", "c2")}
-    assert false_links([["a", None, "c2"]], links) == set()  # a silent hop proves nothing

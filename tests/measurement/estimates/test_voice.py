@@ -39,16 +39,6 @@ def test_loss_is_counted_across_the_wrap_of_sequence_numbers():
     assert reception.lost == 2
 
 
-def test_the_fraction_lost_is_that_of_the_interval():
-    reception = received([(number, number) for number in range(65)])
-    assert reception.take_fraction_lost() == 0
-    for number in range(65, 129, 2):
-        reception.receive(number, number, number)
-    assert reception.take_fraction_lost() == (31 << 8) // 63
-    reception.receive(127, 127, 127)  # a duplicate
-    assert reception.take_fraction_lost() == 0
-
-
 def test_duplicates_can_make_the_loss_negative():
     reception = received([(number, number) for number in (0, 1, 2, 2, 2)])
     assert reception.lost == -2
@@ -68,7 +58,6 @@ def test_any_packets_leave_a_sane_state(packets):
     assert 0 <= reception.received <= valid
     assert reception.expected >= 0
     assert 0 <= reception.jitter <= 2**31
-    assert 0 <= reception.take_fraction_lost() <= 256
 
 
 @pytest.mark.parametrize(
@@ -84,7 +73,7 @@ def test_the_mos_is_that_of_the_simplified_e_model(delay_ms, loss, mos):
     assert voice_mos(delay_ms, loss) == pytest.approx(mos, abs=0.0001)
 
 
-def test_the_mos_of_the_best_and_the_worst_rating():
+def test_the_best_and_the_worst_rating_have_the_mos_of_the_standard():
     assert mos_of_rating(-5) == 1.0
     assert mos_of_rating(0) == 1.0
     assert mos_of_rating(100) == 4.5

@@ -22,7 +22,6 @@ def members(*names, **tags):
             address=f"192.0.2.{number}",
             tags=dict(tags.get(name, {})),
             techniques=frozenset({Technique.PING}),
-            registered_s=0.0,
             heard_s=0.0,
             connected=True,
         )
@@ -73,7 +72,7 @@ def test_auto_explores_unknown_routes_from_different_places_and_forgets_old_ones
     assert selector(found, routes=routes).select(["AUTO"]) == ["a1", "a2", "a3"]
 
 
-def test_agents_by_name_address_tags_and_an_earlier_request():
+def test_agents_are_selected_by_name_address_tags_and_an_earlier_request():
     found = members("a1", "a2", "a3", a1={"country": "HK", "isp": "HKBN"}, a2={"country": "HK"}, a3={"country": "JP"})
     select = selector(found).select
     assert select(["ALL"]) == ["a1", "a2", "a3"]
@@ -103,5 +102,5 @@ def test_a_selection_without_an_agent_is_an_error(wanted, why):
         selector(members("a2")).select(["request:r1"])
 
 
-def test_tags_are_read():
+def test_the_tags_of_a_selection_are_parsed():
     assert parse_tags("country=HK+isp=HKBN") == {"country": "HK", "isp": "HKBN"}

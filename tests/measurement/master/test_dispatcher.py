@@ -218,7 +218,7 @@ def test_pm_ran_goes_to_the_queues_and_each_next_round_is_planned_with_the_outco
     assert_conserved(master, live)
 
 
-def test_an_agent_that_comes_back_goes_on_with_a_periodic_task():
+def test_an_agent_that_returns_continues_a_periodic_task():
     master = VirtualMaster()
     master.join("a1")
     live = master.submit("ALL", schedule=Scheduling.PM_RAN, period_s=10.0)

@@ -2,9 +2,9 @@
 
 import requests
 
-from measurement.responder import running_responder
 from tests.harness.waiting import eventually
 from tests.measurement.measurement_lab import KEYS, SECRETS, HandmadeAgent, call, start_master, state, submit
+from tests.measurement.responders import running_responder
 
 PING = {"technique": "PING", "agents": ["ALL"], "destinations": ["127.0.0.1"]}
 

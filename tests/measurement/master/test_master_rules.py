@@ -144,7 +144,7 @@ def test_a_budget_refills_within_a_minute():
         (b'{"technique": "PING", "destinations": ["a b"]}', "is not a host"),
     ],
 )
-def test_a_request_with_an_error_says_what_is_wrong(body, why):
+def test_the_error_of_a_wrong_request_states_what_is_wrong(body, why):
     with pytest.raises(InvalidRequestError, match=why):
         read_request(body)
 

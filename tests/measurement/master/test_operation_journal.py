@@ -17,7 +17,7 @@ def move(journal, cursor):
         asyncio.run(journal.move(cursor, threads))
 
 
-def test_records_are_there_after_a_crash_and_a_line_that_was_cut_off_is_not(tmp_path):
+def test_after_a_crash_all_records_are_kept_except_a_line_that_was_cut_off(tmp_path):
     journal = OperationJournal(tmp_path)
     with ThreadPoolExecutor(1) as threads:
         for number in range(3):
@@ -33,7 +33,7 @@ def test_records_are_there_after_a_crash_and_a_line_that_was_cut_off_is_not(tmp_
     journal.close()
 
 
-def test_a_forwarder_goes_on_at_its_cursor_and_whole_segments_before_it_are_removed(tmp_path):
+def test_a_forwarder_continues_at_its_cursor_and_whole_segments_before_it_are_removed(tmp_path):
     journal = OperationJournal(tmp_path, segment_bytes=20)
     for number in range(10):
         journal.append(b"record %d" % number)
@@ -52,7 +52,7 @@ def test_a_forwarder_goes_on_at_its_cursor_and_whole_segments_before_it_are_remo
     assert lines_of(OperationJournal(tmp_path)) == []
 
 
-def test_one_process_at_a_time(tmp_path):
+def test_only_one_process_at_a_time_opens_a_journal(tmp_path):
     journal = OperationJournal(tmp_path)
     with pytest.raises(BlockingIOError, match="in use by another master"):
         OperationJournal(tmp_path)

@@ -17,7 +17,7 @@ def slots(*pairs):
     return [Slot("r", agent, destination) for agent, destination in pairs]
 
 
-def test_the_five_steps_of_figure_3_of_the_paper():
+def test_the_ring_takes_the_five_steps_of_figure_3_of_the_paper():
     board = board_with(["a1", "a2", "a3"], ["d1", "d2", "d3", "d4"])
     assert board.start_ready() == slots(("a1", "d1"), ("a2", "d2"), ("a3", "d3"))  # step 1
     board.finish(Slot("r", "a2", "d2"))
@@ -47,7 +47,7 @@ def test_more_agents_than_destinations_measure_in_phases():
     assert makespan_s(intervals) == 6.0
 
 
-def test_a_phase_goes_on_without_an_agent_that_leaves():
+def test_a_phase_continues_without_an_agent_that_leaves():
     board = board_with(["a1", "a2", "a3"], ["d1", "d2"])
     first = board.start_ready()
     assert first == slots(("a1", "d1"), ("a2", "d2"))

@@ -35,7 +35,7 @@ def executed_at(lab: Lab, node: str, *orders: Operation, prefix: Sequence[str] =
 
 
 @needs_namespaces
-def test_without_root_everything_works_except_what_says_that_it_needs_more():
+def test_without_root_only_the_techniques_that_need_cap_net_raw_are_refused():
     with Lab(chain(None, None)) as lab, responder_at(lab, "dst") as responder:
         answer_every_probe(lab)
         set_in(lab, "src", {"ipv4/ping_group_range": "0 2147483647"})

@@ -15,11 +15,12 @@ from pyroute2 import IPRoute
 from measurement.estimates.rtp_reception import RtpReception
 from measurement.operation import Technique
 from measurement.outcome import Outcome
-from measurement.responder import MOST_CONNECTIONS_OF_AN_ADDRESS, Responder, running_responder
+from measurement.responder import MOST_CONNECTIONS_OF_AN_ADDRESS, Responder
 from measurement.responder_protocol import REFLECTED, RTP_HEADER, RTP_VERSION, TRAIN_MAGIC, TRAIN_PACKET, Opening, line, proof
 from measurement.techniques.registry import measure
 from netlab import Lab, read_capture
 from tests.harness.waiting import eventually
+from tests.measurement.responders import running_responder
 from tests.measurement.techniques.labs import chain, executed, operation, shape_for_trains, values
 from tests.netlab.labs import needs, needs_namespaces, two_nodes
 

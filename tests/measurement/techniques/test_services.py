@@ -366,7 +366,7 @@ def test_data_by_udp_is_sent_and_answered():
     assert found["first_answer_ms"] >= 50
 
 
-def test_data_without_an_answer():
+def test_udp_data_without_an_answer_times_out_and_a_wait_of_zero_only_sends():
     with udp_server(lambda _data: []) as port:
         silent = executed(operation(Technique.UDP_SEND, HERE, port=port, hex="00ff", wait_ms=100))
         one_way = executed(operation(Technique.UDP_SEND, HERE, port=port, wait_ms=0))

@@ -1,10 +1,11 @@
 """TRACEROUTE on a chain, and on a diamond, where a trace without a constant flow invents links."""
 
 import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pytest
 
-from measurement.estimates.multipath import false_links
 from measurement.operation import Technique
 from measurement.outcome import Outcome
 from measurement.techniques.task import ProbeSettings
@@ -20,6 +21,12 @@ def diamond() -> Topology:
     """Two branches of two routers each between `r1` and `r4`."""
     nodes = {name: {"forwards": name not in ("src", "dst")} for ends in BRANCHES for name in ends}
     return read_topology(json.dumps({"nodes": nodes, "links": [{"between": ends} for ends in BRANCHES]}))
+
+
+def false_links(routes: Iterable[Sequence[str | None]], true_links: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The links that traces claim and that do not exist. A silent hop (None) claims no link."""
+    claimed = {(one, other) for route in routes for one, other in pairwise(route) if one is not None and other is not None}
+    return claimed - set(true_links)
 
 
 def route(lab: Lab, outcome: Outcome) -> list[str | None]:
@@ -90,7 +97,7 @@ def test_a_silent_end_of_the_path_is_partial_and_the_trace_ends():
     assert (silent.status, silent.reason) == ("timeout_target", "no router and no destination answered")
 
 
-def test_routers_that_limit_their_answers_give_a_usable_trace_that_says_so():
+def test_routers_that_limit_their_answers_give_a_degraded_trace():
     """The default of Linux: one ICMP error per second to the same address, after a burst of six."""
     with Lab(chain(None, None, None)) as lab, lab.inside("src"):
         outcome = executed(operation(Technique.TRACEROUTE, lab.address("dst"), attempts=10))

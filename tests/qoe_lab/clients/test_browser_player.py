@@ -42,7 +42,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("library", "playlist"), LIBRARIES)
-def test_it_shows_the_video_and_reports_what_is_on_screen(
+def test_a_player_in_the_browser_shows_the_video_and_reports_what_is_on_screen(
     library: str, playlist: str, contents: Path, tmp_path: Path, temporary: Path
 ):
     start = partial(subprocess.Popen, env=os.environ | {"TMPDIR": str(temporary)})
@@ -90,7 +90,7 @@ def assert_the_first_frame_is_that_of_the_player(events: list[PlayerEvent], *, w
 @needs_namespaces
 @needs("tbf")
 @pytest.mark.parametrize(("library", "playlist"), LIBRARIES)
-def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, contents: Path, tmp_path: Path):
+def test_the_stalls_in_the_browser_are_those_that_the_server_saw(library: str, playlist: str, contents: Path, tmp_path: Path):
     with (
         Lab(shaped_link(rate_kbps=90, delay_ms=10, queue_ms=300)) as lab,
         content_server(contents, tmp_path, host=lab.address("server"), start=at(lab, "server")) as server,
@@ -113,7 +113,9 @@ def test_its_stalls_are_those_that_the_server_saw(library: str, playlist: str, c
     ("library", "playlist"),
     [("hls.js", "/none/hls/master.m3u8"), pytest.param("dash.js", "/player.html", marks=pytest.mark.soak)],
 )
-def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, playlist: str, contents: Path, tmp_path: Path):
+def test_a_playlist_that_cannot_be_played_ends_the_player_with_the_reason(
+    library: str, playlist: str, contents: Path, tmp_path: Path
+):
     with content_server(contents, tmp_path) as server:
         code, printed, events = played(library, server.url + playlist, tmp_path, seconds=30)
     assert code == 1
@@ -125,7 +127,7 @@ def test_a_playlist_that_cannot_be_played_ends_it_with_the_reason(library: str, 
 
 @pytest.mark.browser
 @pytest.mark.soak
-def test_a_server_that_is_not_there_or_does_not_answer_ends_it_with_the_reason(tmp_path: Path):
+def test_a_server_that_does_not_exist_or_does_not_answer_ends_the_player_with_the_reason(tmp_path: Path):
     code, printed, events = played("hls.js", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
     assert code == 1
     assert "ERR_CONNECTION_REFUSED" in printed
@@ -138,7 +140,7 @@ def test_a_server_that_is_not_there_or_does_not_answer_ends_it_with_the_reason(t
 
 
 @pytest.mark.browser
-def test_a_killed_client_takes_its_browser_and_its_files_along(contents: Path, tmp_path: Path, temporary: Path):
+def test_the_browser_and_the_files_of_a_killed_client_are_removed(contents: Path, tmp_path: Path, temporary: Path):
     with content_server(contents, tmp_path) as server:
         command = client_command("hls.js", server.url + MASTER, tmp_path, seconds=60)
         process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(temporary)})
@@ -164,7 +166,7 @@ def users(folder: Path) -> list[Path]:
     return found
 
 
-def test_without_chromium_it_says_what_to_install(tmp_path: Path):
+def test_without_chromium_the_error_names_what_to_install(tmp_path: Path):
     command = client_command("hls.js", f"http://127.0.0.1:9{MASTER}", tmp_path)
     ended = subprocess.run(command, env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1

@@ -76,7 +76,7 @@ def test_representations_are_sorted_by_rate_and_sound_is_not_video():
         (manifest(TEMPLATE + REPRESENTATION.replace('"100000"', '"fast"')), "valid id, bandwidth and height"),
     ],
 )
-def test_what_cannot_be_played_is_an_error_that_says_why(text: str, complaint: str):
+def test_what_cannot_be_played_is_an_error_with_the_reason(text: str, complaint: str):
     with pytest.raises(BrokenPlaylistError, match=complaint):
         segments(text)
 

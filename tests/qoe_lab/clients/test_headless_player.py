@@ -21,7 +21,7 @@ from tests.qoe_lab.played_sessions import MANIFEST, MASTER, at, client_command, 
 
 
 @pytest.mark.parametrize("playlist", [MASTER, MANIFEST])
-def test_without_a_limit_it_starts_at_once_and_climbs_to_the_highest_rung(playlist: str, contents: Path, tmp_path: Path):
+def test_without_a_limit_the_player_starts_at_once_and_climbs_to_the_highest_rung(playlist: str, contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
         code, printed, events = played("headless", server.url + playlist, tmp_path, seconds=5)
         requests = server.requests()
@@ -46,7 +46,7 @@ def test_a_quality_that_the_viewer_chose_is_played_from_the_first_frame_to_the_l
 
 @needs_namespaces
 @needs("tbf")
-def test_on_a_link_below_the_lowest_rung_it_stalls_as_the_server_saw(contents: Path, tmp_path: Path):
+def test_on_a_link_below_the_lowest_rung_the_player_stalls_as_the_server_saw(contents: Path, tmp_path: Path):
     with (
         Lab(shaped_link(rate_kbps=80, delay_ms=10, queue_ms=300)) as lab,
         content_server(contents, tmp_path, host=lab.address("server"), start=at(lab, "server")) as server,
@@ -77,7 +77,7 @@ def test_a_killed_player_leaves_complete_lines_until_then(contents: Path, tmp_pa
     assert session_labels(list(read_events(path))).invalid_reason == "client_died"
 
 
-def test_what_cannot_be_played_ends_with_an_error_that_says_why(contents: Path, tmp_path: Path):
+def test_what_cannot_be_played_ends_with_the_reason(contents: Path, tmp_path: Path):
     with content_server(contents, tmp_path) as server:
         code, printed, events = played("headless", server.url + "/none/hls/master.m3u8", tmp_path)
     assert code == 1
@@ -87,7 +87,7 @@ def test_what_cannot_be_played_ends_with_an_error_that_says_why(contents: Path, 
     assert session_labels(events).invalid_reason == "client_error"
 
 
-def test_a_server_that_is_not_there_ends_it_with_an_error(tmp_path: Path):
+def test_a_server_that_does_not_exist_ends_the_player_with_an_error(tmp_path: Path):
     code, printed, events = played("headless", f"http://127.0.0.1:{free_port()}{MASTER}", tmp_path)
     assert code == 1
     assert "cannot be received" in printed

@@ -84,7 +84,7 @@ def test_a_player_that_is_refused_ends_the_session_with_its_reason(loopback: Loo
         ("overlay://127.0.0.1:1/x", (), "--node-key"),
     ],
 )
-def test_what_the_overlay_needs_is_asked_for(
+def test_a_missing_or_wrong_argument_of_the_overlay_is_named(
     url: str,
     arguments: tuple[str, ...],
     complaint: str,

@@ -28,7 +28,7 @@ def test_a_stall_begins_when_the_buffer_is_empty_even_if_nobody_looked_then():
     assert reported(clock.advance(6000)) == [("stall_begin", 5300)]
 
 
-def test_a_switch_is_told_when_it_comes_on_screen_not_when_it_arrives():
+def test_a_switch_is_reported_when_it_is_shown_and_not_when_it_arrives():
     clock = PlaybackClock(enough_ms=1000)
     clock.add(2000, LOW, 100)
     assert reported(clock.add(2000, HIGH, 600)) == []

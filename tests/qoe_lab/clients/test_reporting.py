@@ -15,7 +15,7 @@ __all__ = ["deployment"]
 pytestmark = pytest.mark.journey
 
 
-def test_what_a_client_reports_is_what_its_events_say(deployment: Deployment, contents: Path, tmp_path: Path):
+def test_the_reports_of_a_client_agree_with_its_events(deployment: Deployment, contents: Path, tmp_path: Path):
     deployment.feedback_server()
     deployment.coordinator()
     reporting = ("--coordinator", deployment.entries[0], "--training-id", "evening", "--period", "1")

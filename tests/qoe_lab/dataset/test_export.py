@@ -107,7 +107,7 @@ def test_a_flow_has_the_statistics_of_both_directions(training: RecordedTraining
     assert {name: flow[name] for name in expected} == expected
 
 
-def test_the_player_and_the_server_tell_their_events_in_the_order_of_time(training: RecordedTrainingFolder) -> None:
+def test_events_of_the_player_and_the_server_are_ordered_by_time(training: RecordedTrainingFolder) -> None:
     training.add(0)
     export(training.path)
     events = rows(training, "events")
@@ -232,7 +232,7 @@ DAMAGED = {
 }
 
 
-def test_a_damaged_session_is_there_with_its_reason_and_does_not_hurt_the_others(training: RecordedTrainingFolder) -> None:
+def test_a_damaged_session_keeps_its_reason_and_does_not_change_the_others(training: RecordedTrainingFolder) -> None:
     for number, damage in enumerate(DAMAGED.values()):
         damage(training.add(number))
     training.add(len(DAMAGED))
@@ -248,7 +248,9 @@ def test_a_damaged_session_is_there_with_its_reason_and_does_not_hurt_the_others
     assert [reason for reason in DAMAGED if f"| not valid: `{reason}` | 1 |" not in card] == []
 
 
-def test_a_capture_that_is_none_or_is_cut_in_the_middle_makes_its_session_not_valid(training: RecordedTrainingFolder) -> None:
+def test_a_capture_that_cannot_be_read_or_is_cut_in_the_middle_makes_its_session_not_valid(
+    training: RecordedTrainingFolder,
+) -> None:
     whole = capture(usual_segments())
     cut = whole[:700] + b"\xff" * 300 + whole[1000:]
     for number, data in enumerate((b"no capture at all, but text", cut)):
@@ -477,7 +479,7 @@ def test_a_folder_without_a_training_is_refused(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= {"training.json"}
 
 
-def test_the_progress_is_told_after_each_session(training: RecordedTrainingFolder) -> None:
+def test_the_progress_is_reported_after_each_session(training: RecordedTrainingFolder) -> None:
     for number in range(3):
         training.add(number)
     reported: list[tuple[int, int]] = []

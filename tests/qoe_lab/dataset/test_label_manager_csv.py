@@ -123,7 +123,7 @@ def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
         read_label_manager(file)
 
 
-def test_the_command_writes_the_right_names_and_says_what_it_saw(file: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_right_names_and_prints_what_it_found(file: Path, tmp_path: Path) -> None:
     done = run_here("lab", "import", file, "--into", tmp_path / "right.csv")
     assert (done.returncode, done.stderr) == (0, "")
     assert "right.csv: 2 sessions, 0 with the id of an earlier one" in done.stdout

@@ -65,7 +65,7 @@ def test_an_interruption_that_is_shorter_than_a_frame_is_no_stall(length_ms: flo
         ((EVENTS[0], EVENTS[4], *EVENTS[1:4], EVENTS[-1]), "events_out_of_order"),
     ],
 )
-def test_a_session_that_is_no_ground_truth_says_why(events: tuple[PlayerEvent, ...], reason: str):
+def test_a_session_that_is_no_ground_truth_has_its_reason(events: tuple[PlayerEvent, ...], reason: str):
     assert session_labels(events).invalid_reason == reason
 
 

@@ -98,7 +98,7 @@ def test_the_confusion_matrix_counts_each_judged_example_once(results):
     assert len(results[SESSION_STALLED.name].judged) == 72
 
 
-def test_the_interval_holds_the_value_and_the_correction_is_no_flattery(results):
+def test_the_interval_contains_the_value_and_the_corrected_score_is_finite(results):
     for result in results.values():
         score = result.best.scores[result.task.score]
         assert score.low <= score.value <= score.high
@@ -119,7 +119,7 @@ def test_a_band_is_as_wide_as_nine_of_ten_errors_and_infinite_for_too_few():
 
 
 @pytest.mark.parametrize("sessions_of_each", [1, 50], ids=["isotonic", "Platt"])
-def test_calibration_makes_frequencies_of_boastful_probabilities(sessions_of_each: int):
+def test_calibration_turns_overconfident_probabilities_into_frequencies(sessions_of_each: int):
     random = np.random.default_rng(1)
     true = random.random(8000)
     truth = (random.random(8000) < true).astype(np.float64)

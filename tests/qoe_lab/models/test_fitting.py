@@ -135,7 +135,7 @@ def test_the_report_shows_scores_with_intervals_matrices_calibration_places_alar
     assert page.count("class='missed'") == sum(not goal.met for goal in goals(done.results))
 
 
-def test_a_raised_alarm_stands_at_the_top_of_the_report(done: Fit):
+def test_a_raised_alarm_is_at_the_top_of_the_report(done: Fit):
     alarm = replace(done.alarms["height"][0], found="7", raised=True)
     page = report_page(replace(done, alarms={**done.alarms, "height": (alarm,)}), version="1", made="now")
     assert page.index("T3: sessions on both sides of a split: 7; expected: 0.") < page.index("Has the session stalled?")

@@ -45,7 +45,7 @@ def test_measures_of_probabilities_equal_those_of_scikit_learn():
     assert np.isclose(scores.auc(truth, outputs, weights), theirs)
 
 
-def test_the_calibration_error_is_small_for_true_probabilities_and_large_for_boastful_ones():
+def test_the_calibration_error_is_small_for_true_probabilities_and_large_for_overconfident_ones():
     random = np.random.default_rng(3)
     stated = random.random(20_000)
     truth = (random.random(20_000) < stated).astype(np.float64)
@@ -62,7 +62,7 @@ def test_a_measure_has_no_value_without_examples():
     assert all(np.isnan(measure(np.empty(0), np.empty((0, 1)), np.empty(0))) for measure in scores.OF_NUMBERS.values())
 
 
-def test_errors_of_numbers():
+def test_errors_of_inferred_numbers_ignore_examples_with_weight_zero():
     truth, inferred = np.array([1.0, 2.0, 3.0, 4.0]), np.array([[1.0], [2.5], [3.0], [2.0]])
     assert scores.mae(truth, inferred, np.ones(4)) == 0.625
     assert scores.bias(truth, inferred, np.ones(4)) == -0.375

@@ -225,12 +225,12 @@ def test_a_card_that_does_not_fit_its_arrays_gets_a_clear_error(folder: Path, ch
         load(folder)
 
 
-def test_a_folder_without_a_model_says_what_makes_one(tmp_path: Path):
+def test_the_error_of_a_folder_without_a_model_names_what_makes_one(tmp_path: Path):
     with pytest.raises(ModelFileError, match="holds no model; swarmscope lab fit makes one"):
         load(tmp_path)
 
 
-def test_a_card_without_its_arrays_says_so(folder: Path):
+def test_a_card_without_its_arrays_gets_a_clear_error(folder: Path):
     (folder / ARRAYS).unlink()
     with pytest.raises(ModelFileError, match="is missing; fit the model again"):
         load(folder)

@@ -103,7 +103,7 @@ def test_requests_that_cannot_be_fulfilled_are_refused_with_a_reason(trainings: 
     assert client.call("GET")[1] == {"trainings": []}
 
 
-def test_without_the_token_nothing_is_answered(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_without_the_token_every_request_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve("lab", "serve", "--listen", "127.0.0.1:0", "--token", TOKEN, "--data", str(tmp_path / "t"))
     for path in ("/v1/trainings", "/v1/trainings/x", "/metrics"):
         assert requests.get(server.url + path, timeout=30).status_code == 401

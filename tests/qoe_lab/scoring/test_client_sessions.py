@@ -55,7 +55,7 @@ def test_a_client_that_receives_little_is_no_candidate(model):
     assert (small.is_candidate, large.is_candidate) == (False, True)
 
 
-def test_only_the_client_that_is_asked_for_is_scored_and_the_others_are_counted(model):
+def test_only_the_requested_client_is_scored_and_the_others_are_counted(model):
     others = video("10.0.0.3")
     sessions = scored(model, video(), others, client="10.0.0.2")
     assert [each.address for each in sessions.ended] == ["10.0.0.2"]

@@ -186,7 +186,7 @@ def test_fit_stores_a_model_and_a_report_that_score_can_use(tmp_path, folder):
     assert scored.returncode == 0, scored.stderr
 
 
-def test_fit_says_what_is_missing(tmp_path):
+def test_fit_names_what_is_missing(tmp_path):
     exported(tmp_path, "few", 4)
     few = run_swarmscope("lab", "fit", "few", "--data", tmp_path)
     assert (few.returncode, "at least 6 are needed" in few.stderr) == (1, True)

@@ -90,7 +90,7 @@ def run(helix: Helix, work: Callable[[Twitch], Awaitable[Any]]) -> Any:
     return asyncio.run(asked())
 
 
-def test_live_channels_are_asked_for_with_a_token_of_the_application():
+def test_live_channels_are_requested_with_a_token_of_the_application():
     helix = Helix()
     channels = run(helix, lambda twitch: twitch.live_channels(20, language="en"))
     assert channels == [LiveChannel(login="afro", viewers=1490, language="en")]
@@ -114,7 +114,7 @@ def test_a_token_is_used_again_until_it_is_refused():
     assert [request.headers["Authorization"] for request in helix.asked] == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
-def test_a_refusal_for_too_many_requests_is_waited_out():
+def test_after_a_refusal_for_too_many_requests_the_command_waits():
     reset = int(time.time()) + 2
 
     def refused() -> web.Response:
@@ -139,7 +139,7 @@ def test_a_refusal_for_too_many_requests_is_waited_out():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_answer_that_does_not_help_is_an_error_that_says_so(helix: Helix, complaint: str):
+def test_an_unusable_answer_is_an_error_with_its_reason(helix: Helix, complaint: str):
     with pytest.raises(TwitchError, match=complaint):
         run(helix, lambda twitch: twitch.live_channels())
 
@@ -164,7 +164,7 @@ def test_credentials_come_from_a_file_or_the_environment(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "client_id=an-id\n", "client_id=\nclient_secret=x\n"])
-def test_without_credentials_nothing_is_asked(text: str, tmp_path: Path):
+def test_without_credentials_no_request_is_sent(text: str, tmp_path: Path):
     (tmp_path / "twitch").write_text(text)
     with pytest.raises(TwitchError, match="write the lines"):
         read_credentials(tmp_path / "twitch", {})
@@ -172,7 +172,7 @@ def test_without_credentials_nothing_is_asked(text: str, tmp_path: Path):
         read_credentials(tmp_path / "none", {})
 
 
-def test_the_command_asks_for_credentials():
+def test_without_credentials_the_command_names_the_variables():
     ended = subprocess.run([sys.executable, "-m", "qoe_lab.sources", "twitch"], env={"PATH": ""}, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ID_VARIABLE in ended.stderr

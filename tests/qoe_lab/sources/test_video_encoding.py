@@ -15,7 +15,7 @@ from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
 TINY = replace(RECIPE, rungs=(Rung(name="low", width=64, height=36, kbps=30),))
 
 
-def test_contents_that_are_there_are_not_made_again_and_changed_ones_are(tmp_path: Path):
+def test_only_missing_and_changed_contents_are_made_again(tmp_path: Path):
     reported: list[tuple[str, int, int]] = []
     make_contents(tmp_path, [TINY], seconds=2, progress=lambda *done: reported.append(done))
     first = (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns
@@ -81,7 +81,7 @@ NAMED_BADLY = '{"made_from": {}, "content_id": "../up", "segment_s": 2, "segment
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", NAMED_BADLY, '{"made_from": {}, "rungs": [{}]}'])
-def test_a_folder_without_a_usable_description_says_how_to_make_it(text: str, tmp_path: Path):
+def test_the_error_of_a_folder_without_a_usable_description_states_how_to_make_it(text: str, tmp_path: Path):
     (tmp_path / "ball").mkdir()
     (tmp_path / "ball" / "content.json").write_text(text)
     with pytest.raises(ValueError, match="make it again"):

@@ -358,7 +358,7 @@ def test_a_packet_with_the_same_ip_identification_was_duplicated_by_the_network(
     assert kinds_of(made.flow().down.tcp) == {"net_dup": 2}
 
 
-def test_an_ip_identification_of_zero_says_nothing():
+def test_an_ip_identification_of_zero_does_not_show_a_duplicate():
     made = Conversation()
     made.handshake(rtt=10)
     made.down(20, 1, data=1000, ip_id=0)
