@@ -18,12 +18,14 @@ from dataclasses import dataclass
 SO_TIMESTAMPNS = 35
 SO_RCVBUFFORCE = 33
 IP_RECVERR, IPV6_RECVERR = 11, 25
+IP_RECVERR_RFC4884, IPV6_RECVERR_RFC4884 = 26, 31
 IP_RECVTTL, IPV6_RECVHOPLIMIT = 12, 51
 IP_TTL, IPV6_HOPLIMIT = 2, 52
 IPPROTO_IPV6 = 41
 TIMESPEC = struct.Struct("@qq")
-EXTENDED_ERROR = struct.Struct("=IBBBBII")
-"""struct sock_extended_err: errno, origin, ICMP type, ICMP code, padding, info, data."""
+EXTENDED_ERROR = struct.Struct("=IBBBBIHBB")
+"""struct sock_extended_err: errno, origin, ICMP type, ICMP code, padding, info, place of the extensions, flags, reserved."""
+INVALID_EXTENSIONS = 1
 FROM_ICMP, FROM_ICMP6 = 2, 3
 ANCILLARY_BYTES = 512
 RECEIVE_BUFFER_BYTES = 4 << 20
@@ -48,6 +50,8 @@ class Received:
     icmp_code: int | None = None
     error: int = 0
     """The errno that the kernel makes of the ICMP error."""
+    extensions: bytes = b""
+    """What a router has added to the error (RFC 4884), with a right checksum."""
 
 
 def stamp_arrivals(sock: socket.socket, *, errors: bool = False) -> None:
@@ -59,7 +63,10 @@ def stamp_arrivals(sock: socket.socket, *, errors: bool = False) -> None:
     v6 = sock.family == socket.AF_INET6
     sock.setsockopt(IPPROTO_IPV6 if v6 else socket.SOL_IP, IPV6_RECVHOPLIMIT if v6 else IP_RECVTTL, 1)
     if errors:
-        sock.setsockopt(IPPROTO_IPV6 if v6 else socket.SOL_IP, IPV6_RECVERR if v6 else IP_RECVERR, 1)
+        level = IPPROTO_IPV6 if v6 else socket.SOL_IP
+        sock.setsockopt(level, IPV6_RECVERR if v6 else IP_RECVERR, 1)
+        with suppress(OSError):  # a kernel before 5.9 does not say where the extensions begin
+            sock.setsockopt(level, IPV6_RECVERR_RFC4884 if v6 else IP_RECVERR_RFC4884, 1)
 
 
 def set_ttl(sock: socket.socket, ttl: int) -> None:
@@ -96,7 +103,7 @@ def _received(sock: socket.socket, flags: int) -> Received:
     data, ancillary, _, peer = sock.recvmsg(65_536, ANCILLARY_BYTES, flags)
     address, port = (peer[0], peer[1]) if peer else ("", 0)
     arrived_ns, ttl = time.time_ns(), None
-    error: tuple[int, int | None, int | None, str] = (0, None, None, "")
+    error: tuple[int, int | None, int | None, str, int] = (0, None, None, "", 0)
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
             seconds, nanoseconds = TIMESPEC.unpack_from(content)
@@ -105,19 +112,30 @@ def _received(sock: socket.socket, flags: int) -> Received:
             ttl = int.from_bytes(content[:4], "little")
         elif (level, kind) in ((socket.SOL_IP, IP_RECVERR), (IPPROTO_IPV6, IPV6_RECVERR)):
             error = _extended_error(content)
-    number, icmp_type, icmp_code, offender = error
-    return Received(data, offender or plain_address(address), port, arrived_ns, ttl, icmp_type, icmp_code, number)
+    number, icmp_type, icmp_code, offender, place = error
+    return Received(
+        data=data[:place] if place else data,
+        address=offender or plain_address(address),
+        port=port,
+        arrived_ns=arrived_ns,
+        ttl=ttl,
+        icmp_type=icmp_type,
+        icmp_code=icmp_code,
+        error=number,
+        extensions=data[place:] if place else b"",
+    )
 
 
-def _extended_error(content: bytes) -> tuple[int, int | None, int | None, str]:
-    number, origin, icmp_type, icmp_code, _, _, _ = EXTENDED_ERROR.unpack_from(content)
+def _extended_error(content: bytes) -> tuple[int, int | None, int | None, str, int]:
+    """The errno, ICMP type and code, the address of the sender of the error, and where the extensions begin (0: nowhere)."""
+    number, origin, icmp_type, icmp_code, _, _, place, flags, _ = EXTENDED_ERROR.unpack_from(content)
     if origin not in (FROM_ICMP, FROM_ICMP6):
-        return number, None, None, ""
+        return number, None, None, "", 0
     offender = content[EXTENDED_ERROR.size :]
     family = int.from_bytes(offender[:2], "little")
-    if family == socket.AF_INET6:
-        return number, icmp_type, icmp_code, socket.inet_ntop(socket.AF_INET6, offender[8:24])
-    return number, icmp_type, icmp_code, socket.inet_ntop(socket.AF_INET, offender[4:8])
+    begin, end = (8, 24) if family == socket.AF_INET6 else (4, 8)
+    address = socket.inet_ntop(socket.AF_INET6 if family == socket.AF_INET6 else socket.AF_INET, offender[begin:end])
+    return number, icmp_type, icmp_code, address, 0 if flags & INVALID_EXTENSIONS else place
 
 
 def plain_address(address: str) -> str:

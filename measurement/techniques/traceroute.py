@@ -16,6 +16,7 @@ from measurement.estimates.as_table import AsTable, AsTableError, read_as_table
 from measurement.estimates.multipath import probes_to_stop
 from measurement.outcome import Hop, Status, Value
 from measurement.technique_parameters import MOST_FLOWS, TracerouteParameters
+from measurement.techniques.icmp_extensions import mpls_labels
 from measurement.techniques.kernel_sockets import wait_readable
 from measurement.techniques.task import Findings, NotMeasured, ProbeSettings, Task, values_of
 from measurement.techniques.trace_socket import TIME_EXCEEDED, USUAL_PORT, TraceProbe, TraceSocket
@@ -149,6 +150,7 @@ def _hop(ttl: int, sent: int, address: str, answered: Sequence[TraceProbe]) -> H
         answered=len(answered),
         icmp_type=first.icmp_type if first else None,
         icmp_code=first.icmp_code if first else None,
+        mpls_labels=" ".join(map(str, mpls_labels(first.extensions))) or None if first else None,
     )
 
 
