@@ -1,5 +1,6 @@
 """Requests, leases and rounds of the master, in virtual time."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,26 @@ def test_an_agent_that_disappears_loses_its_operation_and_frees_the_destination_
     assert live.state == "done"
     assert master.records[0].outcome.reason
     assert_conserved(master, live)
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_system_clock_ends_no_agent_lease_or_period(step_s):
+    master = VirtualMaster()
+    master.wall_ahead_s = 1_795_921_200.0
+    master.join("a1")
+    live, periodic = master.submit("a1"), master.submit("a1", destinations=("d2",), period_s=60.0)
+    master.advance(19, alive=["a1"])
+    master.wall_ahead_s += step_s
+    master.advance(19, alive=["a1"])
+    assert (statuses(live), statuses(periodic)) == ({}, {})
+    (start,) = master.starts("a1")
+    assert master.answer("a1", start).accepted == 1
+    assert master.answer("a1", master.starts("a1")[-1]).accepted == 1
+    master.advance(21, alive=["a1"])
+    assert (periodic.round, periodic.state) == (0, "waiting")
+    master.advance(2, alive=["a1"])
+    assert (periodic.round, periodic.state) == (1, "running")
+    assert statuses(live) == {"ok": 1}
 
 
 def test_a_broken_stream_frees_pending_pairs_at_once_and_the_destination_when_the_agent_has_stopped():

@@ -18,10 +18,10 @@ TECHNIQUES = [Technique.PING, Technique.IGI, Technique.TRACEROUTE]
 
 
 class VirtualMaster:
-    """`now_s` is the clock; `lines` are the records."""
+    """`now_s` is the monotonic clock, `wall_ahead_s` what the other one is ahead of it; `lines` are the records."""
 
     def __init__(self, *, packets=1e9, size=1e12, seed=1):
-        self.now_s = 1000.0
+        self.now_s, self.wall_ahead_s = 1000.0, 0.0
         self.commands = defaultdict(list)
         self.lines = []
         self.members = {}
@@ -30,7 +30,7 @@ class VirtualMaster:
             membership=AgentMembership("boot", 20.0),
             budgets=DestinationBudgets(packets=packets, bytes=size),
             clock=lambda: self.now_s,
-            wall_ms=lambda: int(self.now_s * 1000),
+            wall_ms=lambda: int((self.now_s + self.wall_ahead_s) * 1000),
             send=lambda agent, command: self.commands[agent].append(command),
             write=self.lines.append,
             rng=random.Random(seed),

@@ -9,7 +9,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from measurement.operation import Technique
-from measurement.techniques.kernel_sockets import receive_all, stamp_arrivals
+from measurement.techniques.kernel_sockets import receive_all, stamp_arrivals, waited_ms
 from netlab import CapturedFrame, Lab, read_capture
 from tests.measurement.techniques.labs import answer_every_probe, chain, executed, operation, values
 from tests.netlab.labs import needs, needs_namespaces, two_nodes
@@ -91,6 +91,12 @@ def test_a_destination_without_an_address_is_refused(address):
 def test_ipv6_is_measured_too():
     outcome = executed(operation(Technique.PING, "::1", count=2, interval_ms=10))
     assert outcome.status == "ok" or "route" in outcome.reason  # a machine without IPv6
+
+
+def test_a_step_of_the_system_clock_falsifies_no_round_trip():
+    assert waited_ms(10**18, 10**18 + 12_000_000, 12.4) == 12.0
+    for step_ns in (3600 * 10**9, -3600 * 10**9):
+        assert waited_ms(10**18, 10**18 + 12_000_000 + step_ns, 12.4) == 12.4
 
 
 def test_a_closed_socket_is_an_error_and_no_endless_loop():
