@@ -61,7 +61,7 @@ class Hop(Struct, frozen=True, kw_only=True):
     icmp_code: int | None = None
     """What the hop answered: 11 and 0 are the usual `time exceeded`, for IPv6 3 and 0."""
     mpls_labels: Text | None = None
-    """With which the probe reached the router, the outermost first, such as `24001 16` (RFC 4950); None if it said nothing."""
+    """With which the probe reached the router, the outermost first, such as `24001 16` (RFC 4950); None if its answer has none."""
     sent: Annotated[int, Meta(ge=0)] = 0
     answered: Annotated[int, Meta(ge=0)] = 0
     gap_us: float | None = None
