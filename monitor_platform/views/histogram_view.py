@@ -11,7 +11,7 @@ from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.registry import Measure
 from monitor_platform.views.number_format import format_count, format_value, largest_of, title_of
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
-from monitor_platform.views.plots import Plots, show_unit
+from monitor_platform.views.plots import Plots, show_unit, unit_axis
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@{range}</b><br>@{share}{0.0}&#8239;% of the peers<br>@{peers_text}</div>"""
@@ -37,7 +37,7 @@ class HistogramView:
         plots = Plots()
         self.figure = plots.plot(Range1d(start=0, end=1), Range1d(start=0, end=100), sizing_mode="stretch_both", min_border=8)
         self._edges: tuple[float, ...] = ()
-        self._axis = plots.add_axis(self.figure, LinearAxis(axis_label_standoff=8), "below")
+        self._axis = plots.add_axis(self.figure, unit_axis(), "below", axis_label_standoff=8)
         shares = LinearAxis(axis_label="share of peers (%)", axis_label_standoff=8)
         plots.add_axis(self.figure, shares, "left", formatter=NumeralTickFormatter(format="0.[0]"))
         self._draw_bars(plots)

@@ -27,21 +27,33 @@ from bokeh.models.renderers import GlyphRenderer
 
 from feedback_analysis.measures.registry import Measure, shown_in
 
+_FORMATS = """
+const formats = globalThis.swarmscope_formats ??= new Map();
+const in_words = (at, language, options) => {
+  const key = language + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(language, options));
+  return formats.get(key).format(at);
+};
+"""
+"""JavaScript: times as text. A new format for each text would cost a tenth of the processor time of a page that opens."""
+
 # The axis has the page's time zone (that of the browser in a report), and the day as well if the time range is long.
-LOCAL_TICK = """
-const at = new Date(tick);
+LOCAL_TICK = f"""{_FORMATS}
 const span_ms = ticks[ticks.length - 1] - ticks[0];
-const clock = {hour: "2-digit", minute: "2-digit", hour12: false, timeZone: globalThis.swarmscope_times?.zone};
+const clock = {{hour: "2-digit", minute: "2-digit", hour12: false, timeZone: globalThis.swarmscope_times?.zone}};
 if (span_ms < 300000) clock.second = "2-digit";
-if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
-return at.toLocaleString(undefined, clock);
+if (span_ms > 64800000) Object.assign(clock, {{month: "short", day: "numeric"}});
+return in_words(tick, undefined, clock);
 """
 
-TIME_TICKS = """
+TIME_TICKS = (
+    _FORMATS
+    + """
 const steps_s = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const {start, end} = cb_data;
 const zone = globalThis.swarmscope_times?.zone;
-const offset = (at) => Date.parse(new Date(at).toLocaleString("sv-SE", {timeZone: zone}) + "Z") - Math.floor(at / 1000) * 1000;
+const swedish = {dateStyle: "short", timeStyle: "medium", timeZone: zone};
+const offset = (at) => Date.parse(in_words(at, "sv-SE", swedish) + "Z") - Math.floor(at / 1000) * 1000;
 const step = 1000 * (steps_s.find((each) => (end - start) / (1000 * each) <= 8) ?? Math.ceil((end - start) / 8 / 86400000) * 86400);
 const ticks = [];
 for (let local = Math.ceil((start + offset(start)) / step) * step; ticks.length < 20; local += step) {
@@ -51,15 +63,19 @@ for (let local = Math.ceil((start + offset(start)) / step) * step; ticks.length 
 }
 return ticks;
 """
+)
 """JavaScript: ticks at round times of the page's zone, such as 12:00 in India, which is 06:30 UTC."""
 
-UNIT_TICK = 'return (tick * factor).toLocaleString("en-US", {maximumFractionDigits: 5});'
+UNIT_TICK = """
+const format = globalThis.swarmscope_unit_format ??= new Intl.NumberFormat("en-US", {maximumFractionDigits: 5});
+return format.format(tick * factor);
+"""
 
-LOCAL_AND_UTC = """
+LOCAL_AND_UTC = f"""{_FORMATS}
 const at = new Date(value);
-const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
-  timeZone: globalThis.swarmscope_times?.zone};
-return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
+const local = {{month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+  timeZone: globalThis.swarmscope_times?.zone}};
+return in_words(at, undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
 """
 """JavaScript for tooltips: the time `value` (Unix ms) in the zone of the page, and in UTC."""
 
@@ -111,8 +127,17 @@ class Plots:
         return self.add_axis(to, LinearAxis(), "below", ticker=ticker, formatter=formatter, major_label_policy=apart)
 
 
+def unit_axis() -> LinearAxis:
+    """An axis for `show_unit`."""
+    axis = LinearAxis()
+    axis.update(formatter=CustomJSTickFormatter(args={"factor": 1.0}, code=UNIT_TICK))
+    return axis
+
+
 def show_unit(axis: Axis, measure: Measure, largest: float) -> None:
-    """Let the ticks of `axis` have the unit in which people read `measure` up to `largest`."""
+    """Let the ticks of `axis`, a `unit_axis`, have the unit in which people read `measure` up to `largest`."""
     factor = shown_in(measure, largest)[0]
-    if not isinstance(axis.formatter, CustomJSTickFormatter) or axis.formatter.args != {"factor": factor}:
-        axis.formatter = CustomJSTickFormatter(args={"factor": factor}, code=UNIT_TICK)
+    # Another formatter would make Bokeh search all models of the document.
+    formatter: Any = axis.formatter
+    if formatter.args != {"factor": factor}:
+        formatter.args = {"factor": factor}

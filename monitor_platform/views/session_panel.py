@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from bokeh.models import BasicTicker, ColumnDataSource, CustomJSHover, HoverTool, LinearAxis, Plot, Range1d, VArea
+from bokeh.models import BasicTicker, ColumnDataSource, CustomJSHover, HoverTool, Plot, Range1d, VArea
 from bokeh.models.annotations import Title
 from bokeh.models.glyphs import Line, Scatter
 
@@ -13,7 +13,7 @@ from feedback_analysis.measures.registry import Measure
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import format_value, largest_of
 from monitor_platform.views.palette import GROUND
-from monitor_platform.views.plots import Plots, show_unit
+from monitor_platform.views.plots import Plots, show_unit, unit_axis
 from monitor_platform.views.timeline_view import frame
 
 # Points at the ends of an axis are not cut in half: the axis continues for this share of its length.
@@ -59,7 +59,7 @@ class SessionPanel:
         """`banded`: it can have a band. `stays`: it is also visible without values. `dense`: the line without dots, if any."""
         self._title = Title(text=" ")
         self.figure = panel_frame(plots, x_range, Range1d(start=0, end=1), title=self._title)
-        self._axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=BasicTicker(desired_num_ticks=3))
+        self._axis = plots.add_axis(self.figure, unit_axis(), "left", ticker=BasicTicker(desired_num_ticks=3))
         self.time_axis = plots.add_time_axis(self.figure)
         self._stays = stays
         self._band = ColumnDataSource({"at": [], "low": [], "high": []})

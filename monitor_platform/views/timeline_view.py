@@ -20,7 +20,6 @@ from bokeh.models import (
     CustomJSHover,
     FixedTicker,
     HoverTool,
-    LinearAxis,
     Plot,
     Range1d,
     VArea,
@@ -35,7 +34,7 @@ from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.mark_strip import Mark, MarkStrip
 from monitor_platform.views.number_format import format_value, largest_of, title_of
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
-from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
+from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit, unit_axis
 
 _TIP = (
     '<div style="font:13px/18px system-ui,sans-serif;padding:2px 4px;color:#1b2430;white-space:pre-line">'
@@ -172,7 +171,7 @@ class _Panel:
         self._colour = colour
         self._line = Line(x="at", y="value", line_color=colour, line_width=2, line_join="round")
         self.figure = _panel_plot(plots, x_range, self._title)
-        self._value_axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=self._ticker)
+        self._value_axis = plots.add_axis(self.figure, unit_axis(), "left", ticker=self._ticker)
         self.axis = plots.add_time_axis(self.figure)
         if filled:
             plots.draw(self.figure, self.source, VArea(x="at", y1=0, y2="value", fill_color=colour, fill_alpha=0.35))

@@ -127,6 +127,17 @@ def test_the_axis_of_mos_has_a_least_length_counts_begin_at_zero_and_rates_at_ro
     assert narrow == [(3, 4.5), (4, 5), (1, 2), (1, 5)]
 
 
+def test_another_unit_changes_the_formatter_of_an_axis_instead_of_replacing_it(timeline):
+    heard = Timeline((1000, 2000), {"concurrent_peers": (5, 7)})
+    axis = timeline.panels[1].left[0]
+    found = []
+    for values in ((400.0, 410.0), (4000.0, 9000.0)):
+        rates = Timeline((1000, 2000), {"upload_kbps": values})
+        timeline.show(MEASURES["concurrent_peers"], heard, [MEASURES["upload_kbps"]], rates, Span(0, 3000))
+        found.append((axis.formatter.id, axis.formatter.args["factor"]))
+    assert found == [(found[0][0], 1), (found[0][0], 0.001)]
+
+
 def test_a_band_is_behind_the_first_measure_and_fits_into_its_panel(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 7)})
     values = Timeline((1000, 2000), {"upload_kbps": (400.0, 410.0), "mos": (3.0, 3.0)})
