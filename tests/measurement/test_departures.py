@@ -3,7 +3,10 @@
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
 from tests.harness.processes import SWARMSCOPE
@@ -23,6 +26,8 @@ from tests.measurement.measurement_lab import (
 
 LISTEN = "0A"
 """In /proc/net/tcp."""
+
+FLAGS = dict(zip(TIMERS[::2], map(float, TIMERS[1::2]), strict=True))
 
 LONG = {"technique": "PING", "parameters": {"count": 1000, "interval_ms": 200}, "time_limit_s": 300.0}
 """An operation that runs until something ends it."""
@@ -153,7 +158,59 @@ def test_the_request_of_a_client_that_is_killed_ends_and_its_agents_stop(serve, 
 def test_the_masters_timers_are_the_agents_timers(serve, tmp_path):
     master = start_master(serve, tmp_path)
     _, answer = call(master.url, "POST", "/v1/agents", name="a1", techniques=[])
-    flags = dict(zip(TIMERS[::2], map(float, TIMERS[1::2]), strict=True))
-    assert answer["keepalive_s"] == flags["--keepalive-s"]
-    assert answer["agent_timer_s"] == flags["--agent-timer-s"]
-    assert answer["reconnect_s"] == flags["--reconnect-s"]
+    assert answer["keepalive_s"] == FLAGS["--keepalive-s"]
+    assert answer["agent_timer_s"] == FLAGS["--agent-timer-s"]
+    assert answer["reconnect_s"] == FLAGS["--reconnect-s"]
+
+
+# How long it takes. The tests above have no limits of time, because the machine that runs all tests is busy.
+
+FREED_WITHIN_S = FLAGS["--master-timer-s"] + 1
+BACK_WITHIN_S = FLAGS["--reconnect-s"] * 1.25 + 2
+
+
+def waited_s(url, request_id, since_s):
+    """Seconds until the first operation of a request was recorded; both times are of this machine's clock."""
+    [first, *_] = eventually(lambda: outcomes(url, request_id), "the end of an operation")
+    return first["recorded_ms"] / 1000 - since_s
+
+
+@pytest.mark.soak
+def test_those_who_wait_for_a_killed_agent_are_free_within_the_masters_timer_and_a_second(serve, tmp_path):
+    master = start_master(serve, tmp_path)
+    agents = {name: start_agent(serve, tmp_path, name, master.url) for name in ("a1", "a2")}
+    lost = submit(master.url, agents=["a1"], destinations=["127.0.0.1"], **LONG)
+    running(agents["a1"])
+    submit(master.url, agents=["a2"], destinations=["127.0.0.1"], **LONG)
+    killed_s = time.time()
+    agents["a1"].kill()
+    assert waited_s(master.url, lost["id"], killed_s) < FREED_WITHIN_S
+    eventually(lambda: probes_of(agents["a2"]), "the turn of the agent that waited", within_s=2)
+
+
+@pytest.mark.soak
+def test_after_a_cut_link_the_destination_is_free_and_the_agent_is_back_in_time(serve, tmp_path):
+    master = start_master(serve, tmp_path)
+    with ChaosProxy(master.url) as link:
+        agent = start_agent(serve, tmp_path, "a1", link.url)
+        lost = submit(master.url, agents=["a1"], destinations=["127.0.0.1"], **LONG)
+        running(agent)
+        cut_s = time.time()
+        link.toxics = Toxics(half_open=True)
+        assert waited_s(master.url, lost["id"], cut_s) < FREED_WITHIN_S
+        eventually(lambda: "no connection to the master" in agent.log_text(), "the agent notices")
+        link.toxics = Toxics()
+        eventually(lambda: "a1" in agents_of(master.url), "the return of the agent", within_s=BACK_WITHIN_S)
+
+
+@pytest.mark.soak
+def test_agents_stop_within_two_seconds_after_their_client_is_killed(serve, tmp_path):
+    master = start_master(serve, tmp_path)
+    agent = start_agent(serve, tmp_path, "a1", master.url)
+    flags = ("--schedule", "PM_RAN", "--period-s", "1", "--parameter", "count=1000", "--time-limit-s", "300")
+    command = [*SWARMSCOPE, "measure", "PING", "127.0.0.1", "--master", master.url, "--agents", "ALL", *flags]
+    client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    probe = running(agent)
+    client.kill()
+    client.wait()
+    eventually(lambda: not is_running(probe), "client-stop", within_s=2)
