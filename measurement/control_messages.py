@@ -1,4 +1,4 @@
-"""What the master and an agent say to each other, as JSON. The agent opens every connection; the master never connects to an agent.
+"""The messages between the master and an agent, as JSON. The agent opens every connection; the master never connects to an agent.
 
 An agent registers, and gets an epoch: everything that it sends later names it. It then opens one long-lived stream of commands, one
 JSON object in each line, and posts keep-alives and outcomes. So both directions are plain HTTP: each outcome has an answer, which

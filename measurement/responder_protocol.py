@@ -1,4 +1,4 @@
-"""What an agent and the responder of a destination say to each other.
+"""The messages between an agent and the responder of a destination.
 
 The agent opens the TCP connection. Each side sends lines of JSON. The responder begins with a challenge; the agent proves with an
 HMAC that it knows the responder's token, so the token itself is never sent. Probes are UDP datagrams to the same port. Each

@@ -78,6 +78,7 @@ def arrived(source: socket) -> list[bytes]:
 
 
 def pass_on(target: socket, frame: bytes) -> None:
+    """Send a frame to the other end of the link."""
     with suppress(OSError):  # the interface is down or its queue is full: the frame is lost, as on a wire
         target.send(frame)
 

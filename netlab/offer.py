@@ -79,6 +79,7 @@ def _try_qdisc(routes: IPRoute, index: int, kind: str, **parameters: Any) -> Non
 
 
 def remove_root_qdisc(routes: IPRoute, index: int) -> None:
+    """Remove the queue discipline at the egress of the interface `index`; NetlinkError if there is none."""
     routes.tc("del", index=index, parent=ROOT)
 
 

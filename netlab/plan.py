@@ -39,6 +39,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """The interfaces, addresses and routes of a lab."""
+
     ports: Mapping[str, tuple[Port, Port]]
     """By the name of the link, in the order of its ends."""
     routes: tuple[Route, ...]

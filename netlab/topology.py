@@ -55,6 +55,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
+    """The nodes and links of a lab file."""
+
     nodes: Mapping[str, bool]
     """Each node, and whether it forwards packets for others as a router does."""
     links: tuple[Link, ...]

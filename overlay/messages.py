@@ -123,16 +123,22 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag="SUBSCRIBE"):
 
 
 class Unsubscribe(Struct, frozen=True, kw_only=True, tag="UNSUBSCRIBE", omit_defaults=True):
+    """A player stops playing a stream, or a file of it."""
+
     stream: StreamName
     file: Text | None = None
 
 
 class Play(Struct, frozen=True, kw_only=True, tag="PLAY", omit_defaults=True):
+    """A paused player continues."""
+
     stream: StreamName
     file: Text | None = None
 
 
 class Pause(Struct, frozen=True, kw_only=True, tag="PAUSE", omit_defaults=True):
+    """A player pauses, and is removed from the tree of the stream."""
+
     stream: StreamName
     file: Text | None = None
 
@@ -163,10 +169,14 @@ class Graft(Struct, frozen=True, kw_only=True, tag="GRAFT"):
 
 
 class Prune(Struct, frozen=True, kw_only=True, tag="PRUNE"):
+    """A child needs the stream from this parent no longer."""
+
     stream: StreamName
 
 
 class LinkState(Struct, frozen=True, kw_only=True, tag="LINKSTATE"):
+    """The cost of a link, as the receiving node measures it: ms, a share from 0 to 1, and kbit/s."""
+
     neighbor: NodeName
     round_trip_ms: Amount
     loss: Share
@@ -174,6 +184,8 @@ class LinkState(Struct, frozen=True, kw_only=True, tag="LINKSTATE"):
 
 
 class NodeDown(Struct, frozen=True, kw_only=True, tag="NODE_DOWN"):
+    """A neighbour has failed."""
+
     node: NodeName
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from overlay.json_lines import JsonLines, JsonPath, json_lines
+from overlay.json_line_numbers import JsonPath, LineNumbers, line_numbers
 from overlay.messages import NodeName
 
 Metric = Literal["hops", "latency", "composite"]
@@ -131,7 +131,7 @@ def read_overlay_file(text: str) -> Overlay:
         raise OverlayFileError("line 1: the file nests too deep; a topology has at most a few levels") from error
     except ValueError as error:  # a whole number of thousands of digits
         raise OverlayFileError(f"line 1: the file cannot be read: {error}") from error
-    return _Reader(json_lines(text), _start(described)).overlay(described)
+    return _Reader(line_numbers(text), _start(described)).overlay(described)
 
 
 def _start(described: Any) -> JsonPath:  # noqa: ANN401 - any JSON value
@@ -142,7 +142,7 @@ def _start(described: Any) -> JsonPath:  # noqa: ANN401 - any JSON value
 class _Reader:
     """Turns JSON values into an Overlay; knows their lines for errors."""
 
-    def __init__(self, lines: JsonLines, start: JsonPath) -> None:
+    def __init__(self, lines: LineNumbers, start: JsonPath) -> None:
         self._lines, self._start = lines, start
 
     def overlay(self, described: Any) -> Overlay:  # noqa: ANN401 - any JSON value

@@ -71,6 +71,7 @@ def graph_of(overlay: Overlay, metric: Metric, measured: LinkCosts | None = None
 
 
 def declared_cost(link: OverlayLink, metric: Metric) -> float:
+    """The cost of a link by the values of the topology file: hops, or milliseconds for the other metrics."""
     if metric == "hops":
         return 1.0
     if metric == "latency":

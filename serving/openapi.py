@@ -95,6 +95,7 @@ def content(what: str, schema: Schema, media_type: str = routes.JSON, *, headers
 
 
 def parameter(place: str, name: str, what: str, schema: Schema, *, required: bool = False) -> Schema:
+    """A parameter of a route. `place` is query, path or header; `what` is its description."""
     return {"in": place, "name": name, "description": what, "required": required, "schema": schema}
 
 

@@ -1,4 +1,4 @@
-"""Outcomes that wait for the master, on disk: they outlive the agent's process and a master that is away.
+"""Outcomes that wait for the master, on disk. They survive a restart of the agent, and the time without a master.
 
 Each outcome is a file, written durably before it is delivered and removed when the master has acknowledged it. The master refuses
 one that it has got before, so a crash between the two loses nothing and counts nothing twice.

@@ -24,7 +24,7 @@ from measurement.master.target_rules import DestinationBudgets
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest
 from measurement.operation import Destination, Operation, Technique
 from measurement.outcome import Outcome, Status
-from measurement.scheduling.repetition import next_round
+from measurement.scheduling.next_round import next_round
 from measurement.technique_parameters import planned_cost
 
 MOST_ENDED = 1000

@@ -1,4 +1,4 @@
-"""One accepted request: its operations, what has become of them, and what a client that follows it has not seen yet."""
+"""One accepted request: its operations, how they ended, and what a client that follows it has not seen yet."""
 
 from collections import Counter, deque
 from collections.abc import Callable

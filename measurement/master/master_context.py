@@ -96,4 +96,5 @@ async def body_of(request: Request, most: int) -> bytes:
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - anything that msgspec encodes
+    """An answer whose body is `value` as JSON."""
     return Response(msgspec.json.encode(value), status, headers, media_type=routes.JSON)

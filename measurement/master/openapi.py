@@ -76,6 +76,7 @@ _FOLLOW = parameter("query", "follow", "1: send outcomes as they come, until the
 
 
 def openapi() -> Schema:
+    """The description of all routes of the master, as JSON values."""
     whole = description(
         "Swarmscope measurement master",
         "Lets agents measure the network in turn. Agents open all connections themselves.",

@@ -1,4 +1,4 @@
-"""The seam `records`: each finished operation, written once and durably, for a forwarder that sends it on.
+"""The journal of finished operations: each is written once and durably, and a forwarder sends it to a coordinator.
 
 The journal is a folder of segments with one JSON line for each operation. A forwarder reads from its cursor, sends, and moves the
 cursor; a whole segment before the cursor is removed. A line that a crash has cut off was never acknowledged, and is cut off at the

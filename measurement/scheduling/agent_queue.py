@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from measurement.scheduling.repetition import next_round
+from measurement.scheduling.next_round import next_round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

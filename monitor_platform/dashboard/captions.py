@@ -15,6 +15,7 @@ from monitor_platform.views.region_view import window_on
 
 
 def notes(data: PageData) -> dict[str, str]:
+    """The line of text below the heading of each view, by the name of the view."""
     measure = measure_of(data.query.measure, "region").title
     notes = {
         "map": f"{measure} by area",

@@ -75,6 +75,7 @@ def failed(query: AddressQuery, why: str = ITS_LOG) -> Facts:
 
 
 def nothing_matches(query: AddressQuery) -> Facts:
+    """The state of a page without records: it names the filters, or advises a longer time range."""
     filters = query.where()
     if filters:
         chosen = " and ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())

@@ -39,6 +39,8 @@ class RecordedSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTraining:
+    """The folder of a training, with its settings and its journal as they were read from JSON."""
+
     path: Path
     described: JsonValues
     journal: tuple[JsonValues, ...]

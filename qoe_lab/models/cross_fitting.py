@@ -40,6 +40,7 @@ class HeldOut:
 
 
 def judged_rows(splits: Sequence[SessionSplit]) -> Mask:
+    """The examples that are judged in any of the splits."""
     rows: Mask = np.logical_or.reduce([each.judge for each in splits])
     return rows
 

@@ -104,6 +104,7 @@ class TaskResult:
 
 
 def measures_of(task: ModelTask) -> Mapping[str, ScoreMeasure]:
+    """The measures by which a task is judged, by name."""
     return OF_CLASSES if task.kind == "classes" else OF_NUMBERS
 
 

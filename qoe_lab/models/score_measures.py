@@ -35,6 +35,7 @@ def _matrix(truth: Floats, outputs: Floats, weights: Floats) -> Floats:
 
 
 def accuracy(truth: Floats, outputs: Floats, weights: Floats) -> float:
+    """The weighted share of examples whose decision is the truth, 0 to 1. `outputs` has a row per example, a column per class."""
     return _share(float(weights[decisions(outputs) == truth].sum()), float(weights.sum()))
 
 

@@ -92,6 +92,8 @@ class SessionResult:
 
 @dataclass(frozen=True, slots=True)
 class SessionFolder:
+    """The paths of the files of one session; docs/formats/training.md describes the files."""
+
     path: Path
 
     @property
@@ -155,6 +157,7 @@ class SessionFolder:
 
 
 def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -21,6 +21,7 @@ class TcpOptions(NamedTuple):
 
 
 def read_options(data: bytes) -> TcpOptions:
+    """The options in `data`, the bytes behind the fixed TCP header. A malformed option ends the list."""
     found: dict[int, bytes] = {}
     at = 0
     while at < len(data) and data[at] != END:

@@ -126,23 +126,20 @@ class AnsweredSender:
         self.answers.append(exchange.answer)
 
 
+def sampling_handler(outbox: Outbox, keys: IngestKeys, counters: WorkerCounters, *, in_flight_max_bytes: int) -> FeedbackHandler:
+    """A handler that samples half of the end hosts, and fewer under load."""
+    settings = Settings(
+        feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=in_flight_max_bytes
+    )
+    limits = ConnectionLimits(serving=100, refusing=100)
+    return FeedbackHandler(settings, keys, {RecordKind.FEEDBACK: outbox}, None, counters, Answers(), connection_limits=limits)
+
+
 def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(message):
     async def promise() -> None:
-        counters, carrier, sender = WorkerCounters(), Held(), AnsweredSender()
-        settings = Settings(
-            feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=100_000
-        )
+        counters, carrier, sender, keys = WorkerCounters(), Held(), AnsweredSender(), IngestKeys(())
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
-        keys = IngestKeys(())
-        handler = FeedbackHandler(
-            settings,
-            keys,
-            {RecordKind.FEEDBACK: outbox},
-            None,
-            counters,
-            Answers(),
-            connection_limits=ConnectionLimits(serving=100, refusing=100),
-        )
+        handler = sampling_handler(outbox, keys, counters, in_flight_max_bytes=100_000)
         sent: list[tuple[str, float]] = []
 
         async def send(weight: float) -> None:
@@ -180,21 +177,9 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
 
 def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
     async def promise() -> None:
-        counters, carrier, sender = WorkerCounters(), Held(), AnsweredSender()
-        settings = Settings(
-            feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=1_000_000
-        )
+        counters, carrier, sender, keys = WorkerCounters(), Held(), AnsweredSender(), IngestKeys(())
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
-        keys = IngestKeys(())
-        handler = FeedbackHandler(
-            settings,
-            keys,
-            {RecordKind.FEEDBACK: outbox},
-            None,
-            counters,
-            Answers(),
-            connection_limits=ConnectionLimits(serving=100, refusing=100),
-        )
+        handler = sampling_handler(outbox, keys, counters, in_flight_max_bytes=1_000_000)
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
         handler.sliced_work.spend(1)  # so that there is no time for it now

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.json_lines import json_lines
+from overlay.json_line_numbers import line_numbers
 from overlay.overlay_file import OverlayFileError, read_overlay_file
 
 SEED = """{
@@ -108,7 +108,7 @@ values = st.recursive(
 @given(values, st.sampled_from([None, 1, 4]))
 def test_the_line_of_each_value_is_where_it_begins(value: Any, indent: int | None):
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    lines, found = text.split("\n"), json_lines(text)
+    lines, found = text.split("\n"), line_numbers(text)
     assert found.repeated == {}
 
     def check(inner: Any, path: tuple[str | int, ...]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measurement.scheduling.agent_queue import AgentQueue, QueueTask
-from measurement.scheduling.repetition import next_round
+from measurement.scheduling.next_round import next_round
 
 
 def run(queue, until_s, duration_s):

@@ -1,4 +1,4 @@
-"""On which line each value of a JSON text stands. `json` gives values without places, and an error has to name its line."""
+"""The line number of each value of a JSON text. `json` gives values without their lines, and an error has to name its line."""
 
 import json
 import re
@@ -11,7 +11,7 @@ JsonPath = tuple[str | int, ...]
 
 
 @dataclass(slots=True)
-class JsonLines:
+class LineNumbers:
     """The line of each key and value, and of the second occurrence of each key that one object has twice."""
 
     by_path: dict[JsonPath, int] = field(default_factory=dict)
@@ -24,9 +24,9 @@ class JsonLines:
         return self.by_path.get(path, 1)
 
 
-def json_lines(text: str) -> JsonLines:
+def line_numbers(text: str) -> LineNumbers:
     """The lines of a text that `json.loads` accepts."""
-    found = JsonLines()
+    found = LineNumbers()
     keys: list[str | int | None] = []
     """The key or place in each open object or list; None where an object's next key follows."""
     line, counted = 1, 0
@@ -36,7 +36,7 @@ def json_lines(text: str) -> JsonLines:
     return found
 
 
-def _take(sign: str, line: int, keys: list[str | int | None], found: JsonLines) -> None:
+def _take(sign: str, line: int, keys: list[str | int | None], found: LineNumbers) -> None:
     if sign in "}]":
         keys.pop()
     elif sign == ",":
@@ -51,7 +51,7 @@ def _take(sign: str, line: int, keys: list[str | int | None], found: JsonLines) 
             keys.append(None if sign == "{" else 0)
 
 
-def _note(line: int, keys: list[str | int | None], found: JsonLines, *, is_key: bool) -> None:
+def _note(line: int, keys: list[str | int | None], found: LineNumbers, *, is_key: bool) -> None:
     path = tuple(key for key in keys if key is not None)
     if is_key and path in found.by_path:
         found.repeated.setdefault(path, line)
