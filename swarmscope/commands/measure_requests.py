@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -48,8 +48,7 @@ def list_(*, at: AtMaster = LOCAL, as_json: AsJson = False) -> None:
         from measurement.client.outcome_text import request_line
 
         async with MasterClient(at_master(at)) as client:
-            for each in await client.requests():
-                print(plain_json(each, indent=None) if as_json else plain(request_line(each)))
+            _print_each(await client.requests(), request_line, as_json=as_json)
         return 0
 
     run_job(job())
@@ -145,8 +144,7 @@ def agents_(*, at: AtMaster = LOCAL, as_json: AsJson = False) -> None:
         from measurement.client.outcome_text import agent_line
 
         async with MasterClient(at_master(at)) as client:
-            for each in await client.agents():
-                print(plain_json(each, indent=None) if as_json else plain(agent_line(each)))
+            _print_each(await client.agents(), agent_line, as_json=as_json)
         return 0
 
     run_job(job())
@@ -209,6 +207,11 @@ async def follow_to_end(client: Any, request_id: str, *, as_json: bool) -> int: 
             return 0 if measured == each["planned"] else 1
     print("swarmscope measure: the master ended the connection; the request may be lost", file=sys.stderr)
     return 1
+
+
+def _print_each(found: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
+    for each in found:
+        print(plain_json(each, indent=None) if as_json else plain(line(each)))
 
 
 def print_outcome(finished: dict[str, Any], *, as_json: bool) -> None:
