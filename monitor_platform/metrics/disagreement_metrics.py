@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -19,7 +20,9 @@ from monitor_platform.dashboard.inferred_beside_reported import disagreements_in
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 30.0
+LEAST_PAUSE_S, MOST_PAUSE_S = 2.0, 60.0
+PAUSE_PER_WORK = 20
+"""A pause is this many times as long as the comparison before it, so comparisons take at most a twentieth of a processor."""
 WINDOW_MS = 15 * MINUTE_MS
 """As the page shows at first."""
 
@@ -34,11 +37,13 @@ class DisagreementMetrics(Collector):
     async def run(self) -> None:
         """Keep the gauges up to date until cancelled."""
         while True:
+            began_s = time.monotonic()
             try:
                 await self.refresh()
             except (duckdb.Error, Problem):
-                log.exception("the gauges of disagreements keep their last values; the next attempt is in %.0f s", EVERY_S)
-            await asyncio.sleep(EVERY_S)
+                log.exception("the gauges of disagreements keep their last values until the next attempt")
+            worked_s = time.monotonic() - began_s
+            await asyncio.sleep(min(MOST_PAUSE_S, max(LEAST_PAUSE_S, PAUSE_PER_WORK * worked_s)))
 
     async def refresh(self) -> None:
         """Compare the sessions of the last minutes."""

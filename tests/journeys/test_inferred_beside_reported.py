@@ -52,5 +52,7 @@ def test_a_live_platform_finds_the_session_whose_report_its_packets_contradict(d
         sent = post(coordinator.url + "/v1/inferences", messages(session.slots(begin_ms)))
         assert sent == (202, {"accepted": SECONDS})
     expected = {"honest": "agrees", "cheat": "cheat", "broken": "broken app", "misjudged": "wrong model"}
-    eventually(lambda: reasons(monitor) == expected, "each session has its likely reason")
-    eventually(lambda: gauges(monitor) == {"judged": 4, "cheat": 1, "broken app": 1, "wrong model": 1, "unclear": 0})
+    # Each look makes the platform compare all sessions again.
+    eventually(lambda: reasons(monitor) == expected, "each session has its likely reason", every_s=0.5)
+    numbers = {"judged": 4, "cheat": 1, "broken app": 1, "wrong model": 1, "unclear": 0}
+    eventually(lambda: gauges(monitor) == numbers, every_s=0.5)
