@@ -119,7 +119,7 @@ class Responder:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._udp, self._receive)
         try:
-            async with await asyncio.start_server(self._serve_connection, sock=self._tcp, limit=MOST_LINE_BYTES) as server:
+            async with await asyncio.start_server(self._accept, sock=self._tcp, limit=MOST_LINE_BYTES) as server:
                 await stopped.wait()
                 server.close()
                 for transport in self._transports:  # since Python 3.12, the server waits for its connections
@@ -129,6 +129,10 @@ class Responder:
             self.close()
 
     # TCP
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):  # at the end of the process; Python 3.11 logs it as an error
+            await self._serve_connection(reader, writer)
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = plain_address(writer.get_extra_info("peername")[0])

@@ -248,12 +248,13 @@ def test_lines_that_are_no_messages_end_the_connection_and_nothing_else():
         assert responder.counts["sessions"] == 1
 
 
-def test_a_responder_that_ends_ends_its_sessions_at_once():
+def test_a_responder_that_ends_ends_its_sessions_at_once_and_logs_no_error(caplog):
     with running_responder(token=TOKEN, host="127.0.0.1") as responder:
         opened = session(responder, "consent")
         connection, _ = opened.__enter__()
     # The responder has ended here, although the session is open.
     assert connection.recv(1) == b""
+    assert caplog.records == []
     opened.__exit__(None, None, None)
 
 
