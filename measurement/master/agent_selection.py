@@ -29,9 +29,12 @@ class EdgeRoutes:
 
     _routes: dict[tuple[str, str], tuple[Branch, float]] = field(default_factory=dict)
 
-    def add(self, agent: str, address: str, routers: Sequence[str], now_s: float) -> None:
-        """A traceroute of `agent` to `address` has found these routers, in the order of the path."""
-        if routers:
+    def add(self, agent: str, address: str, routers: Sequence[str], now_s: float, *, whole: bool) -> None:
+        """A traceroute of `agent` to `address` has found these routers, in the order of the path.
+
+        If it has not reached the destination (`whole` is false), it replaces no known route: its end is not the edge.
+        """
+        if routers and (whole or (agent, address) not in self._routes):
             self._routes[agent, address] = (tuple(routers[-EDGE_ROUTERS:]), now_s)
 
     def forget_old(self, now_s: float) -> None:

@@ -295,7 +295,8 @@ class Dispatcher:
         if pair.live.request.technique is Technique.TRACEROUTE:
             address = pair.live.destinations[pair.destination].address
             routers = [hop.address for hop in outcome.hops if hop.address is not None and hop.address != address]
-            self.routes.add(pair.agent, address, routers, self.clock())
+            whole = any(hop.address == address for hop in outcome.hops)
+            self.routes.add(pair.agent, address, routers, self.clock(), whole=whole)
 
     def _live(self) -> list[LiveRequest]:
         return [each for each in self.requests.values() if each.is_live]

@@ -52,8 +52,9 @@ def test_the_greedy_cover_is_within_its_guarantee_of_the_smallest_one(elements):
 def test_auto_takes_one_agent_for_each_edge_route():
     routes = EdgeRoutes()
     for agent, last in (("a1", "198.51.100.1"), ("a2", "198.51.100.1"), ("a3", "198.51.100.9")):
-        routes.add(agent, "203.0.113.1", ["10.0.0.1", last], 0.0)
-        routes.add(agent, "203.0.113.1", [last], 1.0)  # the newest route counts
+        routes.add(agent, "203.0.113.1", ["10.0.0.1", last], 0.0, whole=False)
+        routes.add(agent, "203.0.113.1", [last], 1.0, whole=True)  # the newest route counts
+        routes.add(agent, "203.0.113.1", [f"10.0.0.{agent[1]}"], 2.0, whole=False)  # but not a trace that ended early
     found = members("a1", "a2", "a3")
     assert selector(found, routes=routes).select(["AUTO"]) == ["a1", "a3"]
     found[0].running = 5
@@ -66,7 +67,7 @@ def test_auto_explores_unknown_routes_from_different_places_and_forgets_old_ones
     assert selector(found, most_agents=2).select(["AUTO"]) == ["a1", "a3"]
     routes = EdgeRoutes()
     for name in ("a1", "a2", "a3"):
-        routes.add(name, "203.0.113.1", ["198.51.100.1"], 0.0)
+        routes.add(name, "203.0.113.1", ["198.51.100.1"], 0.0, whole=True)
     assert selector(found, routes=routes).select(["AUTO"]) == ["a1"]
     routes.forget_old(ROUTE_KEPT_S + 1)
     assert selector(found, routes=routes).select(["AUTO"]) == ["a1", "a2", "a3"]
