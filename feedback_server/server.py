@@ -7,7 +7,6 @@ kill, the next start completes the work.
 import asyncio
 import contextlib
 import logging
-import resource
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -23,6 +22,7 @@ from feedback_wire.kinds import RecordKind
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
 from serving.listening import url_of
+from serving.open_files import most_connections
 from serving.signalled_server import SignalledServer
 from serving.threads import started_pool
 from serving.tls import ListenerTls
@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
         listener = _listen(settings.listen)
         stores = open_stores(settings)
     except OSError as error:
-        raise CannotStart(f"--data cannot be used: {error}") from error
+        raise CannotStart(f"--data cannot be used: {error}" if error.errno else str(error)) from error
     uvloop.run(_serve(settings, stores, listener, tls, most))
 
 
@@ -151,14 +151,8 @@ def _listen(listen: str) -> socket.socket:
 
 def _most_connections() -> int:
     """The largest number of connections. Each one needs two file descriptors for a download; journals need their own."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = min(MOST_CONNECTIONS, (files - _OWN_FILES) // 2)
-    if most < _LEAST_CONNECTIONS:
-        needed = _OWN_FILES + 2 * _LEAST_CONNECTIONS
-        raise OSError(f"the limit of open files is {files}; a feedback server needs {needed}, better 1024 (ulimit -n 1024)")
-    if most < MOST_CONNECTIONS:
-        log.warning("connections: at most %d, not %d; the limit of open files is %d", most, MOST_CONNECTIONS, files)
-    return most
+    least = _LEAST_CONNECTIONS
+    return most_connections(MOST_CONNECTIONS, own_files=_OWN_FILES, least=least, server="feedback server", files_each=2)
 
 
 def _url(listener: socket.socket, tls: ListenerTls) -> str:

@@ -86,7 +86,7 @@ def read_request(body: bytes) -> MeasurementRequest:
     """The request in a JSON body; InvalidRequestError with the field that is wrong."""
     try:
         request = msgspec.json.decode(body, type=MeasurementRequest)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"this is not a measurement request: {error}; docs/measurement.md lists the fields") from None
     check_request(request)
     return request

@@ -64,13 +64,16 @@ class MasterLink:
         headers = {"content-type": routes.JSON}
         async with self._session.post(self._url + path, data=msgspec.json.encode(body), headers=headers, timeout=timeout) as answer:
             await _check(answer)
-            return msgspec.json.decode(await answer.read(), type=kind)
+            try:
+                return msgspec.json.decode(await answer.read(), type=kind)
+            except (ValueError, RecursionError):
+                raise ConnectionError("the answer is not that of a master; what is between may have sent it") from None
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:
     """MasterGone for a refusal."""
     if answer.status >= 400:
-        text = await answer.text()
+        text = await answer.text(errors="replace")
         raise MasterGone(f"the master refuses it: {_detail(text)}")
 
 
@@ -78,5 +81,5 @@ def _detail(text: str) -> str:
     try:
         problem: Any = msgspec.json.decode(text)
         return str(problem["detail"])
-    except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return text[:200]

@@ -6,12 +6,15 @@ one that it has got before, so a crash between the two loses nothing and counts 
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import msgspec
 
 from measurement.control_messages import Report
 from serving.durable_files import lock, make_folder, replace_file
+
+_NAME = re.compile(r"\d{12}\.json")
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ class OutcomeSpool:
         self._folder, self._most = folder, most
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         lock(self._descriptor, f"{folder} is in use by another agent")
-        self._names = sorted(each.name for each in folder.glob("*.json"))
+        self._names = sorted(each.name for each in folder.iterdir() if _NAME.fullmatch(each.name))
         self._last = int(self._names[-1].removesuffix(".json")) if self._names else 0
         self.dropped = 0
         """Outcomes that did not fit, or could not be written or read."""
@@ -54,7 +57,7 @@ class OutcomeSpool:
         for name in self._names[:most]:
             try:
                 found.append((name, msgspec.json.decode((self._folder / name).read_bytes(), type=Report)))
-            except (OSError, msgspec.MsgspecError, RecursionError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 self.dropped += 1
                 log.error("the outcome %s cannot be read and is dropped: %s", name, error)  # noqa: TRY400
                 self.remove([name])

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -18,6 +18,8 @@ CONNECT_S = 5.0
 ANSWER_S = 60.0
 SILENT_S = 20.0
 """A followed request sends a sign of life every 5 s."""
+
+Named = TypeVar("Named")
 
 _LINE_BYTES = 4 * 1024 * 1024
 
@@ -70,8 +72,7 @@ class MasterClient:
         return await self._call("POST", "/v1/measurements", msgspec.json.encode(request))
 
     async def requests(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self._call("GET", "/v1/measurements"))["measurements"]
-        return found
+        return _named(await self._call("GET", "/v1/measurements"), "measurements", list)
 
     async def show(self, request_id: str) -> dict[str, Any]:
         return await self._call("GET", f"/v1/measurements/{request_id}")
@@ -80,16 +81,14 @@ class MasterClient:
         return await self._call("DELETE", f"/v1/measurements/{request_id}")
 
     async def cancel_all(self) -> list[str]:
-        cancelled: list[str] = (await self._call("DELETE", "/v1/measurements"))["cancelled"]
-        return cancelled
+        return _named(await self._call("DELETE", "/v1/measurements"), "cancelled", list)
 
     async def agents(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self._call("GET", "/v1/agents"))["agents"]
-        return found
+        return _named(await self._call("GET", "/v1/agents"), "agents", list)
 
     async def kill_switch(self, *, on: bool) -> bool:
         """Stop all probing, or admit requests again; the state afterwards."""
-        return bool((await self._call("PUT", "/v1/kill-switch", msgspec.json.encode({"on": on})))["on"])
+        return _named(await self._call("PUT", "/v1/kill-switch", msgspec.json.encode({"on": on})), "on", bool)
 
     async def outcomes(self, request_id: str, *, follow: bool) -> AsyncIterator[dict[str, Any]]:
         """The outcomes so far; with `follow`, all of them as they come, and then the request itself."""
@@ -100,9 +99,8 @@ class MasterClient:
                 await _check(answer)
                 while line := await answer.content.readline():
                     if line.strip():
-                        found: dict[str, Any] = msgspec.json.decode(line)
-                        yield found
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
+                        yield _decoded(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise MasterUnreachableError(f"the connection to {self._at.master} broke: {error or type(error).__name__}") from None
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
@@ -110,21 +108,41 @@ class MasterClient:
         try:
             async with self._session.request(method, self._url + path, data=body, timeout=timeout) as answer:
                 await _check(answer)
-                found: dict[str, Any] = msgspec.json.decode(await answer.read())
-                return found
+                return _decoded(await answer.read())
         except aiohttp.ClientConnectorError as error:
             why = error if isinstance(error, aiohttp.ClientSSLError) else reason_of(error.os_error)
             raise MasterUnreachableError(f"no connection to the master {self._at.master}: {why}") from None
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, RecursionError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise MasterUnreachableError(f"{self._at.master} does not answer: {error or type(error).__name__}") from None
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _not_a_master()
+    return found
+
+
+def _named(answer: dict[str, Any], name: str, kind: type[Named]) -> Named:
+    found = answer.get(name)
+    if not isinstance(found, kind):
+        raise _not_a_master()
+    return found
+
+
+def _not_a_master() -> MasterUnreachableError:
+    return MasterUnreachableError("the answer is not that of a master; check --master, and the proxies on the way")
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:
     if answer.status >= 400:
-        text = await answer.text()
+        text = await answer.text(errors="replace")
         try:
             detail = str(msgspec.json.decode(text)["detail"])
-        except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             detail = f"status {answer.status}: {text[:200]}"
         retry_after = answer.headers.get("retry-after", "")
         raise MasterRefusedError(detail, answer.status, int(retry_after) if retry_after.isdigit() else None)

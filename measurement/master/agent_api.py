@@ -97,5 +97,5 @@ class AgentApi:
 async def _read(request: Request, kind: type[Body], most: int) -> Body:
     try:
         return msgspec.json.decode(await body_of(request, most), type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(400, "bad_agent_message", f"this is not a {kind.__name__}: {error}") from None

@@ -54,7 +54,7 @@ async def _refusal(operation: Operation) -> str:
         answer = await _message(reader)
     except (OSError, asyncio.IncompleteReadError):
         return ""
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError):
         return _no_responder(name, port)
     finally:
         writer.close()

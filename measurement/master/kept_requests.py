@@ -3,14 +3,13 @@
 The file of requests is written about once a second. What ended later is in the journal, behind the place that the file names.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from measurement.master.live_request import LiveRequest, RequestState
 from measurement.master.operation_journal import RecordCursor
@@ -18,6 +17,8 @@ from measurement.measurement_request import MeasurementRequest
 from measurement.operation import Destination, Name
 from measurement.outcome import Status
 from serving.durable_files import replace_file
+
+Count = Annotated[int, Meta(ge=0)]
 
 
 class SavedRequest(Struct, frozen=True, kw_only=True):
@@ -29,13 +30,19 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     destinations: list[Destination]
     agents: list[Name]
     submitted_ms: int
-    planned: int = 0
-    statuses: dict[Status, int] = {}
-    open: list[tuple[int, Name, str]] = []
+    planned: Count = 0
+    statuses: dict[Status, Count] = {}
+    open: list[tuple[Count, Name, str]] = []
     """Round, agent, and the bits of the destinations in hexadecimal digits."""
-    segment: int = 0
-    offset: int = 0
+    segment: Count = 0
+    offset: Count = 0
     """The place in the journal behind the operations that have ended so far."""
+
+
+class _KillSwitch(Struct, frozen=True, forbid_unknown_fields=True):
+    """The kill switch, in the master's file."""
+
+    on: bool
 
 
 class KeptRequests:
@@ -74,12 +81,12 @@ class KeptRequests:
 
     def save_stopped(self, *, stopped: bool) -> None:
         """Write the state of the kill switch; durable when this returns."""
-        replace_file(self._stopped, json.dumps({"on": stopped}).encode())
+        replace_file(self._stopped, msgspec.json.encode(_KillSwitch(on=stopped)))
 
     def stopped(self) -> bool:
         """Whether the kill switch was on."""
-        saved = self._read(self._stopped, json.loads)
-        return bool(saved is not None and saved.get("on"))
+        saved: _KillSwitch | None = self._read(self._stopped, msgspec.json.Decoder(_KillSwitch).decode)
+        return saved is not None and saved.on
 
     def restored(self, now_s: float, wall_ms: int, *, start_s: float) -> tuple[list[LiveRequest], RecordCursor]:
         """The requests of the last run, with the operations that were open at the returned place of the journal.
@@ -87,17 +94,21 @@ class KeptRequests:
         With `keep`, a request waits for its next round at `start_s`; the others are lost. The number of the next round is beyond
         all earlier ones, because a round takes at least a period.
         """
-        saved: list[SavedRequest] = self._read(self._requests, msgspec.json.Decoder(list[SavedRequest]).decode) or []
-        place = min((RecordCursor(each.segment, each.offset) for each in saved), default=RecordCursor(0, 0))
-        return [_restored(each, now_s, wall_ms, start_s) for each in saved], place
+
+        def parse(data: bytes) -> tuple[list[LiveRequest], RecordCursor]:
+            saved = msgspec.json.decode(data, type=list[SavedRequest])
+            place = min((RecordCursor(each.segment, each.offset) for each in saved), default=RecordCursor(0, 0))
+            return [_restored(each, now_s, wall_ms, start_s) for each in saved], place
+
+        return self._read(self._requests, parse) or ([], RecordCursor(0, 0))
 
     def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - what `parse` returns
         try:
             return parse(file.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            raise ValueError(f"{file} is damaged: {error}; remove it to start without the requests of the last run") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{file} is damaged: {error}; remove it to start without the state of the last run") from None
 
 
 def _restored(saved: SavedRequest, now_s: float, wall_ms: int, start_s: float) -> LiveRequest:
@@ -113,7 +124,7 @@ def _restored(saved: SavedRequest, now_s: float, wall_ms: int, start_s: float) -
         tally=Counter(saved.statuses),
     )
     for number, agent, bits in saved.open:
-        live.open_pairs[number, agent] = int(bits, 16)
+        live.open_pairs[number, agent] = int(bits, 16) & live.all_destinations
     live.open = sum(bits.bit_count() for bits in live.open_pairs.values())
     if saved.request.keep:
         past_s = max(0, wall_ms - saved.submitted_ms) / 1000

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from io import BufferedWriter, FileIO
 from pathlib import Path
 
+import msgspec
+
 from serving.durable_files import create_in, lock, make_folder, replace_file, sync_ancestors
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -47,10 +49,13 @@ class OperationJournal:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             lock(self._descriptor, f"{folder} is in use by another master")
+            self._segments = self._found()
             self.cursor = self._saved_cursor()
             """What is before it has been forwarded."""
-            self._segments = self._found()
             self._file, self._number = self._open_last()
+            if not self._is_between_lines(self.cursor):
+                log.error("the journal does not have the place of cursor.json: all records that are there are forwarded again")
+                self.cursor = RecordCursor(0, 0)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -157,10 +162,10 @@ class OperationJournal:
             with self._path(number).open("rb") as file:
                 file.seek(offset)
                 for line in file:
-                    if not line.endswith(b"\n"):
-                        return
+                    if not line.endswith(b"\n") and number == self._number:
+                        return  # it is being written
                     offset += len(line)
-                    yield line[:-1], RecordCursor(number, offset)
+                    yield line.removesuffix(b"\n"), RecordCursor(number, offset)
 
     def _found(self) -> list[int]:
         return sorted(int(found[1]) for each in self._folder.iterdir() if (found := _SEGMENT.fullmatch(each.name)))
@@ -186,11 +191,20 @@ class OperationJournal:
     def _path(self, number: int) -> Path:
         return self._folder / f"operations-{number:010}.ndjson"
 
+    def _is_between_lines(self, cursor: RecordCursor) -> bool:
+        """Whether a saved cursor can be right. After a power cut, the journal may end before it."""
+        if cursor.segment not in self._segments:  # it may have been removed
+            return not self._segments or 0 <= cursor.segment < self._segments[0]
+        if not 0 <= cursor.offset <= self._path(cursor.segment).stat().st_size:
+            return False
+        with self._path(cursor.segment).open("rb") as file:
+            file.seek(max(0, cursor.offset - 1))
+            return cursor.offset == 0 or file.read(1) == b"\n"
+
     def _saved_cursor(self) -> RecordCursor:
         try:
-            saved = json.loads((self._folder / "cursor.json").read_bytes())
-            return RecordCursor(int(saved["segment"]), int(saved["offset"]))
+            return msgspec.json.decode((self._folder / "cursor.json").read_bytes(), type=RecordCursor)
         except FileNotFoundError:
             return RecordCursor(0, 0)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self._folder / 'cursor.json'} is damaged: {error}; remove it to forward everything again") from None

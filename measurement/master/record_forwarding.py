@@ -99,7 +99,7 @@ class RecordForwarder:
         """The message of a line of the journal; empty, and counted, if the line is no operation."""
         try:
             return msgspec.json.encode(measurement_message(msgspec.json.decode(line, type=FinishedOperation)))
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             log.error("a record of the journal cannot be read and is not forwarded: %s", error)  # noqa: TRY400 - the line is the fault
             self.refused["unreadable"] += 1
             return b""

@@ -135,7 +135,7 @@ class RequesterApi:
         if request.method == "PUT":
             try:
                 stop = msgspec.json.decode(await body_of(request, REQUEST_BYTES), type=dict[str, bool])["on"]
-            except (msgspec.MsgspecError, RecursionError, KeyError):
+            except (ValueError, RecursionError, KeyError):
                 raise Problem(400, "invalid_request", 'send {"on": true} to stop all probing, or {"on": false}') from None
             context.kept.save_stopped(stopped=stop)
             context.dispatcher.stop_all() if stop else context.dispatcher.resume()

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from serving.durable_files import replace_file
 
 
@@ -38,9 +40,8 @@ class RequesterLimits:
 
     def _saved(self) -> dict[str, float]:
         try:
-            saved = json.loads(self._file.read_bytes())
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self._file} is damaged: {error}; remove it to forget who has submitted requests") from None
-        return {str(name): float(again_s) for name, again_s in dict(saved).items()}

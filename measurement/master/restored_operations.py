@@ -17,6 +17,9 @@ from measurement.outcome import Status
 
 log = logging.getLogger(__name__)
 
+MOST_DIGITS = 10
+"""A damaged record may have a longer number."""
+
 RESTARTED = "the master restarted before an outcome arrived"
 
 
@@ -63,14 +66,18 @@ class RestoredOperations:
 def _operation(line: bytes) -> FinishedOperation | None:
     try:
         return msgspec.json.decode(line, type=FinishedOperation)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         log.warning("a record of the journal cannot be read: %s", error)
         return None
 
 
 def _end_recorded(live: LiveRequest, operation: FinishedOperation, line: bytes) -> None:
     """An operation that ended after the request was saved; it may also have been planned after that."""
-    destination = int(operation.outcome.operation_id.rpartition(".")[2])
+    digits = operation.outcome.operation_id.rpartition(".")[2]
+    destination = int(digits) if digits.isdecimal() and len(digits) < MOST_DIGITS else len(live.destinations)
+    if destination >= len(live.destinations):
+        log.warning("a record of the journal has a destination that the request %s does not have", live.request_id)
+        return
     if not live.is_open(operation.round, operation.agent, destination):
         live.plan(operation.round, operation.agent, 1 << destination)
     live.ended(operation.round, operation.agent, destination, operation.outcome.status, line)

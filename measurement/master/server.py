@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import resource
 import secrets
 import socket
 import time
@@ -20,7 +19,6 @@ from measurement.master.command_streams import CommandStreams
 from measurement.master.dispatcher import Dispatcher
 from measurement.master.kept_requests import KeptRequests
 from measurement.master.master_application import master_application
-from measurement.master.master_connection import MOST_CONNECTIONS, REQUEST_S, MasterConnection
 from measurement.master.master_context import MasterContext
 from measurement.master.measurement_keys import MeasurementKeys, read_measurement_keys
 from measurement.master.measurements_route import measurements_url
@@ -31,7 +29,9 @@ from measurement.master.settings import Settings
 from measurement.master.target_rules import DestinationBudgets
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
+from serving.limited_connection import REQUEST_S, LimitedConnection
 from serving.listening import url_of
+from serving.open_files import most_connections
 from serving.signalled_server import SignalledServer
 from serving.threads import started_pool
 from serving.tls import ListenerTls
@@ -43,6 +43,9 @@ _STOP_S = 3
 _TICKS_A_SECOND = 10
 _TIDY_TICKS = 600
 _OWN_FILES = 64
+_LEAST_CONNECTIONS = 16
+_MOST_CONNECTIONS = 8192
+"""Each agent has one for its commands and one for its messages."""
 _UNREAD_MS = 30_000
 """A peer that acknowledges nothing for this long is gone (a half-open connection)."""
 
@@ -52,20 +55,21 @@ def run(settings: Settings) -> None:
     ignore_reload()
     try:
         tls = settings.tls()
+        most = most_connections(_MOST_CONNECTIONS, own_files=_OWN_FILES, least=_LEAST_CONNECTIONS, server="measurement master")
         listener = _listen(settings.listen)
         journal = OperationJournal(settings.data, most_bytes=settings.most_record_bytes)
         threads = started_pool(2, "records")
         try:
-            uvloop.run(_serve(settings, journal, threads, listener, tls))
+            uvloop.run(_serve(settings, journal, threads, listener, tls, most))
         finally:
             threads.shutdown()
             journal.close()
     except OSError as error:
-        raise CannotStart(f"--data cannot be used: {error}") from error
+        raise CannotStart(f"--data cannot be used: {error}" if error.errno else str(error)) from error
 
 
 async def _serve(
-    settings: Settings, journal: OperationJournal, threads: Executor, listener: socket.socket, tls: ListenerTls
+    settings: Settings, journal: OperationJournal, threads: Executor, listener: socket.socket, tls: ListenerTls, most: int
 ) -> None:
     try:
         context = _context(settings, journal, threads)
@@ -77,7 +81,7 @@ async def _serve(
             forwarding = asyncio.create_task(context.forwarder.run())
             stack.callback(context.forwarder.close)
             stack.callback(forwarding.cancel)
-        await MasterServer(context, tls).serve(sockets=[listener])
+        await MasterServer(context, tls, most).serve(sockets=[listener])
 
 
 def _forwarder(settings: Settings, journal: OperationJournal) -> RecordForwarder | None:
@@ -125,25 +129,25 @@ def _keys(settings: Settings) -> MeasurementKeys:
     return MeasurementKeys(read_measurement_keys(settings.keys) if settings.keys is not None else ())
 
 
-class _MasterAcceptor(TlsAcceptor[MasterConnection]):
+class _MasterAcceptor(TlsAcceptor[LimitedConnection]):
     """Accepts TLS connections of clients and agents."""
 
-    def __init__(self, listener: socket.socket, tls: ListenerTls, make: Callable[[], MasterConnection], most: int) -> None:
+    def __init__(self, listener: socket.socket, tls: ListenerTls, make: Callable[[], LimitedConnection], most: int) -> None:
         self._make, self._most = make, most
         super().__init__(listener, tls, backlog=BACKLOG, handshake_s=REQUEST_S)
 
-    def admit(self, handshakes: int) -> MasterConnection | None:
+    def admit(self, handshakes: int) -> LimitedConnection | None:
         connection = self._make()
         return connection if len(connection.connections) + handshakes < self._most else None
 
-    def count_failure(self, connection: MasterConnection) -> None:
+    def count_failure(self, connection: LimitedConnection) -> None:
         """uvicorn has not counted it yet."""
 
 
 class MasterServer(SignalledServer):
     """uvicorn with a ready line, and with what is due."""
 
-    def __init__(self, context: MasterContext, tls: ListenerTls) -> None:
+    def __init__(self, context: MasterContext, tls: ListenerTls, most: int) -> None:
         super().__init__(
             uvicorn.Config(
                 master_application(context),
@@ -158,9 +162,7 @@ class MasterServer(SignalledServer):
             )
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        self._context, self._tls = context, tls
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = min(MOST_CONNECTIONS, files - _OWN_FILES)
+        self._context, self._tls, self._most = context, tls, most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._tls.warn_of_expiry()
@@ -191,7 +193,7 @@ class MasterServer(SignalledServer):
         for agent in context.streams.agents() - set(context.dispatcher.membership.members):
             context.streams.close(agent)
         for connection in list(self.server_state.connections):
-            cast("MasterConnection", connection).sweep(now_s)
+            cast("LimitedConnection", connection).sweep(now_s)
 
     async def _save(self) -> None:
         """A restart must know which operations are open."""
@@ -212,8 +214,8 @@ class MasterServer(SignalledServer):
             return cast("asyncio.Server", _MasterAcceptor(listener, self._tls, self._connection, self._most))
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
-    def _connection(self) -> MasterConnection:
-        return MasterConnection(self.config, self.server_state, most=self._most, refused=self._context.refused)
+    def _connection(self) -> LimitedConnection:
+        return LimitedConnection(self.config, self.server_state, most=self._most, refused=self._context.refused)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         context = self._context

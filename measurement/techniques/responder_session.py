@@ -90,7 +90,7 @@ class TrainSession:
         first, _, self._buffer = self._buffer.partition(b"\n")
         try:
             message = msgspec.json.decode(first, type=ToAgent)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise NotMeasured(Status.REFUSED, f"what listens on port {self.port} is not a responder") from None
         if isinstance(message, Refused):
             raise NotMeasured(Status.REFUSED, f"the responder of the destination refuses: {message.reason}")

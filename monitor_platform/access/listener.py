@@ -5,7 +5,6 @@ without a login cannot block users.
 """
 
 import logging
-import resource
 import ssl
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPInputError
 from tornado.iostream import IOStream
 from tornado.web import Application
+
+from serving.open_files import most_connections
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +43,8 @@ class Limits:
 
 def limits_here() -> Limits:
     """The default limits, with fewer connections if the limit of open files is low; OSError if it is too low."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    usual = Limits()
-    connections = min(usual.connections, files - OWN_FILES)
-    if connections < LEAST_CONNECTIONS:
-        needed = OWN_FILES + LEAST_CONNECTIONS
-        raise OSError(f"the limit of open files is {files}; a monitoring platform needs at least {needed}: run ulimit -n 1024")
-    if connections < usual.connections:
-        log.warning("connections: at most %d, not %d; the limit of open files is %d", connections, usual.connections, files)
-    return Limits(connections=connections)
+    wanted = Limits().connections
+    return Limits(connections=most_connections(wanted, own_files=OWN_FILES, least=LEAST_CONNECTIONS, server="monitoring platform"))
 
 
 class Connections:

@@ -152,7 +152,11 @@ class TrainingFolder:
 
     def queue(self) -> SessionQueue:
         """The plan with what the journal says. ValueError if the journal is damaged or belongs to another plan."""
-        return SessionQueue(plan_sessions(self.settings), read_changes(self.journal))
+        changes = read_changes(self.journal)
+        try:
+            return SessionQueue(plan_sessions(self.settings), changes)
+        except ValueError as error:
+            raise ValueError(f"{self.journal} is damaged: {error}; restore the file from a copy, or begin a new training") from None
 
     def progress(self) -> TrainingProgress:
         return self.progress_of(self.queue(), running=self.is_running())
@@ -212,7 +216,7 @@ def open_training_folder(path: Path) -> TrainingFolder:
         described = json.loads((path / SETTINGS_FILE).read_bytes())
     except FileNotFoundError:
         raise NoTrainingError(f"{path} holds no training: it has no {SETTINGS_FILE}; check the path, or list trainings") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NoTrainingError(f"{path / SETTINGS_FILE} is damaged: {error}; restore it from a copy") from error
     if not isinstance(described, dict) or described.get("format") != FORMAT:
         raise NoTrainingError(f"{path / SETTINGS_FILE} has a format that this version does not know; use a newer version")
@@ -224,7 +228,7 @@ def open_training_folder(path: Path) -> TrainingFolder:
             settings=TrainingSettings.from_json(described["settings"]),
             environment=described["environment"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise NoTrainingError(f"{path / SETTINGS_FILE} is damaged: {error}; restore it from a copy") from error
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -25,12 +25,13 @@ from qoe_lab.running.openapi import openapi
 from qoe_lab.running.settings import Settings
 from qoe_lab.running.started_trainings import StartedTrainings
 from qoe_lab.running.trainings_api import TrainingsApi
-from serving.checked_connection import CheckedConnection
 from serving.durable_files import make_folder
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
+from serving.limited_connection import LimitedConnection
 from serving.listening import url_of
 from serving.metrics_text import SharedText, by_reason
+from serving.open_files import most_connections
 from serving.openapi import served
 from serving.signalled_server import SignalledServer
 from serving.starlette_errors import problem_of, sender_left
@@ -41,6 +42,8 @@ _STOP_S = 3
 _HANDSHAKE_S = 10.0
 _MOST_CONNECTIONS = 256
 """With TLS, also those whose handshake is not complete."""
+_OWN_FILES = 64
+_LEAST_CONNECTIONS = 8
 _BACKLOG = 128
 _TICKS_A_SECOND = 10
 
@@ -49,12 +52,13 @@ def run(settings: Settings, command: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used. Trainings continue afterwards."""
     ignore_reload()
     try:
+        most = most_connections(_MOST_CONNECTIONS, own_files=_OWN_FILES, least=_LEAST_CONNECTIONS, server="server of trainings")
         make_folder(settings.data)
     except OSError as error:
-        raise CannotStart(f"--data cannot be used: {error}") from error
+        raise CannotStart(f"--data cannot be used: {error}" if error.errno else str(error)) from error
     with open_listener(settings.listen) as listener:
         api = TrainingsApi(settings=settings, started=StartedTrainings(command))
-        TrainingsServer(api, settings.tls()).run([listener])
+        TrainingsServer(api, settings.tls(), most).run([listener])
 
 
 class _LabAcceptor(TlsAcceptor[asyncio.Protocol]):
@@ -66,7 +70,7 @@ class _LabAcceptor(TlsAcceptor[asyncio.Protocol]):
 
     def admit(self, handshakes: int) -> asyncio.Protocol | None:
         open_ones = len(self._server.server_state.connections) + handshakes
-        if open_ones >= _MOST_CONNECTIONS:
+        if open_ones >= self._server.most:
             self._server.api.refused["too_many_connections"] += 1
             return None
         return self._server.connection()
@@ -78,17 +82,11 @@ class _LabAcceptor(TlsAcceptor[asyncio.Protocol]):
 class TrainingsServer(SignalledServer):
     """uvicorn with a ready line; it lets the kernel forget trainings that have ended."""
 
-    def __init__(self, api: TrainingsApi, tls: ListenerTls) -> None:
-        self.api, self._tls = api, tls
-
-        class Connection(CheckedConnection):
-            def count_refusal(self, problem: Problem) -> None:
-                api.refused[problem.reason] += 1
-
+    def __init__(self, api: TrainingsApi, tls: ListenerTls, most: int) -> None:
+        self.api, self._tls, self.most = api, tls, most
         super().__init__(
             uvicorn.Config(
                 trainings_application(api),
-                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -117,12 +115,14 @@ class TrainingsServer(SignalledServer):
 
     def connection(self) -> asyncio.Protocol:
         """What uvicorn makes for each connection."""
-        protocol = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
-        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return LimitedConnection(self.config, self.server_state, most=self.most, refused=self.api.refused)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0:
             self.api.started.reap()
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                cast("LimitedConnection", connection).sweep(now_s)
         return await super().on_tick(counter)
 
 

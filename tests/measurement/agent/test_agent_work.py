@@ -216,6 +216,21 @@ def test_a_spool_outlives_its_process_and_drops_the_oldest_when_it_is_full(tmp_p
     spool.close()
 
 
+def test_a_damaged_outcome_or_a_file_of_others_in_the_spool_stops_no_agent(tmp_path):
+    (tmp_path / "notes.json").write_text("{}")
+    spool = OutcomeSpool(tmp_path, 3)
+    spool.add(report(1))
+    spool.close()
+    [file] = tmp_path.glob("0*.json")
+    file.write_bytes(file.read_bytes().replace(b'"o1"', b'"\xff1"'))
+    spool = OutcomeSpool(tmp_path, 3)
+    spool.add(report(2))
+    assert [each.outcome.operation_id for _, each in spool.first(9)] == ["o2"]
+    assert spool.dropped == 1
+    spool.close()
+    assert (tmp_path / "notes.json").exists()
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [

@@ -150,10 +150,12 @@ def test_an_old_epoch_is_refused_and_a_repeated_outcome_counts_once(serve, tmp_p
     assert 'refused_total{reason="old_epoch"} 2.0' in metrics
 
 
-def test_a_body_that_nests_too_deep_is_refused_on_every_route(serve, tmp_path):
+def test_a_body_that_nests_too_deep_or_is_not_utf_8_is_refused_on_every_route(serve, tmp_path):
     master = start_master(serve, tmp_path)
     deep = b'{"name":' * 20_000 + b"1" + b"}" * 20_000
     for method, path in (("POST", "/v1/measurements"), ("POST", "/v1/agents"), ("PUT", "/v1/kill-switch")):
         refused = requests.request(method, master.url + path, data=deep, timeout=60)
+        assert refused.status_code == 400, (path, refused.text)
+        refused = requests.request(method, master.url + path, data=b'{"name":"\xff","technique":"\xff","\xff":1}', timeout=60)
         assert refused.status_code == 400, (path, refused.text)
     assert "Traceback" not in master.log_text()

@@ -1,4 +1,4 @@
-"""One connection to the master: uvicorn's protocol with a deadline for each request, and the checks of a request's head."""
+"""A connection of a server with few clients: each request has a deadline, and the server has a limit of connections."""
 
 import asyncio
 from collections import Counter
@@ -12,12 +12,9 @@ from serving.checked_connection import CheckedConnection
 REQUEST_S = 30.0
 """For a whole request; the first one counts from the start of the connection."""
 
-MOST_CONNECTIONS = 8192
-"""Each agent has one for its commands and one for its messages."""
 
-
-class MasterConnection(CheckedConnection):
-    """Closed if a request does not arrive in time."""
+class LimitedConnection(CheckedConnection):
+    """Closed if a request does not arrive in time. The server calls `sweep` once a second."""
 
     def __init__(self, config: Config, server_state: ServerState, *, most: int, refused: Counter[str]) -> None:
         super().__init__(config, server_state, {})
