@@ -30,15 +30,22 @@ class ClientSession:
 
     address: str
     begin_ns: int
-    slots: SlotCounter
-    scorer: SessionScorer
     received_bytes: int = 0
-    last_ns: int = 0
     inferences: list[SlotInference] = field(default_factory=list)
 
     @property
     def is_candidate(self) -> bool:
         return self.received_bytes >= LEAST_BYTES
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    """What only a session that has not ended needs: ten kilobytes."""
+
+    session: ClientSession
+    slots: SlotCounter
+    scorer: SessionScorer
+    last_ns: int
 
 
 class ClientSessions:
@@ -49,8 +56,9 @@ class ClientSessions:
         self._model, self._keep = model, keep
         self._client = None if client is None else ipaddress.ip_address(client).packed
         self._clients: dict[_Flow, bytes] = {}
-        self._running: dict[bytes, ClientSession] = {}
+        self._running: dict[bytes, _Running] = {}
         self.ended: list[ClientSession] = []
+        """The candidates among the sessions that have ended."""
         self.dropped: Counter[str] = Counter()
         """What was left out, by reason."""
         self.too_small = 0
@@ -62,28 +70,28 @@ class ClientSessions:
         if client is None:
             return ()
         inferred: list[_Inferred] = []
-        session = self._running.get(client)
-        if session is not None and packet.time_ns - session.last_ns > IDLE_NS:
+        running = self._running.get(client)
+        if running is not None and packet.time_ns - running.last_ns > IDLE_NS:
             inferred += self._finish(client)
-            session = None
-        if session is None:
-            session = self._begin(client, packet.time_ns)
-            if session is None:
+            running = None
+        if running is None:
+            running = self._begin(client, packet.time_ns)
+            if running is None:
                 return inferred
-        if slots := session.slots.add(packet):
-            inferred += self._inferred(session, slots)
-        session.last_ns = packet.time_ns
+        if slots := running.slots.add(packet):
+            inferred += self._inferred(running, slots)
+        running.last_ns = packet.time_ns
         if packet.destination == client:
-            session.received_bytes += packet.ip_bytes
+            running.session.received_bytes += packet.ip_bytes
         return inferred
 
     def advance(self, now_ns: int) -> Iterator[_Inferred]:
         """The inferences of all slots that are over at a time; sessions without packets end."""
-        for client, session in list(self._running.items()):
-            if now_ns - session.last_ns > IDLE_NS:
+        for client, running in list(self._running.items()):
+            if now_ns - running.last_ns > IDLE_NS:
                 self._end(client)
             else:
-                yield from self._inferred(session, session.slots.advance(now_ns))
+                yield from self._inferred(running, running.slots.advance(now_ns))
 
     def end(self) -> Iterator[_Inferred]:
         """The capture is over: the inferences of the slots that were open."""
@@ -92,37 +100,37 @@ class ClientSessions:
 
     def _finish(self, client: bytes) -> Iterator[_Inferred]:
         """End a session with the slot of its last packet."""
-        session = self._running[client]
-        last = session.slots.end()
-        yield from self._inferred(session, [last] if last is not None else [])
+        running = self._running[client]
+        last = running.slots.end()
+        yield from self._inferred(running, [last] if last is not None else [])
         self._end(client)
 
-    def _inferred(self, session: ClientSession, slots: Iterable[TrafficSlot]) -> Iterator[_Inferred]:
+    def _inferred(self, running: _Running, slots: Iterable[TrafficSlot]) -> Iterator[_Inferred]:
         for slot in slots:
-            inference = session.scorer.add(slot)
+            inference = running.scorer.add(slot)
             if self._keep:
-                session.inferences.append(inference)
-            yield session, inference
+                running.session.inferences.append(inference)
+            yield running.session, inference
 
-    def _begin(self, client: bytes, now_ns: int) -> ClientSession | None:
+    def _begin(self, client: bytes, now_ns: int) -> _Running | None:
         if len(self._running) >= MOST_CLIENTS:
             self.dropped["packets of too many clients"] += 1
             return None
         address = address_text(client)
-        session = ClientSession(
-            address=address,
-            begin_ns=now_ns,
-            last_ns=now_ns,
+        running = _Running(
+            session=ClientSession(address=address, begin_ns=now_ns),
             slots=SlotCounter(client=address, statistics=False),
             scorer=SessionScorer(self._model),
+            last_ns=now_ns,
         )
-        self._running[client] = session
-        return session
+        self._running[client] = running
+        return running
 
     def _end(self, client: bytes) -> None:
-        session = self._running.pop(client)
-        self.too_small += not session.is_candidate
-        if self._keep:
+        session = self._running.pop(client).session
+        if not session.is_candidate:
+            self.too_small += 1
+        elif self._keep:
             self.ended.append(session)
 
     def _client_of(self, packet: Packet) -> bytes | None:

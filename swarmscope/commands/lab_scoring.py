@@ -142,7 +142,7 @@ def _score_file(model: LabModel, file: Path, client: str | None, output: _Output
         output.ids = (about["session_id"], about["training_id"])
     sessions, reader = ClientSessions(model, client=client), CaptureReader(capture)
     _read(reader, sessions)
-    found = sorted((each for each in sessions.ended if each.is_candidate), key=lambda each: each.begin_ns)
+    found = sorted(sessions.ended, key=lambda each: each.begin_ns)
     for session in found:
         output.send(session, session.inferences)
         if output.as_json:

@@ -1,5 +1,7 @@
 """Each client that receives enough gets an inference for each second; scoring live gives what scoring a file gives."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,11 @@ from qoe_lab.models.training_examples import examples_of, session_slots
 from qoe_lab.scoring.client_sessions import LEAST_BYTES, ClientSession, ClientSessions
 from qoe_lab.scoring.inference_messages import ScoredSession, inference_line, inference_message
 from qoe_lab.scoring.session_scorer import SessionScorer
-from qoe_lab.traffic.slot_counter import TrafficSlot
+from qoe_lab.traffic.slot_counter import SlotCounter, TrafficSlot
 from qoe_lab.traffic.slot_features import SLOT_FEATURES as TRAFFIC_FEATURES
 from tests.qoe_lab.models.synthetic_sessions import SLOT_FEATURES, training
 from tests.qoe_lab.scoring.captured_video import small_model, video
-from tests.qoe_lab.traffic.hand_made import BEGIN_NS, Frame, packets_of, pcap
+from tests.qoe_lab.traffic.hand_made import BEGIN_NS, Frame, ethernet, ipv4, packets_of, pcap, tcp
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +51,22 @@ def test_the_server_is_no_client_also_if_the_capture_begins_in_the_middle(model)
 
 
 def test_a_client_that_receives_little_is_no_candidate(model):
-    [small] = scored(model, video(kbps=20)).ended
-    [large] = scored(model, video(kbps=800)).ended
-    assert small.received_bytes < LEAST_BYTES < large.received_bytes
-    assert (small.is_candidate, large.is_candidate) == (False, True)
+    small, large = scored(model, video(kbps=20)), scored(model, video(kbps=800))
+    assert (small.ended, small.too_small) == ([], 1)
+    assert [each.received_bytes > LEAST_BYTES for each in large.ended] == [True]
+
+
+def test_a_capture_of_very_many_short_sessions_needs_little_memory(model):
+    """Four megabytes of packets that are 31 s apart filled 700 MB."""
+    frames = [
+        Frame(BEGIN_NS + number * 31 * 10**9, ethernet(ipv4(tcp(80, 5000, 1, 1, "A", 5, size))))
+        for number in range(40)
+        for size in (1, 60_000, 60_000)[: 1 + 2 * (number % 2)]
+    ]
+    sessions = scored(model, frames)
+    assert (len(sessions.ended), sessions.too_small) == (20, 20)
+    gc.collect()
+    assert sum(isinstance(each, SlotCounter | SessionScorer) for each in gc.get_objects()) == 0
 
 
 def test_only_the_requested_client_is_scored_and_the_others_are_counted(model):
