@@ -23,6 +23,9 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from serving.few_lines import few_lines
 
+_FIRST_LOG_NAME = "0"
+"""Names of logs begin with a digit; see `may_be_log`."""
+
 log = logging.getLogger(__name__)
 
 
@@ -104,10 +107,14 @@ def inventory(folder: DataFolder, kind: RecordKind = RecordKind.FEEDBACK) -> tup
     if len(sealed) and folder_ns == folder.changed_ns():
         return sealed, []
     found = folder.names()
+    newest = next((str(log.entry.name) for log in sealed.last()), "")
+    # Few steps for each name: nearly all of millions of names are those of the index.
+    others = [name for name in found if not _FIRST_LOG_NAME <= name <= newest]
+    if len(found) - len(others) == len(sealed) and names_sum(found) - names_sum(others) == sealed.names_sum:
+        return sealed, [name for name in others if may_be_log(name) or name.startswith(".")]
     hidden = [name for name in found if name.startswith(".")]
     names = [name for name in found if may_be_log(name)]
     sealed.remove_before(min(names, default=":"))
-    newest = next((str(log.entry.name) for log in sealed.last()), "")
     older = [name for name in names if name <= newest]
     if len(older) == len(sealed) and names_sum(older) == sealed.names_sum:
         return sealed, hidden + [name for name in names if name > newest]
