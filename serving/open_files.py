@@ -1,6 +1,6 @@
 """What a server does within its limit of open files: it accepts fewer connections, or does not start.
 
-Without a lower limit of connections, accept() itself would fail: nobody gets an answer, and files cannot be opened either.
+Without a lower limit of connections, accept() itself would fail: no client gets an answer, and files cannot be opened either.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from measurement.operation import Destination, Name
 from measurement.outcome import Status
 from serving.durable_files import replace_file
 
-Count = Annotated[int, Meta(ge=0)]
+NotNegative = Annotated[int, Meta(ge=0)]
 
 
 class SavedRequest(Struct, frozen=True, kw_only=True):
@@ -30,12 +30,12 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     destinations: list[Destination]
     agents: list[Name]
     submitted_ms: int
-    planned: Count = 0
-    statuses: dict[Status, Count] = {}
-    open: list[tuple[Count, Name, str]] = []
+    planned: NotNegative = 0
+    statuses: dict[Status, NotNegative] = {}
+    open: list[tuple[NotNegative, Name, str]] = []
     """Round, agent, and the bits of the destinations in hexadecimal digits."""
-    segment: Count = 0
-    offset: Count = 0
+    segment: NotNegative = 0
+    offset: NotNegative = 0
     """The place in the journal behind the operations that have ended so far."""
 
 

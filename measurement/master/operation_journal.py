@@ -12,8 +12,9 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedWriter, FileIO
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from serving.durable_files import create_in, lock, make_folder, replace_file, sy
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MOST_BYTES = 1_000_000_000
+MOST_PENDING_BYTES = 16 * 1024 * 1024
 _SEGMENT = re.compile(r"operations-(\d{10})\.ndjson")
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,8 @@ class OperationJournal:
         sync_ancestors(folder)
         self._folder, self._segment_bytes, self._most_bytes = folder, segment_bytes, most_bytes
         self.dropped = 0
-        """Records that were removed because there was no room for them, although they had not been forwarded."""
+        """Records that were removed because there was no room for them on the disk, although they had not been forwarded, or that
+        found no room in memory while the disk took nothing."""
         self.needed_from: int | None = None
         """The first segment that the next start reads; it is not removed although it has been forwarded."""
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -61,26 +64,28 @@ class OperationJournal:
             raise
         self._syncing = asyncio.Lock()
         self._unsynced = False
+        self._pending = bytearray()
+        """What the disk has not taken yet."""
+        self._within_line = False
+        """The disk has taken only the begin of a line."""
 
     def append(self, line: bytes) -> None:
-        """Write a line; it is durable after the next `synced`."""
+        """Write a line; it is durable after the next `synced`. It waits in memory while the disk takes nothing."""
         if b"\n" in line:
             raise ValueError("a record of the journal is one line")
-        if self._file.tell() >= self._segment_bytes:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file, self._number = self._create(self._number + 1), self._number + 1
-            self._make_room()
-        self._file.write(line + b"\n")
+        if len(self._pending) >= MOST_PENDING_BYTES:
+            self.dropped += 1
+            return
+        self._pending += line + b"\n"
         self._unsynced = True
+        self._try_to_write()
 
     async def synced(self, threads: Executor) -> None:
         """Return when every line so far is durable. Calls at the same time share one sync."""
         async with self._syncing:
             if self._unsynced:
+                self._write()
                 self._unsynced = False
-                self._file.flush()
                 try:
                     await asyncio.get_running_loop().run_in_executor(threads, os.fdatasync, self._file.fileno())
                 except BaseException:
@@ -89,7 +94,7 @@ class OperationJournal:
 
     def read(self, most: int) -> tuple[list[bytes], RecordCursor]:
         """The lines after the cursor, at most so many, and the cursor behind them."""
-        self._file.flush()
+        self._try_to_write()
         lines: list[bytes] = []
         at = self.cursor
         for line, after in self._lines(at):
@@ -113,29 +118,52 @@ class OperationJournal:
     @property
     def end(self) -> RecordCursor:
         """The place behind the last line, which may not be durable yet."""
-        return RecordCursor(self._number, self._file.tell())
+        if self._needs_segment():
+            return RecordCursor(self._number + 1, len(self._pending))
+        return RecordCursor(self._number, self._file.tell() + len(self._pending))
 
     def lines_from(self, cursor: RecordCursor) -> Iterator[bytes]:
         """All lines after a place, forwarded or not."""
-        self._file.flush()
+        self._try_to_write()
         for line, _ in self._lines(cursor):
             yield line
 
     @property
     def waiting_bytes(self) -> int:
         """The size of what has not been forwarded."""
-        self._file.flush()
+        self._try_to_write()
         sizes = {number: self._path(number).stat().st_size for number in self._segments if number >= self.cursor.segment}
         return sum(sizes.values()) - (self.cursor.offset if self.cursor.segment in sizes else 0)
 
     def close(self) -> None:
         """Make everything durable and release the folder."""
         try:
-            self._file.flush()
+            self._write()
             os.fsync(self._file.fileno())
-            self._file.close()
         finally:
+            self._file.close()
             os.close(self._descriptor)
+
+    def _needs_segment(self) -> bool:
+        """Whether the next line begins a segment."""
+        return bool(self._pending) and not self._within_line and self._file.tell() >= self._segment_bytes
+
+    def _write(self) -> None:
+        """Let the disk take what is pending. OSError if it does not take everything."""
+        if self._needs_segment():
+            os.fsync(self._file.fileno())
+            begun = self._create(self._number + 1)
+            self._file.close()
+            self._file, self._number = begun, self._number + 1
+            self._make_room()
+        while self._pending:
+            taken = self._file.write(self._pending)
+            self._within_line = self._pending[taken - 1 : taken] != b"\n"
+            del self._pending[:taken]
+
+    def _try_to_write(self) -> None:
+        with suppress(OSError):  # `synced` reports it
+            self._write()
 
     def _make_room(self) -> None:
         """Remove the oldest segments while all of them are too large together."""
@@ -170,20 +198,20 @@ class OperationJournal:
     def _found(self) -> list[int]:
         return sorted(int(found[1]) for each in self._folder.iterdir() if (found := _SEGMENT.fullmatch(each.name)))
 
-    def _open_last(self) -> "tuple[BufferedWriter[FileIO], int]":
+    def _open_last(self) -> tuple[FileIO, int]:
         if not self._segments:
             return self._create(max(1, self.cursor.segment + 1)), max(1, self.cursor.segment + 1)
         number = self._segments[-1]
         descriptor = os.open(self._path(number).name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._descriptor)
-        file = BufferedWriter(FileIO(descriptor, "r+"))
+        file = FileIO(descriptor, "r+")
         data = self._path(number).read_bytes()
         whole = data.rfind(b"\n") + 1
         file.truncate(whole)
         file.seek(whole)
         return file, number
 
-    def _create(self, number: int) -> "BufferedWriter[FileIO]":
-        file = BufferedWriter(FileIO(create_in(self._descriptor, self._path(number).name), "w"))
+    def _create(self, number: int) -> FileIO:
+        file = FileIO(create_in(self._descriptor, self._path(number).name), "w")
         os.fsync(self._descriptor)
         self._segments.append(number)
         return file

@@ -28,6 +28,7 @@ BATCH = 500
 """Operations in one request; one has about a kilobyte."""
 
 ANSWER_S = 10.0
+RETRY_S = 2.0
 LOOK_EVERY_S = 0.25
 """Also after a batch that was not full: each one costs several syncs of disks here and at the servers behind."""
 
@@ -84,12 +85,24 @@ class RecordForwarder:
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            wanted = self._batch
-            lines, cursor = self.journal.read(wanted)
-            if lines and await self._settled([message for line in lines if (message := self._message(line))]):
-                await self.journal.move(cursor, self.threads)
-            if len(lines) < wanted:
+            try:
+                waiting = await self._forward()
+            except OSError as error:
+                if self.failure != (failure := f"the records cannot be read, or what was sent cannot be noted: {error.strerror}"):
+                    log.error("measurements are not forwarded now: %s; it is tried again", failure)  # noqa: TRY400
+                self.failure = failure
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not waiting:
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _forward(self) -> bool:
+        """Send a batch; whether more may wait. OSError if the journal cannot be read, or its cursor cannot be moved."""
+        wanted = self._batch
+        lines, cursor = self.journal.read(wanted)
+        if lines and await self._settled([message for line in lines if (message := self._message(line))]):
+            await self.journal.move(cursor, self.threads)
+        return len(lines) == wanted
 
     def close(self) -> None:
         self._transport.close()

@@ -62,9 +62,16 @@ class RequesterApi:
         await check_consent(asked, destinations)
         if limited:
             self._check_limit(visitor)  # again: other requests may have come while names were resolved
-            context.limits.submitted(visitor.name)
+            try:
+                context.limits.submitted(visitor.name)
+            except OSError as error:
+                raise _not_saved("your request", error) from None
         live = dispatcher.submit(asked, visitor.name, agents, destinations)
-        await context.save_requests()
+        try:
+            await context.save_requests()
+        except Problem:
+            dispatcher.cancel(live, RequestState.CANCELLED, "it could not be saved")
+            raise
         return json_answer(live.to_json() | {"plan": plan.to_json()}, 201)
 
     def _check_limit(self, visitor: KeyHolder) -> None:
@@ -137,8 +144,15 @@ class RequesterApi:
                 stop = msgspec.json.decode(await body_of(request, REQUEST_BYTES), type=dict[str, bool])["on"]
             except (ValueError, RecursionError, KeyError):
                 raise Problem(400, "invalid_request", 'send {"on": true} to stop all probing, or {"on": false}') from None
-            context.kept.save_stopped(stopped=stop)
-            context.dispatcher.stop_all() if stop else context.dispatcher.resume()
+            if stop:
+                context.dispatcher.stop_all()  # first, whatever the disk does
+            try:
+                context.kept.save_stopped(stopped=stop)
+            except OSError as error:
+                what = "the kill switch; all probing has stopped, but a restart would admit requests again" if stop else "its end"
+                raise _not_saved(what, error) from None
+            if not stop:
+                context.dispatcher.resume()
             await context.save_requests()
         return json_answer({"on": context.dispatcher.stopped})
 
@@ -196,3 +210,7 @@ async def _within(wait: Callable[[], "asyncio.Future[bool] | object"], seconds: 
     except TimeoutError:
         return False
     return True
+
+
+def _not_saved(what: str, error: OSError) -> Problem:
+    return Problem(503, "not_durable", f"the master cannot save {what}: {error.strerror}; try again later")
