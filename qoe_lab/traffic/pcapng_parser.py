@@ -10,9 +10,6 @@ from typing import NamedTuple
 
 from qoe_lab.traffic.link_frame import LARGEST_FRAME_BYTES, DamagedError, LinkFrame
 
-SECTION_BLOCK = 0x0A0D0D0A
-"""The same in both byte orders, so it begins every file."""
-
 INTERFACE_BLOCK, OLD_PACKET_BLOCK, SIMPLE_BLOCK, ENHANCED_BLOCK = 1, 2, 3, 6
 BYTE_ORDER = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 LARGEST_BLOCK_BYTES = LARGEST_FRAME_BYTES + 65_536
