@@ -39,6 +39,8 @@ STATE_COLOURS: Mapping[State, str] = {
     "unknown": GROUND,
 }
 TROUBLED = _POOR
+_CARD = "#ffffff"
+"""The ground behind the tree until the script of the page sets its own."""
 FOUND = CATEGORIES[3]
 """The ring around nodes that a search names."""
 
@@ -119,9 +121,12 @@ class SwarmView:
         marks = plots.draw(self.figure, self.marks, mark, name="marks")
         above = _text(text="word", text_align="right", x_offset=-7, y_offset=-2, text_baseline="bottom")  # the link is below it
         plots.draw(self.figure, self.marks, above, name="gaps")
-        named = _text(text="word", text_align=field("align"), text_baseline=field("baseline"), text_alpha="alpha")
-        named.update(x_offset=field("right"), y_offset=field("down"))
-        plots.draw(self.figure, self.nodes, named, name="names")
+        halo, named = (_text(text="word", text_align=field("align"), text_baseline=field("baseline")) for _ in range(2))
+        halo.update(text_color=_CARD, text_outline_color=_CARD, text_outline_width=3)  # links may run below a name
+        named.update(text_alpha="alpha")
+        for glyph, name in ((halo, "halos"), (named, "names")):
+            glyph.update(x_offset=field("right"), y_offset=field("down"))
+            plots.draw(self.figure, self.nodes, glyph, name=name)
         node = Scatter(x="x", y="y", marker=field("marker"), size="size", fill_color="fill", line_color="line", line_width="ring")
         node.update(fill_alpha="alpha", line_alpha="alpha")
         nodes = plots.draw(self.figure, self.nodes, node, name="nodes", selection_glyph=node, nonselection_glyph=node)

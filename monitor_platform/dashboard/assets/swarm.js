@@ -78,6 +78,9 @@
       const { glyph } = renderer(name);
       if (glyph.text_color?.value !== ink) glyph.setv({ text_color: { value: ink } }, { sync: false });
     }
+    const card = { value: getComputedStyle(document.documentElement).getPropertyValue("--card").trim() || "#ffffff" };
+    const { glyph: halo } = renderer("halos");
+    if (halo.text_color?.value !== card.value) halo.setv({ text_color: card, text_outline_color: card }, { sync: false });
   }
 
   function fitted(label, detail, leaf, room_px, narrow) {

@@ -90,6 +90,9 @@ def test_the_tree_leads_to_sessions_by_pointer_and_keys_and_a_replay_shows_the_p
     column = "(name) => Array.from(Bokeh.documents[0].get_model_by_name('swarm').renderers.at(-1).data_source.get(name))"
     page.becomes(f"() => ({column})('word').filter(Boolean).length === 33")
     assert set(page.source("swarm", "marker")) == {"square", "circle", "x"}
+    halo = "Bokeh.documents[0].get_model_by_name('swarm').renderers.find((each) => each.name === 'halos').glyph"
+    card = "getComputedStyle(document.documentElement).getPropertyValue('--card').trim()"
+    page.becomes(f"() => {halo}.text_outline_color.value === {card}")  # names are readable where links run below them
     assert "edge-00 failed: 3 nodes moved" in page.page.locator("#outages li").first.inner_text()
     assert page.page.locator("nav a[aria-current]").inner_text() == "Swarm"
     page.page.locator("#swarm-in").click()
