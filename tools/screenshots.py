@@ -25,7 +25,7 @@ SETTLES_MS = 500
 
 STATES = {
     "broken-down": "/timeline?by=isp&series=mos,continuity",
-    "compared": "/?compare=previous",
+    "compared": "/?compare=before",
     "wall": "/?p.wall=30&p.pages=/",
     "no-match": "/?isp=nobody",
     "not-found": "/nothing",
