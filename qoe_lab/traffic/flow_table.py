@@ -17,6 +17,8 @@ from qoe_lab.traffic.tcp_statistics import TcpStatistics
 PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 58: "icmpv6", 132: "sctp"}
 MOST_FRAGMENTED = 4096
 """Fragmented packets whose first fragment is remembered."""
+MOST_KNOWN_FLOWS = 1000
+"""Without statistics: a live capture may run for months, and a port scan has a new flow in each packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +147,16 @@ class FlowTable:
     """The flows of a capture. `add` the packets in the order of the capture."""
 
     def __init__(self, *, client: bytes | None = None, statistics: bool = True) -> None:
-        """`client` is the address of the client, if it is known. `statistics`: whether flows of TCP get their statistics."""
+        """`client` is the address of the client, if it is known. `statistics`: whether flows of TCP get their statistics.
+
+        Without them, the table forgets the flows that have been silent for longest when it has MOST_KNOWN_FLOWS, and `flows` is
+        empty.
+        """
         self.up_events, self.down_events = EventSink(), EventSink()
         self.fragments_without_first = 0
         """Later fragments that belong to no flow, because the capture does not have the first one."""
         self._client = client
+        self._keep = statistics
         self._connection = TcpConnection if statistics else SlotConnection
         self._open: dict[_Ends, FlowPacket] = {}
         self._all: list[OpenFlow] = []
@@ -173,7 +180,7 @@ class FlowTable:
         return found
 
     def flows(self) -> list[Flow]:
-        """All flows up to now, in the order of their first packets."""
+        """All flows up to now, in the order of their first packets; none without statistics."""
         return [each.flow() for each in self._all]
 
     def _begin(self, packet: Packet, ends: _Ends) -> FlowPacket:
@@ -184,8 +191,16 @@ class FlowTable:
         if back != ends:
             self._open[back] = FlowPacket(found.flow, not found.from_client)
         self._open[ends] = found
-        self._all.append(found.flow)
+        if self._keep:
+            self._all.append(found.flow)
+        elif len(self._open) > 2 * MOST_KNOWN_FLOWS:
+            self._forget_half()
         return found
+
+    def _forget_half(self) -> None:
+        """Forget the flows that have been silent for longest; a later packet of one begins a flow again."""
+        by_end = sorted(self._open.items(), key=lambda item: item[1].flow.end_ns)
+        self._open = dict(by_end[len(by_end) // 2 :])
 
     def _is_client(self, packet: Packet) -> bool:
         """Whether the sender of a flow's first packet is the client."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qoe_lab.traffic import LinkFrame, NotACaptureError, Packet, PacketStream, SlotCounter, read_packet
+from qoe_lab.traffic.flow_table import MOST_KNOWN_FLOWS, FlowTable
 from qoe_lab.traffic.packet_headers import LeftOut, _read_any
 from qoe_lab.traffic.rtt_samples import RoundTrips
 from qoe_lab.traffic.sent_bytes import MOST_IN_FLIGHT, SentBytes
@@ -134,6 +135,20 @@ def test_segments_that_are_never_acknowledged_are_forgotten_at_a_limit():
         sent.send(number, 1, syn=False, fin=False, ip_id=None, now_ns=number, probe=False)
     assert MOST_IN_FLIGHT // 2 <= len(sent._unacknowledged) <= MOST_IN_FLIGHT
     assert sent.unique_bytes == MOST_IN_FLIGHT + 10
+
+
+def test_a_scan_of_many_ports_leaves_few_flows_and_does_not_end_the_one_that_is_used():
+    """A live capture may run for months. 600,000 flows took 1.6 GB."""
+    video = [
+        Frame(BEGIN_NS + number * MS, ethernet(ipv4(tcp(443, 50_000, number, 1, "A", 5, 60)))) for number in range(0, 6000, 20)
+    ]
+    scan = [Frame(BEGIN_NS + number * MS, ethernet(ipv4(tcp(1 + number, 50_001, 1, 1, "S", 5, 0)))) for number in range(6000)]
+    packets = list(packets_of(pcap(sorted([*video, *scan], key=lambda frame: frame.time_ns))))
+    table = FlowTable(statistics=False)
+    flows = {id(found.flow) for packet in packets if (found := table.add(packet)) and packet.destination_port == 50_000}
+    assert len(flows) == 1
+    assert len(table._open) <= 2 * MOST_KNOWN_FLOWS
+    assert table.flows() == []
 
 
 def test_gaps_are_forgotten_at_a_limit():
