@@ -16,8 +16,10 @@ SIP = ("SIP_OPTIONS", "SIP_INVITE")
 def find_failing_resolvers(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
     """Resolvers that fail although their addresses answer PING, and agents whose own resolver fails although TCP works."""
     yield from _by_destination(Cause.RESOLVER, paths, _resolver)
-    for agent in sorted({path.key.agent for path in paths}):
-        looked_up = [each for path in paths if path.key.agent == agent for each in _looked_up(path)]
+    by_agent: defaultdict[str, list[MeasuredOperation]] = defaultdict(list)
+    for path in paths:
+        by_agent[path.key.agent].extend(_looked_up(path))
+    for agent, looked_up in sorted(by_agent.items()):
         share = share_of([each for each in looked_up if number(each, "dns_ms") is None], looked_up)
         if share.judgement is Judgement.BAD:
             subject = Subject(text=f"resolver of {agent}", agent=agent)
