@@ -25,7 +25,7 @@ class Settings:
     """Maximum number of trainings that run at the same time, because they disturb each other. 0: none can be started."""
 
     parallel: int | None = None
-    """Sessions of a training at the same time. By default one for each processor, and only one with a browser."""
+    """Sessions of a training at the same time. By default one for each processor. A session in a browser is always played alone."""
 
     contents: Path | None = None
     """Folder with encoded contents, which is used as it is. Without it, contents are made in --data."""

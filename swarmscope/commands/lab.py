@@ -93,7 +93,8 @@ SUBCOMMANDS = {
         help="""Infer from packets what viewers experience, second by second.
 
             For each client that receives enough to be playing video, the command infers whether playback is stalled, the height of
-            the picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that much.""",
+            the picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that
+            much, or if the coordinator refuses an inference.""",
         example=(
             "swarmscope lab score capture.pcap --model trainings/first/model\n"
             "swarmscope lab score --live eth0 --model trainings/first/model \\\n"

@@ -46,7 +46,7 @@ class Running:
     """Folder with encoded contents, which is used as it is. Without it, the command uses the folder `contents` in --data, and
     encodes the contents that are missing there."""
     parallel: int | None = None
-    """Sessions at the same time. By default one for each processor, and only one with a browser."""
+    """Sessions at the same time. By default one for each processor. A session in a browser is always played alone."""
     coordinator: str | None = None
     """URL of a coordinator that the sessions report to. Without it, the command starts a coordinator and a feedback server of its
     own, with their data in the folder of the training."""
@@ -89,8 +89,9 @@ def run(
     source
         What is played: hls, dash or overlay, or several with commas. Sessions have no way to the Internet, so twitch is refused.
     client
-        What plays: headless (without a browser), hls.js, dash.js or overlay, or several with commas. By default the usual one for
-        the source. Each block has one source and one client, and all get an equal share of the blocks, to within one.
+        What plays: headless (without a browser), hls.js, dash.js or overlay, or several with commas. By default headless, or
+        overlay for the source overlay. Each block has one source and one client. All get an equal share of the blocks, to within
+        one.
     delay_ms
         Delay of each direction of the link in milliseconds.
     loss
@@ -102,7 +103,7 @@ def run(
     trace
         Name or path of a network trace that the rate follows. The trace is scaled so that its mean is the limit.
     seed
-        Decides the order of the sessions.
+        Decides the order of the limits in each block.
     """
     try:
         settings = TrainingSettings(
