@@ -128,7 +128,8 @@ def test_a_filter_of_the_page_is_a_filter_of_the_history(monitor, visit, truth):
     page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
     [day] = daily(truth, where={"channel": "ViuTV"})
     wanted = f"{day['mos']:.2f}"
-    page.becomes("(mos) => document.querySelector('#history-rows tbody tr').lastElementChild.textContent === mos", wanted)
+    place = "[...document.querySelectorAll('#history-rows thead th')].findIndex((head) => head.textContent === 'MOS')"
+    page.becomes(f"(mos) => document.querySelector('#history-rows tbody tr').children[{place}].textContent === mos", wanted)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 MINUTE_MS = 60_000
 PILL_IS = "text => document.querySelector('#pill-kind').textContent === text"
 CLOCK_PASSED = "ms => +new URLSearchParams(location.search).get('to') > ms"
-MESSAGES = "() => Bokeh.documents[0].get_model_by_name('story').children[4].renderers[0].data_source.data.at.length"
+MESSAGES = "() => Bokeh.documents[0].get_model_by_name('story').children.at(-2).renderers[0].data_source.data.at.length"
 
 
 @pytest.fixture(scope="module")
