@@ -108,8 +108,8 @@ class Settings:
     refuses new connections."""
 
     overload: OverloadPolicy = "refuse"
-    """What a worker does when --in-flight-max-bytes is nearly used. refuse: refuse the messages of an ingest key that has used its
-    share. sample: from half of --in-flight-max-bytes on, also sample end hosts (each record contains its weight)."""
+    """What a worker does under overload. refuse: refuse the messages of an ingest key that has used its share of
+    --in-flight-max-bytes. sample: from half of these bytes on, also sample end hosts (each record contains its weight)."""
 
     lenient: bool = False
     """Also accept the messages of simple workers at /v1/measurements, such as {"latency": "12.5", "hostname": "a", "timestamp":

@@ -98,7 +98,7 @@ COMMANDS = {
         A dashboard that runs with --users FILE applies each change within a second.""",
     "analyze": """Analyze recorded logs: compute the dashboard's measures on the command line.
 
-        Measures are numbers such as the MOS, the continuity, and the count of viewers. Standard error lists damaged records and
+        Measures are numbers such as the MOS, the continuity, and the number of peers. Standard error lists damaged records and
         unreadable files; the other records are analyzed. The exit code is 1 if there are no records.""",
     "diagnose": """Find out where in the network a problem is, from recorded measurements and feedback.
 

@@ -15,6 +15,7 @@ command = App(
     help_epilogue=examples(
         "swarmscope demo",
         "swarmscope demo --peers 7000 --period 30 --data demo-data",
+        "swarmscope demo --network",
         "swarmscope demo --duration 60 && echo it works",
     ),
 )

@@ -72,7 +72,7 @@ def build(
     paths
         Logs, and folders that contain logs. Logs that a server still writes (journals) are skipped.
     into
-        Folder of the history. Created if missing. A day with 10,000 viewers needs about 20 MB.
+        Folder of the history. Created if missing. A day with 20,000 sessions needs about 25 MB.
     period
         Seconds between two reports of a session. An end host that sends nothing for more than this time is not counted as present.
     """

@@ -43,8 +43,9 @@ def add(name: str, /, *, file: UserFile = DEFAULT, role: UserRole | None = None)
     file
         File with the dashboard's users. Created if missing.
     role
-        viewer: sees all pages and keeps own saved views. manager: also changes alert rules, silences, acknowledgements and
-        annotations. Without this flag, a new user is a manager, and an existing user keeps the role.
+        viewer: sees all pages and keeps own saved views. manager: also makes changes that all users see, such as
+        alert rules, silences, measurements and annotations. Without this flag, a new user is a manager, and an existing user keeps
+        the role.
     """
     try:
         name = user_file.checked_name(name)
