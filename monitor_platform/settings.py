@@ -56,7 +56,7 @@ class Settings(Scoring, LocationSettings):
     proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
-    """Header in which the trusted proxies send the client's IP address. Only this header is read."""
+    """Header in which the trusted proxies send the sender's IP address. Only this header is read."""
 
     tls_cert: Path | None = None
     """PEM file with the dashboard's certificate chain for HTTPS, read again on SIGHUP. Without it, browsers connect over HTTP."""

@@ -133,7 +133,7 @@ def show(
     folder
         Folder of the history, as given to `history build --into` or `monitor --history`.
     figure
-        Table to print. daily: users, upload and download rates. online: time online per user and per session. quality: continuity,
+        Table to print. daily: users, upload and download rates. online: time online per user and per view. quality: continuity,
         MOS, startup, failed starts, stalls and contribution ratio. hours, minutes: concurrent peers and MOS over time. isps: share
         of users per ISP.
     begin
