@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netlab import CannotBuildError, Door, LabProcess, ServerSocket, probe, runs
+from netlab import CannotBuildError, Door, LabProcess, ServerSocket, probe
 from netlab.keeper import others
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces, open_descriptors, without_rights
@@ -53,10 +53,16 @@ def _use_with_door(folder: Path, door: Door) -> None:
 
 
 def test_a_lab_in_a_process_of_its_own_runs_programs_and_reaches_servers_through_doors(tmp_path):
-    before, labs = open_descriptors(), set(runs())
+    before = open_descriptors()
     use_the_lab(tmp_path)
-    assert set(runs()) <= labs
     assert open_descriptors() == before
+
+
+def test_the_end_of_a_lab_ends_its_programs(tmp_path):
+    with LabProcess(PAIR) as lab:
+        lab.start("a", [*SLEEP, str(tmp_path)], env=os.environ, output=tmp_path / "out", errors=tmp_path / "err")
+        assert len(with_argument(str(tmp_path))) == 1
+    assert with_argument(str(tmp_path)) == []
 
 
 def test_an_owner_without_rights_has_the_same_lab_and_keeps_the_network_of_the_machine(tmp_path):
@@ -81,23 +87,21 @@ def use_without_rights(folder: Path) -> None:
     print("used without rights")
 
 
-def test_the_end_of_a_killed_owner_ends_the_lab():
+def test_the_end_of_a_killed_owner_ends_the_lab(tmp_path):
     task = (
-        "import json, os, pathlib, sys, netlab\n"
-        f"lab = netlab.LabProcess({PAIR!r})\n"
-        f"program = lab.start('a', {SLEEP!r}, env=os.environ, output=pathlib.Path('/dev/null'), errors=pathlib.Path('/dev/null'))\n"
-        "print(' '.join(netlab.runs()), flush=True)\n"
+        "import os, pathlib, sys, netlab\n"
+        f"lab, nowhere = netlab.LabProcess({PAIR!r}), pathlib.Path('/dev/null')\n"
+        f"lab.start('a', {[*SLEEP, str(tmp_path / 'program')]!r}, env=os.environ, output=nowhere, errors=nowhere)\n"
+        "print('started', flush=True)\n"
         "sys.stdin.read()\n"
     )
-    before = set(runs())
-    with subprocess.Popen(
-        [sys.executable, "-c", task], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as owner:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", task], cwd=ROOT, text=True, **pipes) as owner:
         assert owner.stdout is not None
-        seen = set(owner.stdout.readline().split())
+        assert owner.stdout.readline() == "started\n"
+        assert len(with_argument(str(tmp_path / "program"))) == 1
         owner.kill()
-    assert seen - before
-    eventually(lambda: not (seen - before) & set(runs()))
+    eventually(lambda: not with_argument(str(tmp_path / "program")))
 
 
 def test_a_lab_that_cannot_be_built_names_the_reason():
@@ -119,6 +123,11 @@ def test_a_method_of_a_lab_whose_process_was_killed_says_that_it_ended():
     with pytest.raises(ConnectionError, match="the process of the lab ended with exit code -9"):
         lab.counters("a", "a-b")
     lab.close()
+
+
+def with_argument(argument: str) -> list[int]:
+    """The processes that have this argument."""
+    return [pid for pid in others() if argument.encode() in arguments_of(pid).split(b"\0")]
 
 
 def arguments_of(pid: int) -> bytes:

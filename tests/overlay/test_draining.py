@@ -52,7 +52,7 @@ def test_a_bootstrapper_that_fails_again_before_all_have_joined_it_leaves_each_n
             before = received(swarm)
             await until(lambda: received(swarm) > before + 20)
             assert news.parent == backup
-            assert news.has_all()
+            await until(news.has_all)
 
     asyncio.run(scenario())
 
@@ -79,7 +79,7 @@ def test_the_children_of_a_relay_that_ends_have_another_parent_before_it_is_gone
             await until(lambda: received(swarm) > before + 20)
             news = player.streams["news"]
             assert news.parent == ({"a", "b"} - {left}).pop()
-            assert news.has_all()
+            await until(news.has_all)
             assert (player.counts["failovers"], news.failover_gaps_ms) == (0, [])
             assert not bootstrapper_lives or left not in swarm.bootstrapper.members
 
