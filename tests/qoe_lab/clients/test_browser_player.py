@@ -48,7 +48,7 @@ def test_a_player_in_the_browser_shows_the_video_and_reports_what_is_on_screen(
     start = partial(subprocess.Popen, env=os.environ | {"TMPDIR": str(temporary)})
     with content_server(contents, tmp_path) as server:
         code, printed, events = played(library, server.url + playlist, tmp_path, seconds=5, start=start)
-        requests = server.requests()
+    requests = server.requests()  # complete when the server has ended
     labels = session_labels(events)
     assert (code, printed, labels.invalid_reason) == (0, "", None)
     assert labels.decoded_frames is not None
