@@ -43,8 +43,8 @@ class SyncRound(ABC):
         if chosen is None:
             return None
         agent, destination = chosen
-        self._free_agents &= ~(1 << agent)
-        self._free_destinations &= ~(1 << destination)
+        self._free_agents ^= 1 << agent
+        self._free_destinations ^= 1 << destination
         self._begin(agent, destination)
         return self.agents[agent], self.destinations[destination]
 
@@ -79,8 +79,8 @@ class SyncRound(ABC):
         return [pair for name in self.agents for pair in self.drop_agent(name)]
 
     def _begin(self, agent: int, destination: int) -> None:
-        self._todo[agent] &= ~(1 << destination)
-        self._missing[destination] &= ~(1 << agent)
+        self._todo[agent] ^= 1 << destination
+        self._missing[destination] ^= 1 << agent
         self.pending -= 1
         self._began(agent, destination)
 

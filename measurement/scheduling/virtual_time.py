@@ -1,6 +1,6 @@
 """Run a board in virtual time: for dry runs, tests and benchmarks. Durations come from the caller; nothing waits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -15,20 +15,19 @@ class Interval(NamedTuple):
     end_s: float
 
 
-def run_to_end(board: Board, duration_s: Callable[[Slot], float]) -> list[Interval]:
+def run_to_end(board: Board, duration_s: Callable[[Slot], float]) -> Iterator[Interval]:
     """Start and end operations until nothing can start any more; in the order of their ends."""
     now_s, count = 0.0, 0
     ends: list[tuple[float, int, float, Slot]] = []
-    done: list[Interval] = []
     while True:
         for slot in board.start_ready():
             count += 1
             heappush(ends, (now_s + duration_s(slot), count, now_s, slot))
         if not ends:
-            return done
+            return
         now_s, _, start_s, slot = heappop(ends)
-        done.append(Interval(slot, start_s, now_s))
         board.finish(slot)
+        yield Interval(slot, start_s, now_s)
 
 
 def makespan_s(intervals: Iterable[Interval]) -> float:

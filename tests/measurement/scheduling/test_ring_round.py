@@ -34,14 +34,14 @@ def test_with_equal_durations_and_no_more_agents_than_destinations_the_ring_is_o
     for agents in range(1, 7):
         for destinations in range(agents, 8):
             board = board_with([f"a{i}" for i in range(agents)], [f"d{i}" for i in range(destinations)])
-            intervals = run_to_end(board, lambda _slot: 2.0)
+            intervals = list(run_to_end(board, lambda _slot: 2.0))
             assert len(intervals) == agents * destinations
             assert makespan_s(intervals) == 2.0 * destinations
 
 
 def test_more_agents_than_destinations_measure_in_phases():
     board = board_with([f"a{i}" for i in range(5)], ["d0", "d1"])
-    intervals = run_to_end(board, lambda _slot: 1.0)
+    intervals = list(run_to_end(board, lambda _slot: 1.0))
     starts = {each.slot.agent: each.start_s for each in reversed(intervals)}
     assert starts == {"a0": 0, "a1": 0, "a2": 2, "a3": 2, "a4": 4}
     assert makespan_s(intervals) == 6.0

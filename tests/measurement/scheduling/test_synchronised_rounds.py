@@ -51,7 +51,7 @@ def test_each_pair_runs_once_and_nothing_overlaps(kind, agents, destinations, se
     rng = random.Random(seed)
     board = board_with(names("a", agents))
     board.add_round("r", KINDS[kind](names("a", agents), names("d", destinations)))
-    intervals = run_to_end(board, lambda _slot: rng.lognormvariate(0, 0.5))
+    intervals = list(run_to_end(board, lambda _slot: rng.lognormvariate(0, 0.5)))
     assert Counter(each.slot for each in intervals) == Counter(
         Slot("r", agent, destination) for agent in names("a", agents) for destination in names("d", destinations)
     )
@@ -103,7 +103,7 @@ def test_a_dense_schedule_never_idles_and_keeps_its_bound(agents, destinations, 
     work = {(a, d): rng.lognormvariate(0, 0.5) for a in names("a", agents) for d in names("d", destinations)}
     board = board_with(names("a", agents))
     board.add_round("r", DenseRound(names("a", agents), names("d", destinations)))
-    intervals = run_to_end(board, lambda slot: work[slot.agent, slot.destination])
+    intervals = list(run_to_end(board, lambda slot: work[slot.agent, slot.destination]))
     by_agent, by_destination = defaultdict(float), defaultdict(float)
     for (agent, destination), duration in work.items():
         by_agent[agent] += duration
@@ -134,7 +134,7 @@ def ratios(sizes, count):
         work = {(a, d): rng.lognormvariate(0, 0.5) for a in agents for d in destinations}
         board = board_with(agents)
         board.add_round("r", DenseRound(agents, destinations))
-        intervals = run_to_end(board, lambda slot, work=work: work[slot.agent, slot.destination])
+        intervals = list(run_to_end(board, lambda slot, work=work: work[slot.agent, slot.destination]))
         of_agent = [sum(work[a, d] for d in destinations) for a in agents]
         of_destination = {d: sum(work[a, d] for a in agents) for d in destinations}
         makespans.append(makespan_s(intervals) / max(*of_agent, *of_destination.values()))
@@ -159,7 +159,7 @@ def test_requests_with_the_same_destination_measure_it_one_after_the_other(kind,
     board = board_with(names("a", 6))
     for key, count in (("r1", first), ("r2", second)):
         board.add_round(key, KINDS[kind](rng.sample(names("a", 6), count), rng.sample(names("d", 4), rng.randint(1, 4))))
-    intervals = run_to_end(board, lambda _slot: rng.lognormvariate(0, 0.5))
+    intervals = list(run_to_end(board, lambda _slot: rng.lognormvariate(0, 0.5)))
     assert_exclusive(intervals)
     for destination in names("d", 4):
         of = {key: [e for e in intervals if e.slot.destination == destination and e.slot.round_key == key] for key in ("r1", "r2")}
