@@ -52,7 +52,7 @@ def test_the_source_learns_the_path_to_each_player_and_each_player_its_own():
 
 
 def test_the_time_for_which_a_node_lets_a_trace_wait_is_no_part_of_its_round_trip():
-    overlay = Overlay(waits_s=3.0)  # in this test nobody really waits, so each such time counts twice
+    overlay = Overlay(waits_s=3.0)  # this test runs in virtual time, so each such time counts twice
     overlay.nodes["s"].begin("news", 1)
     of_player, of_source = (trace for _, trace in overlay.traces[:2])
     assert of_source.round_trip_ms == pytest.approx(-6000, abs=500)
