@@ -56,9 +56,9 @@ def test_a_fork_takes_over_the_folder_the_limits_and_nothing_that_is_open(serve,
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_the_exit_code_of_a_fork_states_the_signal_that_ended_it(number: signal.Signals):
-    with start_swarmscope("logs", "cat", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reading:
+    with start_swarmscope("analyze", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reading:
         with pytest.raises(subprocess.TimeoutExpired):
-            reading.wait(0.01)
+            reading.wait(0.5)  # standard input stays open, so the command cannot end by itself
         assert reading.poll() is None
         reading.send_signal(number)
         assert reading.wait(60) == -number
