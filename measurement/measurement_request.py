@@ -87,7 +87,7 @@ def read_request(body: bytes) -> MeasurementRequest:
     try:
         request = msgspec.json.decode(body, type=MeasurementRequest)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"this is not a measurement request: {error}; docs/measurement.md lists the fields") from None
+        raise InvalidRequestError(f"this is not a measurement request: {error}; see docs/measurement-requests.md") from None
     check_request(request)
     return request
 

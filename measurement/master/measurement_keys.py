@@ -90,7 +90,7 @@ class MeasurementKeys:
 
 def read_measurement_keys(file: Path) -> tuple[MeasurementKey, ...]:
     """The keys of a TOML file; ValueError, whose text never contains a secret."""
-    tables = keys_tables(file, page="docs/measurement.md", needs="role and secret")
+    tables = keys_tables(file, page="docs/measurement-master.md", needs="role and secret")
     keys = tuple(_key(name, table) for name, table in tables.items())
     owners: dict[bytes, str] = {}
     for key in keys:

@@ -27,7 +27,7 @@ class Settings:
     time."""
 
     keys: Path | None = None
-    """TOML file with the keys of requesters, managers and agents, read again on SIGHUP. For an example, see docs/measurement.md."""
+    """TOML file with the keys of requesters, managers and agents, read again on SIGHUP. See docs/measurement-master.md."""
 
     coordinator: str = ""
     """URL of a coordinator to which the master sends the outcomes, such as https://coordinator.example. Without it, they stay in

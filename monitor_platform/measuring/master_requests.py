@@ -28,7 +28,7 @@ class MasterRequests:
     tls: Tls | None = None
 
     async def submit(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Submit a request; docs/measurement.md has the fields. The answer has its `id` and the number of `planned` operations."""
+        """Submit a request (docs/measurement-requests.md). The answer has its `id` and the number of `planned` operations."""
         return await self._answer("POST", MEASUREMENTS, request)
 
     async def state_of(self, request_id: str) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def test_poor_quality_without_a_measured_cause_asks_for_measurements():
 def test_each_cause_has_one_rule_and_one_row_in_the_documentation(cause):
     assert [rule.cause for rule in RULES].count(cause) == 1
     rule = next(rule for rule in RULES if rule.cause == cause)
-    page = (ROOT / "docs/measurement.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
     row = re.search(rf"^\| `{cause}` \| (.*) \| (.*) \|$", page, re.MULTILINE)
     assert row is not None
     assert row.groups() == (rule.condition, rule.evidence)
