@@ -29,8 +29,10 @@ PATH_CHANGES = "path_changes"
 """The number of paths that have changed, as TRACEROUTE shows them."""
 
 _VALUE = re.compile("[a-z][a-z0-9_]{0,63}")
-_MORE_IS_BETTER = ("_kbps", "_rpm", "mos", OPERATIONS, "packets_answered", "packets_returned")
-"""The ends of the names of measured values of which lower values are worse."""
+_MORE_IS_BETTER = re.compile(
+    rf"{OPERATIONS}|\w+_kbps|mos_\w+|round_trips_per_minute_\w+|packets_(answered|reflected|returned)|certificate_days_left"
+)
+"""The names of measured values of which lower values are worse."""
 
 RuleKind = Literal["feedback", "measurement"]
 KINDS: tuple[RuleKind, ...] = ("feedback", "measurement")
@@ -103,7 +105,7 @@ class Rule:
         """Whether values above the limit are bad, not values below it."""
         if self.above is not None or self.below is not None:
             return self.above is not None
-        return not self.measure.endswith(_MORE_IS_BETTER) if self.measures_network else self.measure in LOWER_IS_BETTER
+        return _MORE_IS_BETTER.fullmatch(self.measure) is None if self.measures_network else self.measure in LOWER_IS_BETTER
 
     def watched(self) -> Measure:
         """The measure, unless the rule counts peers."""

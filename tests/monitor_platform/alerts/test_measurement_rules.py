@@ -135,6 +135,18 @@ def test_a_baseline_finds_a_step_of_the_delay(table, measurements):
     assert (minute_of(begun.alert.began_ms), begun.alert.limit) == (21, pytest.approx(20.8))
 
 
+@pytest.mark.parametrize(
+    ("value", "more_is_worse"),
+    [
+        *(("rtt_median_ms", True), ("loss_ratio", True), ("jitter_forward_ms", True), ("hops", True)),
+        *(("operations", False), ("throughput_kbps", False), ("mos_forward", False), ("certificate_days_left", False)),
+        *(("round_trips_per_minute_loaded", False), ("packets_returned", False)),
+    ],
+)
+def test_a_rule_that_follows_a_baseline_knows_which_values_are_worse(value, more_is_worse):
+    assert rule(measure=value, deviates=4).worse_is_higher == more_is_worse
+
+
 def test_a_dry_run_needs_no_feedback(table, measurements):
     tried = dry_run(table, SLOW, BEGIN_MS + MINUTES * MINUTE_MS, measurements(pings(bad=range(5, 9))))
     assert tried.span == Span(BEGIN_MS, BEGIN_MS + MINUTES * MINUTE_MS)
