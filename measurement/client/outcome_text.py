@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FIRST_VALUES = (
-    *("rtt_median_ms", "rtt_min_ms", "loss_ratio", "hops", "capacity_kbps", "available_kbps", "available_bandwidth_kbps"),
-    *("bottleneck_hop", "branch_kbps", "response_ms", "total_ms", "dns_ms", "tcp_ms", "tls_ms", "first_byte_ms", "transfer_ms"),
-    *("jitter_ms", "mos", "throughput_kbps", "responsiveness_rpm"),
+    *("rtt_median_ms", "rtt_min_ms", "loss_ratio", "mos_forward", "mos_backward", "hops", "capacity_kbps", "available_kbps"),
+    *("bottleneck_ttl", "bottleneck_kbps", "branch_kbps", "response_ms", "session_request_delay_ms", "total_ms", "dns_ms"),
+    *("tcp_ms", "tls_ms", "first_byte_ms", "transfer_ms", "first_answer_ms", "throughput_kbps"),
+    *("round_trips_per_minute_loaded", "round_trips_per_minute_idle"),
 )
 """Shown first, in this order; then the others in the order of the technique."""
 
@@ -55,7 +56,7 @@ def request_line(request: Mapping[str, Any]) -> str:
 
 
 def plan_lines(plan: Mapping[str, Any]) -> list[str]:
-    """What a dry run says."""
+    """The result of a dry run."""
     destinations = [f"{each['name']} ({each['address']})" for each in plan["destinations"]]
     return [
         f"agents        {_list(plan['agents'])}",

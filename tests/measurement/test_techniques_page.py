@@ -1,4 +1,4 @@
-"""docs/measurement-techniques.md describes every technique and parameter, with the defaults of the code."""
+"""docs/measurement-techniques.md describes every technique, value and parameter, with the defaults of the code."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import NODEFAULT, structs
 
+from measurement.client.outcome_text import FIRST_VALUES
 from measurement.operation import Technique
 from measurement.technique_parameters import PARAMETERS
 
@@ -32,3 +33,7 @@ def written(default: object) -> str:
 def test_every_parameter_is_on_the_page_with_its_default(technique):
     fields = {field.name: written(field.default) for field in structs.fields(PARAMETERS[technique])}
     assert documented(technique) == fields
+
+
+def test_every_value_that_a_line_of_an_outcome_shows_first_is_a_value_of_a_technique():
+    assert set(FIRST_VALUES) - set(re.findall(r"`(\w+)`", SECTIONS["Outcomes"])) == set()
