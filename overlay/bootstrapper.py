@@ -50,9 +50,9 @@ EXPIRE_EVERY_S = 0.2
 WATCH_EVERY_S = 1.0
 VISIT_S = 5.0
 OFFER_AFTER_S = 2.0
-"""A source sends OFFER at once. One that has not done so offers no files."""
+"""A source sends OFFER at once after it has joined. Without an OFFER in this time, it has no files."""
 MOST_WAITING = 64
-"""Files of absent sources that one player may ask for."""
+"""How many files of absent sources one player may request."""
 PLAN_AFTER_S = 0.02
 """Joins that come together are planned together."""
 
@@ -67,7 +67,7 @@ class Member:
 
 
 class Bootstrapper:
-    """One overlay. `counts` says by name what was refused and what happened."""
+    """One overlay. `counts` has the number of refusals and events by name."""
 
     def __init__(self, overlay: Overlay, secret: bytes, tls: ListenerTls | None = None) -> None:
         self._discovery = Discovery(overlay)
@@ -78,26 +78,26 @@ class Bootstrapper:
         self._secret = secret
         self._guard, self._leases, self._handshakes = ReplayGuard(), Leases(), Handshakes()
         self._epoch = time.time_ns() // 1_000_000
-        """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
+        """Increases with each change. It begins with the time, so trees of an earlier bootstrapper have smaller epochs."""
         self._offers = Offers(overlay.streams)
         self._players: defaultdict[str, set[str]] = defaultdict(set)
         self._waiting: defaultdict[str, set[StreamChoice]] = defaultdict(set)
-        """By the player, the files that it asks for while their sources have not yet offered any."""
+        """For each player, the files that it has requested and whose sources have not sent an OFFER yet."""
         self._placed: defaultdict[str, dict[str, NodePlace]] = defaultdict(dict)
         self._planning: asyncio.TimerHandle | None = None
         self._measured = MeasuredLinks()
         self._costs: defaultdict[str, LinkCosts] = defaultdict(dict)
-        """By which the present tree of each stream was planned."""
+        """The costs by which the present tree of each stream was planned."""
         self._watches: defaultdict[str, TreeWatch] = defaultdict(TreeWatch)
         self._watched_s = time.monotonic()
 
     @property
     def overlay(self) -> Overlay:
-        """That of the topology file, with the neighbours that nodes have found."""
+        """The overlay of the topology file, with the neighbours that nodes have found."""
         return self._discovery.overlay
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
-        """Listen until cancelled. `port` 0 takes a free one; `ready` is called with the port that it is."""
+        """Listen until cancelled. Port 0 selects a free port; `ready` gets the selected port."""
         async with listening(host, port, self._accepted, self._tls, self.counts) as bound:
             ready(bound)
             while True:
@@ -149,7 +149,7 @@ class Bootstrapper:
                 self._remove(member.identity.node)
 
     async def _answer_visitor(self, connection: ControlConnection) -> None:
-        """A node that does not listen is no member. It may ask once what can be played, even while a member has its name."""
+        """Answer a node that does not listen. It is no member, and may ask once what can be played. A member may have its name."""
         with suppress(TimeoutError):
             async with asyncio.timeout(VISIT_S):
                 message = await connection.receive()
@@ -161,10 +161,10 @@ class Bootstrapper:
         node = member.identity.node
         earlier = self.members.get(node)
         if earlier is not None:
-            earlier.connection.close()  # the node has come back before its lease ended
+            earlier.connection.close()  # the node has returned before its lease ended
         self.members[node] = member
         for placed in self._placed.values():
-            placed.pop(node, None)  # it has to get its places again
+            placed.pop(node, None)  # send its places in the trees again
         self._leases.renew(node, time.monotonic())
         self.counts["joined"] += 1
         if self._offers.forget(node):
@@ -190,7 +190,7 @@ class Bootstrapper:
         self._plan_soon()
 
     def _received(self, member: Member, message: Control) -> bool:
-        """Whether the member stays."""
+        """Handle a message of a member; False if the member leaves."""
         node = member.identity.node
         if isinstance(message, Ping) and not message.answer:
             self._leases.announced(node, message.interval_ms / 1000)
@@ -215,7 +215,7 @@ class Bootstrapper:
         return True
 
     def _doubt(self, reporter: str, node: str) -> None:
-        """A node reports that a neighbour has failed. The neighbour is asked, since only the link between them may have failed."""
+        """A node reports that a neighbour has failed. Send PING to the neighbour: perhaps only the link between them has failed."""
         if pair(reporter, node) not in self.overlay.links:
             self.counts["link_unknown"] += 1
         elif node in self.members:
@@ -245,9 +245,9 @@ class Bootstrapper:
         self._plan_soon()
 
     def _wait(self, node: str, choice: StreamChoice) -> None:
-        """The source is not here yet: only it can say whether it offers the file."""
+        """Keep a request until the source has joined: only the source knows whether it offers the file."""
         if len(self._waiting[node]) >= MOST_WAITING:
-            self._refuse(node, choice, f"{MOST_WAITING} files are waited for already; ask for fewer")
+            self._refuse(node, choice, f"{MOST_WAITING} files of absent sources are requested already; request fewer")
         else:
             self._waiting[node].add(choice)
 
@@ -258,14 +258,14 @@ class Bootstrapper:
             self.members[node].connection.send(GeneralMessage(node=NAME, body=body))
 
     def _offers_nothing(self, member: Member) -> None:
-        """A source has joined a while ago. Those of its streams without OFFER have no files."""
+        """A source has had the time to send OFFER. Its streams without an OFFER have no files."""
         node = member.identity.node
         if self.members.get(node) is member:
             for stream in self._offers.unanswered(node):
                 self._offered(node, FilesOffer(stream=stream, files=[]))
 
     def _offered(self, node: str, offer: FilesOffer) -> None:
-        """A source says which files of a stream players can choose. Those who wait, or play a file that is gone, get an answer."""
+        """A source offers files. Answer the players that wait for them, and those that play a file that no longer exists."""
         reason = self._offers.offered(node, offer)
         if reason is not None:
             self._refuse(node, StreamChoice(stream=offer.stream), reason)
@@ -307,7 +307,7 @@ class Bootstrapper:
         return Roster(epoch=self._epoch, lease_s=self._leases.lease_s, neighbors=tuple(neighbors))
 
     def _send_rosters(self, node: str, *changed: str) -> None:
-        """Send their new list to the neighbours of a node that came or went, and to others whose neighbours have changed."""
+        """Send new lists to the neighbours of a node that joined or left, and to other nodes whose neighbours have changed."""
         self._epoch += 1
         # The node itself too: others may have joined between its ACK and its FINALACK.
         for name in dict.fromkeys((node, *self._neighbors_of(node), *changed)):
@@ -317,7 +317,7 @@ class Bootstrapper:
                 member.connection.send(speers(NAME, met.key, met.ack_nonce, met.speers_nonce, self._roster(met)))
 
     def _settle_neighbors(self) -> None:
-        """Let the nodes that find their neighbours themselves keep the best ones, and try others."""
+        """Improve the links of the nodes that find their neighbours themselves."""
         changed = sorted(self._discovery.settle(self.members, self._measured.costs("composite"), time.monotonic()))
         if changed:
             self.counts["neighbors_changed"] += 1
@@ -337,7 +337,7 @@ class Bootstrapper:
 
     def _plan_stream(self, name: str, stream: Stream) -> None:
         if stream.source not in self.members:
-            return  # no node has the stream; what is installed may stay
+            return  # no node has the stream; the installed places may stay
         graph = graph_of(self.overlay, stream.metric, self._costs[name]).subgraph(self.members)
         plan = self.plans[name] = planned(self.overlay, stream, graph, sorted(self._players[name]))
         left = {node: NodePlace() for node in self._placed[name]}
@@ -359,7 +359,7 @@ class Bootstrapper:
                 self._plan_soon()
 
     def _install(self, node: str, place: NodePlace, stream: str) -> None:
-        """Send a node its place, unless it has the same one already."""
+        """Send a node its place, unless it already has this place."""
         placed, member = self._placed[stream], self.members.get(node)
         if placed.get(node) == place:
             return

@@ -18,7 +18,7 @@ FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
 TLS_SHUTDOWN_S = 1.0
 """How long the end of a TLS connection waits for the other side, which may be dead."""
 MOST_UNSENT_BYTES = 1 << 20
-"""A receiver that leaves more than this unread is disconnected: one that hangs must not fill our memory."""
+"""A receiver with more unread bytes is disconnected, so that a hanging receiver does not fill our memory."""
 
 
 MOST_HANDSHAKES = 256
@@ -34,7 +34,7 @@ class MeetingEndedError(Exception):
 
 
 class TlsFailedError(OSError):
-    """The other side has no certificate that is valid for its name, or speaks no TLS; the text says what OpenSSL found."""
+    """The other side has no certificate that is valid for its name, or does not use TLS. The text is the one of OpenSSL."""
 
     reason = "tls"
 
@@ -76,7 +76,7 @@ class ControlConnection:
             raise TlsFailedError("the other side closes the connection") from error
 
     async def receive(self) -> Control | None:
-        """The next message; None at the end. ProtocolError if what arrived is none."""
+        """The next message; None at the end. ProtocolError if the bytes are not a message."""
         while not self._ready:
             try:
                 data = await self._reader.read(READ_BYTES)
@@ -97,7 +97,7 @@ class ControlConnection:
         self._writer.write(encode(message))
 
     def unsent_bytes(self) -> int:
-        """What waits here because the receiver, or the network, is slower."""
+        """The bytes that wait because the receiver or the network is slower."""
         return self._writer.transport.get_write_buffer_size()
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _first_opened(host: str, port: int, local: tuple[str, int] | None, tls: TlsTo | None) -> StreamPair:
-    """Connect, and try again at the same time when there is no answer: Linux repeats a lost SYN only after a second."""
+    """Connect. Without an answer, open a second connection in parallel, because Linux repeats a lost SYN only after a second."""
     waiting: set[asyncio.Task[StreamPair]] = set()
     secure: dict[str, Any] = {}
     if tls is not None:
@@ -167,7 +167,7 @@ async def meet(connection: ControlConnection, meeting: Connecting | Listening) -
 
 
 class Handshakes:
-    """The handshakes that strangers have begun here. Beyond a number, further ones are refused at once."""
+    """The handshakes that other processes have begun here. Beyond a limit, further ones are refused at once."""
 
     def __init__(self) -> None:
         self._running = 0

@@ -1,4 +1,4 @@
-"""Where control connections arrive: a TCP socket, with TLS or without."""
+"""The TCP socket that accepts control connections, with or without TLS."""
 
 import asyncio
 import socket

@@ -26,11 +26,11 @@ class Flags:
 
 
 class DataHeaderError(ValueError):
-    """The bytes are no data packet of this version."""
+    """The bytes are not a data packet of this version."""
 
 
 class DataHeader(Struct, frozen=True, kw_only=True, gc=False):
-    """What a relay needs to forward a packet and to see losses of the link it came from."""
+    """The values that a relay needs to forward a packet, and to detect losses on the link on which it arrived."""
 
     stream: int
     tree_epoch: int
@@ -47,7 +47,7 @@ class DataHeader(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def read_data_header(packet: bytes) -> DataHeader:
-    """The header of a datagram. DataHeaderError if it is too short, of another version, or has travelled too far."""
+    """The header of a datagram. DataHeaderError if it is too short, has another version, or has no hops left."""
     if len(packet) <= HEADER_BYTES:
         raise DataHeaderError(f"a data packet has more than {HEADER_BYTES} bytes, this one {len(packet)}")
     first, hops_left, stream, tree_epoch, link_sequence, origin_us = LAYOUT.unpack_from(packet)

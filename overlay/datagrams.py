@@ -17,9 +17,9 @@ from serving.listening import listen_error
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 LONGEST_BYTES = 9216
-"""A longer datagram is none of the overlay."""
+"""The longest datagram of the overlay."""
 MOST_AT_ONCE = 256
-"""Then others have their turn."""
+"""Datagrams that are read at once, before other tasks of the event loop run."""
 SO_TIMESTAMPNS = 35
 """Of asm-generic/socket.h; Python does not name it. Each datagram then comes with a timespec of the clock that shows the date."""
 TIMESPEC = struct.Struct("@ll")
@@ -28,11 +28,11 @@ MOST_WAITED_NS = 10 * 10**9
 """A datagram that seems to have waited longer, or to come from the future, shows that the clock was set."""
 
 Address = Any
-"""As the socket gives it: host and port, and for IPv6 two numbers more."""
+"""In the form of the socket: host and port, and two more numbers for IPv6."""
 
 
 async def bound_socket(host: str) -> socket.socket:
-    """A UDP socket at a free port of an address of this machine. OSError, with advice, if that is none."""
+    """A UDP socket at a free port of an address of this machine. OSError, with advice, for any other address."""
     try:
         [(family, *_, address), *_] = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
         bound = socket.socket(family, socket.SOCK_DGRAM)
@@ -40,7 +40,7 @@ async def bound_socket(host: str) -> socket.socket:
     except OSError as error:
         raise OSError(listen_error(host, 0, error)) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    with suppress(OSError):  # another system: the time of reading has to do
+    with suppress(OSError):  # not Linux: the time of reading is used
         bound.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return bound
 
@@ -52,7 +52,7 @@ class Datagrams:
         bound.setblocking(False)
         self.socket, self._received = bound, received
         self.queued_bytes = 0
-        """Of datagrams that the kernel has not taken yet."""
+        """The size of the datagrams that the kernel has not accepted yet."""
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._reads_each = False
 
@@ -66,14 +66,14 @@ class Datagrams:
         self._reads_each = each
 
     def read(self) -> None:
-        """Read what waits."""
+        """Read the datagrams that wait."""
         now_ns, date_ns = time.monotonic_ns(), time.time_ns()
         for _ in range(MOST_AT_ONCE):
             try:
                 data, ancillary, flags, address = self.socket.recvmsg(LONGEST_BYTES, ANCILLARY_BYTES)
             except BlockingIOError:
                 return
-            except OSError:  # of something that was sent before
+            except OSError:  # an error of an earlier datagram
                 continue
             if flags & socket.MSG_TRUNC:
                 continue
@@ -83,13 +83,13 @@ class Datagrams:
             self._received(data, address, (now_ns - waited_ns) / 1e9)
 
     def send(self, data: bytes, address: Address) -> None:
-        """Send, or keep what the kernel does not take for later. The caller bounds `queued_bytes`."""
+        """Send a datagram, or keep it if the kernel does not accept it now. The caller limits `queued_bytes`."""
         if not self._queue:
             try:
                 self.socket.sendto(data, address)
             except BlockingIOError:
                 asyncio.get_running_loop().add_writer(self.socket, self._send_queued)
-            except OSError:  # there is no way to the address: lost, as on any link
+            except OSError:  # no route to the address: the datagram is lost, as on any link
                 return
             else:
                 return

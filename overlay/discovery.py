@@ -15,14 +15,14 @@ from overlay.overlay_file import DISCOVER, DescribedNode, Overlay, OverlayLink, 
 
 CANDIDATES, KEPT = 5, 3
 MOST_NEIGHBORS = 12
-"""Of a node whose `max_neighbors` is missing."""
+"""The most neighbours of a node without `max_neighbors` in the file."""
 MEASURED_AFTER_S = 20.0
 """A node without a stream reports its links each 15 s. A link without a report by then counts as the worst."""
 SEEK_AGAIN_S = 5.0
-"""After candidates were too few."""
+"""The time until a node that got too few candidates gets others."""
 TRY_EVERY_S = 60.0
 MOST_UNLISTED = 10_000
-"""Present nodes that the file does not name."""
+"""The most present nodes that the file does not name."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Discovery:
         self._chance = chance or random.Random()  # noqa: S311 - no secret
         self._found: dict[tuple[str, str], _Found] = {}
         self._tried_s: dict[str, float] = {}
-        """Of each present node that seeks neighbours, when it last got candidates."""
+        """For each present node that needs neighbours: when it last got candidates."""
 
     def admits(self, node: str) -> bool:
         """Whether a node with the right key may join."""
@@ -51,7 +51,7 @@ class Discovery:
         return self._described.others is not None and node.isprintable() and unlisted < MOST_UNLISTED
 
     def joined(self, node: str, present: Collection[str], now_s: float) -> set[str]:
-        """A node has joined. The nodes whose neighbours change."""
+        """A node has joined. Returns the nodes whose neighbours change."""
         others = self._described.others
         if node not in self.overlay.nodes and others is not None:
             self._change(nodes={**self.overlay.nodes, node: others})
@@ -60,7 +60,7 @@ class Discovery:
         return self._seek(node, present, CANDIDATES, now_s)
 
     def left(self, node: str) -> None:
-        """A node has left; its links are forgotten."""
+        """A node has left: forget its links. Returns the nodes whose neighbours change."""
         self._tried_s.pop(node, None)
         gone = [link for link in self._found if node in link]
         for link in gone:
@@ -70,7 +70,7 @@ class Discovery:
             self._change(nodes=nodes)
 
     def settle(self, present: Collection[str], costs: Mapping[tuple[str, str], float], now_s: float) -> set[str]:
-        """Keep the best links, and seek more where they are too few. The nodes whose neighbours change. Each second."""
+        """Each second: keep the best links, and add some where there are too few. Returns the nodes whose neighbours change."""
         changed: set[str] = set()
         sought: dict[str, list[tuple[str, str]]] = {}
         for link, found in self._found.items():
@@ -89,7 +89,7 @@ class Discovery:
     # Links
 
     def _seek(self, node: str, present: Collection[str], count: int, now_s: float) -> set[str]:
-        """Link a node to candidates. At least one of them can feed it, if any node with room can."""
+        """Link a node to candidates. At least one of them can feed it, if there is such a node with room for a link."""
         self._tried_s[node] = now_s
         reached, known = self._reached(present), {*self._neighbors(node)}
         possible = [each for each in sorted(present) if each not in known and each != node]
@@ -112,7 +112,7 @@ class Discovery:
         return changed
 
     def _made_room(self, full: list[str], present: Collection[str]) -> tuple[list[str], set[str]]:
-        """A node that has lost a link of which its seeker has others, and the nodes whose neighbours change."""
+        """Remove a link of a full node, so that it can get another. Returns this node, and the nodes whose neighbours change."""
         for other in self._chance.sample(full, len(full)):
             for link in [each for each in self._found if other in each]:
                 if len(self._neighbors(self._found[link].seeker)) > 1 and self._is_spare(link, present):

@@ -1,4 +1,4 @@
-"""The streams at one node: who feeds it, who is fed, and what is sent again.
+"""The streams at one node: its parents, its children, and the packets that it sends again.
 
 A node has one parent for each stream. It leaves the parent so far only when the new one delivers, or the old one has failed.
 """
@@ -27,14 +27,14 @@ REPAIR_EVERY_S = 0.005
 DENSE_S = 0.001
 """The time between two packets of a stream of 10 Mbit/s."""
 LOSSY_S = 5.0
-"""So long after a loss, the next one is expected."""
+"""For this time after a loss, the link counts as lossy."""
 REPLAYED_AT_ONCE = 8
 REPLAY_SPEED = 4
 """A replay is sent at four times the stream's rate: a burst of two seconds would overflow the queues of the way."""
 
 
 class Links(Protocol):
-    """The ways to the neighbours."""
+    """How messages and packets get to the neighbours."""
 
     def tell(self, neighbor: str, body: Body) -> bool:
         """Send a control message; False if there is no connection."""
@@ -58,9 +58,9 @@ class Distribution:
         self._links, self._counts, self._on_packet = links, counts, on_packet
         self._repairing: asyncio.TimerHandle | None = None
         self._asked_s = -LOSSY_S
-        """When packets were last asked for with NACK."""
+        """When the last NACK was sent."""
         self._replays: dict[tuple[str, str], asyncio.TimerHandle] = {}
-        """The rest of each replay, by stream and child."""
+        """The timers of unfinished replays, by stream and child."""
 
     # What control messages and connections change
 
@@ -80,7 +80,7 @@ class Distribution:
         self._change_second(forwarding)
 
     def heard(self, neighbor: str, body: Graft | Prune) -> None:
-        """A neighbour asks for a stream, or does not need it from here any more."""
+        """A neighbour requests a stream (GRAFT), or no longer needs it from here (PRUNE)."""
         forwarding = self.streams.get(body.stream)
         if forwarding is None:
             self._counts["unknown_stream"] += 1
@@ -91,7 +91,7 @@ class Distribution:
             self._leave_parent_if_unused(forwarding)
 
     def connected(self, neighbor: str) -> None:
-        """There is a new connection to a neighbour."""
+        """A connection to a neighbour was opened."""
         for forwarding in self.streams.values():
             forwarding.begin_link(neighbor)
             planned = forwarding.tree.parent if forwarding.parent is None else None
@@ -100,7 +100,7 @@ class Distribution:
             self._change_second(forwarding)
 
     def lost(self, neighbor: str) -> None:
-        """A neighbour has failed. Where it was the parent, the backup takes over; without one, its return is waited for."""
+        """A neighbour has failed. Where it is the parent, change to the backup; without a backup, wait for its return."""
         for forwarding in self.streams.values():
             forwarding.prune(neighbor)
             forwarding.leaving.discard(neighbor)
@@ -119,7 +119,7 @@ class Distribution:
                 self._change_parent(forwarding, backup)
 
     def leaves(self, neighbor: str) -> None:
-        """A neighbour is about to end, and sends on meanwhile. Where it is the parent, another one is asked without a gap."""
+        """A neighbour is about to end, and still sends. Where it is the parent, change to another one without a gap."""
         for forwarding in self.streams.values():
             other = forwarding.second or forwarding.tree.backup
             if forwarding.second == neighbor:
@@ -129,11 +129,11 @@ class Distribution:
                 self._change_parent(forwarding, other)
 
     def fed_children(self) -> set[str]:
-        """The children in the streams that do not begin here: another node can feed them."""
+        """The children that another node can feed: those in the streams that do not begin here."""
         return {child for each in self.streams.values() if each.parent is not None for child in each.children}
 
     def beat(self, now_s: float) -> None:
-        """Ask parents again that do not deliver."""
+        """Send GRAFT again to the parents that do not deliver."""
         for forwarding in self.streams.values():
             if forwarding.parent is None or forwarding.asked_s is None:
                 continue
@@ -141,7 +141,7 @@ class Distribution:
                 self._counts["grafts_repeated"] += 1
                 again, awake_s = forwarding.asked_again + 1, forwarding.awake_s
                 self._change_parent(forwarding, forwarding.parent)
-                forwarding.asked_again, forwarding.awake_s = again, awake_s  # links stay idle while nothing flows
+                forwarding.asked_again, forwarding.awake_s = again, awake_s  # without a stream, links have their long intervals
 
     def in_use(self, now_s: float) -> set[str]:
         """The neighbours over whose links a stream flows, or has flowed until a few seconds ago."""
@@ -149,16 +149,16 @@ class Distribution:
         return {neighbor for each in awake for neighbor in each.neighbors_in_use()}
 
     def fed(self, now_s: float) -> set[str]:
-        """Those of `in_use` to which this node sends a stream."""
+        """The neighbours of `in_use` to which this node sends a stream."""
         return {child for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S for child in each.children}
 
     def is_urgent(self, now_s: float) -> bool:
-        """Whether to read packets at once: a child waits for them, a link loses some, or they would fill the socket's buffer."""
+        """Whether to read packets at once: a child waits for them, a link is lossy, or the socket's buffer would become full."""
         streams = self.streams.values()
         return now_s - self._asked_s < LOSSY_S or any(each.children or 0 < each.packet_interval_s() < DENSE_S for each in streams)
 
     def lost_of(self, neighbor: str) -> tuple[int, int]:
-        """How many media packets a neighbour has sent here, and how many of them the link has lost."""
+        """The number of media packets that a neighbour has sent to this node, and how many of them the link has lost."""
         links = [link for each in self.streams.values() if (link := each.links_in.get(neighbor)) is not None]
         return sum(link.expected for link in links), sum(link.lost for link in links)
 
@@ -176,7 +176,7 @@ class Distribution:
                 self._links.send(child, packet)
 
     def arrived(self, sender: str, data: bytes, now_s: float) -> None:
-        """A media packet of a neighbour."""
+        """Handle a media packet of a neighbour."""
         try:
             header = read_data_header(data)
         except DataHeaderError:
@@ -188,7 +188,7 @@ class Distribution:
             return
         forwarding = self.streams[stream]
         if forwarding.parent is None and forwarding.wanted is None:
-            self._counts["data_not_wanted"] += 1  # the last packets of a parent that was left
+            self._counts["data_not_wanted"] += 1  # the last packets of an earlier parent
             return
         for restored in forwarding.restored(data, sender):
             self.arrived(sender, restored, now_s)
@@ -221,7 +221,7 @@ class Distribution:
             self._links.send(child, packet)
 
     def _repair(self) -> None:
-        """Ask for what is missing, as long as something is."""
+        """Send NACK for missing packets until none is missing."""
         self._repairing, now_s = None, time.monotonic()
         missing = 0
         for name, forwarding in self.streams.items():
@@ -240,7 +240,7 @@ class Distribution:
     # Parents and children
 
     def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
-        """Feed a child. What is missing here is requested upstream, and passes through."""
+        """Feed a child. Packets that this node lacks are requested from its own parent and forwarded."""
         if child not in forwarding.children:
             forwarding.awake_s = time.monotonic()
         self._replay(forwarding, child, forwarding.graft(child, body.from_sequence))
@@ -267,7 +267,7 @@ class Distribution:
             self._replays[key] = loop.call_later(pause_s, self._replay, forwarding, child, packets)
 
     def _leave_parent_if_unused(self, forwarding: Forwarding) -> None:
-        """A node that the tree has left out keeps its parent until its last child has another one."""
+        """Leave the parent of a stream in whose tree this node is no longer, as soon as its last child has another parent."""
         if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
             second = {forwarding.second} if forwarding.second is not None else set()
             for parent in {forwarding.parent, *second, *forwarding.leaving}:
@@ -277,11 +277,11 @@ class Distribution:
             forwarding.forget()
 
     def _change_parent(self, forwarding: Forwarding, parent: str) -> None:
-        """Ask a parent for the stream, from the first packet that is missing here. The parent so far is left when it delivers."""
+        """Send GRAFT to a parent, from the first missing packet on. The old parent is left when the new one delivers."""
         now_s = time.monotonic()
         graft = Graft(stream=forwarding.tree.stream, from_sequence=forwarding.ask_from(now_s))
         if not self._links.tell(parent, graft):
-            forwarding.wanted = parent  # asked as soon as there is a connection
+            forwarding.wanted = parent  # GRAFT is sent as soon as there is a connection
             self._counts["grafts_waited"] += 1
             return
         if forwarding.parent not in (None, parent):
@@ -295,7 +295,7 @@ class Distribution:
         forwarding.asked_again, forwarding.awake_s = 0, now_s
 
     def _change_second(self, forwarding: Forwarding) -> None:
-        """Ask the other parent of two trees for the stream, from now on; leave the one before it."""
+        """Send GRAFT to another second parent, and leave the former second parent."""
         planned = forwarding.tree.parent, forwarding.tree.second_parent
         second = next((each for each in planned[::-1] if each not in (None, forwarding.parent)), None)
         if forwarding.tree.second_parent is None or forwarding.parent is None:
@@ -305,7 +305,7 @@ class Distribution:
             return
         if second is not None:
             if not self._links.tell(second, Graft(stream=forwarding.tree.stream)):
-                return  # asked when there is a connection
+                return  # GRAFT is sent when there is a connection
             forwarding.begin_link(second)
             forwarding.leaving.discard(second)
         forwarding.second = second
@@ -313,7 +313,7 @@ class Distribution:
             self._links.tell(before, Prune(stream=forwarding.tree.stream))
 
     def _parent_delivers(self, forwarding: Forwarding) -> None:
-        """The new parent sends: leave those before it."""
+        """The new parent delivers: leave the earlier parents."""
         forwarding.asked_s = None
         for parent in forwarding.leaving:
             self._links.tell(parent, Prune(stream=forwarding.tree.stream))

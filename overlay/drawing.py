@@ -57,7 +57,7 @@ class _Spot:
 
 
 def overlay_svg(overlay: Overlay, start: str, trees: Mapping[str, Tree] | None = None) -> str:
-    """The nodes in columns by their hops from `start`; the links of trees are thick, each tree in a colour of its own."""
+    """The nodes in columns by their hops from `start`. The links of trees are thick, and each tree has its own colour."""
     spots = _spots(overlay, start)
     width = max(spot.x for spot in spots.values()) + BOX_WIDTH + MARGIN
     height = max(spot.y for spot in spots.values()) + BOX_HEIGHT + MARGIN
@@ -86,7 +86,7 @@ def _spots(overlay: Overlay, start: str) -> dict[str, _Spot]:
 
 
 def _columns(overlay: Overlay, start: str) -> list[list[str]]:
-    """Nodes by their hops from `start`; those that it cannot reach in a last column."""
+    """Nodes by their hops from `start`. The last column has the nodes that cannot be reached."""
     neighbors: dict[str, set[str]] = {name: set() for name in overlay.nodes}
     for one, other in overlay.links:
         neighbors[one].add(other)

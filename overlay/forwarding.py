@@ -20,15 +20,15 @@ from overlay.parity import ParityReceiver, ParitySender
 RING_S = 2.0
 """How long packets are kept for a replay."""
 REMEMBERED = 4096
-"""RTP sequence numbers that are known as seen: more than the ring holds at 15 Mbit/s."""
+"""RTP sequence numbers that are remembered as seen: more than the ring holds at 15 Mbit/s."""
 LOOK_BACK = 512
 """How far back a missing packet is requested: the ring's two seconds at 2.7 Mbit/s."""
 OTHER_PARENT_S = 0.03
-"""With two parents, how long a packet that one has not sent may take to come from the other."""
+"""With two parents: how long to wait for a packet from the other parent before it is requested."""
 LONGEST_PARITY_S = 0.2
-"""A parity packet that comes later, because the stream is slow, is not waited for."""
+"""The longest time to wait for a parity packet; in a slow stream, it may come later."""
 STALE_S = 30.0
-"""After this time without packets, a node begins again: older sequence numbers could be those of later packets."""
+"""After this time without packets, a node forgets the old sequence numbers: new packets could have the same ones."""
 RTP_BYTES = 12
 
 
@@ -52,7 +52,7 @@ class Kept(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Forwarding:
-    """The state of one stream. `counts` says by name what happened to packets."""
+    """The state of one stream. `counts` has the number of packets by what happened to them."""
 
     tree: InstallTree
     counts: Counter[str] = field(default_factory=Counter)
@@ -61,19 +61,19 @@ class Forwarding:
     parent: str | None = None
     """The node that feeds this one: the tree's parent, or the backup after a failure."""
     second: str | None = None
-    """The parent in the second of two trees. It sends the same packets on another path, and becomes the parent if that fails."""
+    """The parent in the second of two trees. It sends the same packets on another path, and replaces a failed parent."""
     wanted: str | None = None
-    """A parent to which there is no connection yet; until then everything stays as it is."""
+    """A new parent to which there is no connection yet. Until there is one, the old parent stays."""
     asked_from: int | None = None
     """The sequence number that a child requested before this node had a parent."""
     asked_s: float | None = None
-    """When the parent was asked with GRAFT, if nothing has arrived from it since."""
+    """When GRAFT was sent to the parent; None after a packet has arrived from it."""
     asked_again: int = 0
-    """How often it was asked since then."""
+    """How often GRAFT was repeated."""
     leaving: set[str] = field(default_factory=set)
-    """Parents before this one, which feed this node until something arrives from the new parent."""
+    """Earlier parents, which feed this node until a packet arrives from the new parent."""
     grafted: set[str] = field(default_factory=set)
-    """Children beyond the tree's: they came by themselves, or the tree took them away and they have not left yet."""
+    """Children that the tree does not list: they have sent GRAFT, or have not sent PRUNE since the tree removed them."""
     links_in: dict[str, ReceivedOnLink] = field(default_factory=dict)
     """By the neighbour that sends."""
     _links_out: dict[str, SentOnLink] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Forwarding:
 
     @property
     def children(self) -> list[str]:
-        """The nodes that are fed from here: the tree's children that have not left, and those that came by themselves."""
+        """The nodes that this node feeds: the tree's children that have not sent PRUNE, and the others that have sent GRAFT."""
         planned = [each for each in self.tree.children if each not in self._pruned]
         return [*planned, *sorted(self.grafted - {*planned})]
 
@@ -122,12 +122,12 @@ class Forwarding:
             self._gap_since_s = self._arrived_s
 
     def neighbors_in_use(self) -> set[str]:
-        """Those over whose links the stream flows."""
+        """The neighbours over whose links the stream flows."""
         feeding = {self.parent, self.second, self.wanted, *self.leaving, *self.children}
         return {each for each in feeding if each is not None}
 
     def forget(self) -> None:
-        """Forget all packets: the node has left the stream, so a new parent need not send the old ones."""
+        """Forget all packets: the node has left the stream, so no old packet is missing."""
         self.last_sequence = None
         self._order.clear()
         self._seen.clear()
@@ -136,12 +136,12 @@ class Forwarding:
         self._parity_in.clear()
 
     def begin_link(self, neighbor: str) -> None:
-        """A neighbour has connected, or becomes the parent: what it sent before is not missing."""
+        """A neighbour has connected, or becomes the parent: earlier packets of the link are not missing."""
         self.links_in.pop(neighbor, None)
         self._parity_in.pop(neighbor, None)
 
     def arrived(self, packet: bytes, now_s: float, sender: str = "") -> list[tuple[str, bytes]]:
-        """The copies to send on, with the child for each."""
+        """Handle a packet. Returns the copies to forward, each with its child."""
         try:
             header = read_data_header(packet)
         except DataHeaderError:
@@ -174,7 +174,7 @@ class Forwarding:
         return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s, sender)
 
     def restored(self, packet: bytes, sender: str) -> list[bytes]:
-        """The packets that a packet, or a parity packet, of a neighbour makes possible to restore."""
+        """The packets that can be restored now that a packet or parity packet of a neighbour has arrived."""
         if not self.tree.parity_group:
             return []
         header, parity = read_data_header(packet), self._parity_in.setdefault(sender, ParityReceiver())
@@ -189,7 +189,7 @@ class Forwarding:
         return found
 
     def _wait_s(self) -> float:
-        """How long to wait for a missing packet before it is requested: it may come from the other parent, or be restored."""
+        """How long to wait before a missing packet is requested. It may still come from the other parent, or be restored."""
         if self.second is not None:
             return OTHER_PARENT_S
         if self.tree.parity_group:
@@ -203,10 +203,10 @@ class Forwarding:
         self.last_sequence, self.awake_s = sequence, now_s
         return self._sent_on(header, rtp, sequence, now_s)
 
-    # Children that ask
+    # Requests of children
 
     def graft(self, child: str, from_sequence: int | None) -> Iterator[tuple[str, bytes]]:
-        """Feed a child from now on. The iterator gives what the ring has from `from_sequence` on; a packet counts when taken."""
+        """Feed a child from now on. The iterator yields the packets of the ring from `from_sequence` on, and counts each one."""
         self.grafted.add(child)
         self._pruned.discard(child)
         return self._replayed(child, from_sequence, list(self._ring.items()))
@@ -226,7 +226,7 @@ class Forwarding:
         return (newest.arrived_s - oldest.arrived_s) / (len(self._ring) - 1)
 
     def lacks(self, from_sequence: int | None) -> bool:
-        """Whether a child that asks from there on needs what this node has not got."""
+        """Whether a child that requests packets from this number on needs packets that this node lacks."""
         if self.parent is None:
             return True
         if from_sequence is None:
@@ -249,10 +249,10 @@ class Forwarding:
                 header = replace(kept.header, flags=kept.header.flags | Flags.RETRANSMITTED)
                 yield self._on_link(header, number).packed() + kept.rtp
 
-    # What this node asks for
+    # Requests to parents
 
     def ask_from(self, now_s: float) -> int | None:
-        """The RTP sequence number from which a new parent should send: the earliest that this node or its child misses."""
+        """The RTP sequence number from which a new parent has to send: the earliest that this node or its child lacks."""
         self._forget_if_stale(now_s)
         own, child = self.first_missing(), self.asked_from
         if own is None or child is None:
@@ -274,7 +274,7 @@ class Forwarding:
         return (self.last_sequence + 1) % 65536
 
     def _follow_source(self, source_id: bytes) -> None:
-        """Another RTP source identifier means that the source was started again, with other sequence numbers."""
+        """Begin again if the RTP source identifier has changed: the source was restarted, with other sequence numbers."""
         if self._source_id not in (None, source_id):
             self.counts["source_restarts"] += 1
             self.forget()
@@ -323,7 +323,7 @@ class Forwarding:
 
 
 def _numbers(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """Each number of some ranges, 256 at most: what a request may name."""
+    """The numbers of some ranges, at most 256: a request may not name more."""
     left = 256
     for first, last in ranges:
         for number in range(first, min(last + 1, first + left)):

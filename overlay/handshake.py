@@ -1,4 +1,4 @@
-"""How two nodes meet: the seed project's states and messages as one table, without sockets and clocks.
+"""The handshake of two nodes: the seed project's states and messages as one table, without sockets and clocks.
 
 The side that connects begins in ACK_SENDING, the side that listens in ACK_RECEIVING. The seed's states are named as in its
 report. New are the timeouts, ERROR, and that a message which the table does not allow ends the connection.
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class HandshakeState(Enum):
-    """Where one side of a connection is."""
+    """The state of one side of a connection."""
 
     ACK_SENDING = "ACK_SENDING"
     """Connects: the connection is being opened."""
@@ -29,7 +29,7 @@ class HandshakeState(Enum):
 
 
 class HandshakeEvent(Enum):
-    """What happens to a connection. A message's event happens after its proof was found right."""
+    """What happens to a connection. The event of a message follows the check of its proof."""
 
     OPENED = "the connection is open"
     ACK = "ACK arrived"
@@ -57,7 +57,7 @@ class Send(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What follows an event: the next state, and what to send."""
+    """The result of an event: the next state, and what to send."""
 
     state: HandshakeState
     send: Send | None = None

@@ -8,25 +8,25 @@ from collections import deque
 from dataclasses import dataclass, field
 
 IN_USE_S = 0.1
-"""For a link over which the node sends a stream. The media are signs of life too, so the PINGs of `WITH_MEDIA_S` are enough."""
+"""For a link over which the node sends a stream. Media are signs of life too, so PINGs at `WITH_MEDIA_S` are sufficient."""
 WITH_MEDIA_S = 1.0
-"""For a link over which the node receives a stream, or sends enough media: these PINGs only measure the round trip."""
+"""For a link over which the node receives a stream, or sends enough media. These PINGs only measure the round trip."""
 NEAR_USE_S = 2.0
-"""For the other links of a node that has a stream: a stream may have to change to them."""
+"""For the other links of a node that has a stream: a stream may change to them."""
 IDLE_S = 15.0
 INTERVALS = 3
-"""So many without a sign of life are a failure: one PING that is late or lost means nothing yet."""
+"""After so many intervals without a sign of life, a neighbour has failed. One late or lost PING is no failure."""
 FIRST_PING_S = 3.0
 """Time for the first PING on a new connection."""
 BEGIN_S = 1.0
-"""Time for the first sign of life after a stream was requested from a neighbour; until then its interval may have been long."""
+"""Time for the first sign of life after a stream was requested from a neighbour, whose interval may have been long."""
 PATIENCE = 2.0
 """On a link in use, so many times the longest recent gap between two signs of life are no failure either: on a busy machine, a
 neighbour sends late without having failed."""
 MOST_PATIENT_S = 1.0
 GAP_HALVES_S = 10.0
 MEASURED = 16
-"""PINGs whose answers may still come."""
+"""How many PINGs may wait for their answers."""
 
 
 def interval_s(*, feeds: bool, link_in_use: bool, node_in_use: bool) -> float:
@@ -43,7 +43,7 @@ class Beat:
     number: int
     interval_ms: int
     on_tcp: bool
-    """Besides UDP: without media, where a lost PING matters, and when the interval changes, which the neighbour must learn."""
+    """Also on TCP: without media, because a lost PING matters then, and when the interval changes."""
 
 
 @dataclass(slots=True)
@@ -60,10 +60,10 @@ class Heartbeat:
     """Number and time of the latest PINGs."""
     _heard_number: int = -1
     _longest: tuple[float, float] = 0.0, 0.0
-    """The longest gap on a link in use, and when it was found. It counts half as much each ten seconds."""
+    """The longest gap on a link in use, and when it was found. Every ten seconds, it counts half as much."""
 
     def connected(self, now_s: float) -> None:
-        """There is a new connection."""
+        """A connection was opened."""
         self.heard_s, self._silent_after_s, self._heard_number = now_s, FIRST_PING_S, -1
         self._longest = 0.0, now_s
         self._interval_s = self._next_s = 0.0
@@ -87,12 +87,12 @@ class Heartbeat:
             self._silent_after_s = max(interval_ms / 1000, IN_USE_S) * INTERVALS
 
     def heard(self, now_s: float) -> None:
-        """A sign of life."""
+        """The neighbour has shown a sign of life."""
         self._note_gap(now_s - self.heard_s, now_s)
         self.heard_s = max(now_s, self.heard_s)
 
     def stopped(self, late_s: float, now_s: float) -> None:
-        """This node did not run for a while, so it has heard nothing meanwhile. Its neighbours may be as late as it was."""
+        """This node did not run for a while, so it has received nothing. Its neighbours may be as late as it was."""
         self.heard_s = min(self.heard_s + late_s, now_s)
         self._note_gap(IN_USE_S + late_s, now_s)
 

@@ -1,4 +1,4 @@
-"""The line number of each value of a JSON text. `json` gives values without their lines, and an error has to name its line."""
+"""The line number of each value of a JSON text. `json` gives no line numbers, and errors name the line."""
 
 import json
 import re

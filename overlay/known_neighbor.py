@@ -1,4 +1,4 @@
-"""A neighbour as a node knows it."""
+"""What a node knows about a neighbour."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ class KnownNeighbor:
     listed: bool = True
     """Whether the latest SPEERS names it."""
     unlisted_s: float = 0.0
-    """When a SPEERS first did not name it any more."""
+    """When a SPEERS without it first arrived; None while it is listed."""
     connection: ControlConnection | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     media_sent_s: float = 0.0
-    """When a media packet was sent to it."""
+    """When the last media packet was sent to it."""
     dropped: int = 0
-    """Packets to it that found its queue full."""
+    """Packets to it that its full queue has refused."""
     reported: LinkState | None = None
     """What the bootstrapper knows of the link."""
     measure: LinkMeasure = field(default_factory=LinkMeasure)
@@ -37,5 +37,5 @@ class KnownNeighbor:
 
     @property
     def uses_tcp(self) -> bool:
-        """Whether media and all else travel on the connection, because the topology says so of the link."""
+        """Whether the topology makes the link use TCP, for media and for all else."""
         return self.contact.transport == "tcp"

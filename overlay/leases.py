@@ -1,4 +1,4 @@
-"""Who is in the overlay: nodes whose lease has not run out.
+"""The nodes that are in the overlay: those whose lease has not ended.
 
 The seed project relied on a node's announcement that it leaves, which a node that crashes does not send. A lease needs no
 announcement: without a sign of life it ends by itself.
@@ -23,7 +23,7 @@ class Leases:
         return begins
 
     def announced(self, node: str, interval_s: float) -> None:
-        """The node will show a sign of life each `interval_s`; from the next renewal on, its lease is three times as long."""
+        """The node announces a sign of life every `interval_s`. From the next renewal on, its lease is three times as long."""
         self._lengths_s[node] = max(self.lease_s, INTERVALS * interval_s)
 
     def doubt(self, node: str, now_s: float) -> None:
@@ -32,12 +32,12 @@ class Leases:
             self._until_s[node] = min(self._until_s[node], now_s + self.lease_s)
 
     def end(self, node: str) -> bool:
-        """End a lease at once, as LEAVE asks for; False if there was none."""
+        """End a lease at once, after LEAVE; False if there was none."""
         self._lengths_s.pop(node, None)
         return self._until_s.pop(node, None) is not None
 
     def expire(self, now_s: float) -> list[str]:
-        """End the leases that have run out; their nodes."""
+        """End the leases whose time is over. Returns their nodes."""
         expired = [node for node, until_s in self._until_s.items() if until_s <= now_s]
         for node in expired:
             self.end(node)

@@ -13,7 +13,7 @@ NEWS_MS, NEWS_SHARE, NEWS_LOSS = 5.0, 0.2, 0.02
 
 
 def is_news(known: LinkState | None, state: LinkState) -> bool:
-    """Whether a link differs so much from what the bootstrapper knows that an idle node reports it."""
+    """Whether a link has changed so much that a node without a stream reports it to the bootstrapper."""
     if known is None or abs(state.loss - known.loss) > NEWS_LOSS:
         return True
     return abs(state.round_trip_ms - known.round_trip_ms) > max(NEWS_MS, NEWS_SHARE * known.round_trip_ms)
@@ -46,7 +46,7 @@ class LinkMeasure:
         self.round_trip_s = smoothed(self.round_trip_s, after_s)
 
     def sample(self, expected: int, lost: int, seconds: float) -> None:
-        """Look at the counts: `expected` and `lost` are all media packets of the link so far."""
+        """Add a sample. `expected` and `lost` are counts of all media packets of the link so far."""
         total = expected + self._pings_expected
         missing = lost + self._pings_expected - self._pings_received
         before_total, before_missing, before_bytes = self._before
@@ -56,7 +56,7 @@ class LinkMeasure:
         self._before = total, missing, self.received_bytes
 
     def state(self, neighbor: str) -> LinkState | None:
-        """What the bootstrapper gets to know; None before there is a round trip."""
+        """The report for the bootstrapper; None before the first round trip."""
         if self.round_trip_s is None:
             return None
         return LinkState(

@@ -37,7 +37,7 @@ def ranges_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 @dataclass(slots=True)
 class SentOnLink:
-    """What one child was sent: which RTP sequence number each link sequence number had."""
+    """The packets that were sent to one child: the RTP sequence number of each link sequence number."""
 
     last: int = 0
     budget: float = FIRST_BUDGET
@@ -56,7 +56,7 @@ class SentOnLink:
         return self._rtp[-1 - back] if back < len(self._rtp) else None
 
     def may_repeat(self) -> bool:
-        """Whether one more packet may be sent again; it is then used up."""
+        """Whether the budget permits one more repeat, which it then pays for."""
         if self.budget < 1:
             return False
         self.budget -= 1
@@ -71,18 +71,18 @@ class _Missing:
 
 @dataclass(slots=True)
 class ReceivedOnLink:
-    """What has arrived from one sender. `counts` gets the names of what happened."""
+    """The packets that have arrived from one sender. `counts` has the number of events by name."""
 
     counts: Counter[str]
     highest: int | None = None
     expected: int = 0
     """Packets that the sender has sent so far, by their numbers."""
     lost: int = 0
-    """Those that did not arrive in their place. A repair does not change this."""
+    """Packets that did not arrive in their place. A repair does not change this number."""
     _missing: dict[int, _Missing] = field(default_factory=dict)
 
     def arrived(self, number: int, now_s: float, *, wait_s: float = 0.0) -> None:
-        """A packet has arrived, whether or not it was known already. What is missing before it is requested after `wait_s`."""
+        """A packet has arrived, perhaps not for the first time. The packets missing before it are requested after `wait_s`."""
         if self.highest is None:
             self.highest, self.expected = number, 1
             return
@@ -121,7 +121,7 @@ class ReceivedOnLink:
         return due
 
     def arrived_elsewhere(self) -> None:
-        """What is missing on this link has come on another one."""
+        """The packets missing on this link have come on another one."""
         self.counts["packets_from_other_parent"] += len(self._missing)
         self._missing.clear()
 

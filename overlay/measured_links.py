@@ -1,4 +1,4 @@
-"""What the nodes report of their links, as costs; and when these costs are worth another tree."""
+"""The costs of links by the reports of the nodes, and the decision whether they justify another tree."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ class MeasuredLinks:
     """The latest report of each end of each link."""
 
     _reports: dict[tuple[str, str], LinkState] = field(default_factory=dict)
-    """By the node that reports and the neighbour."""
+    """By the reporting node and the neighbour."""
 
     def report(self, node: str, state: LinkState) -> None:
-        """A node reports the link from a neighbour."""
+        """Note a node's report of the link from a neighbour."""
         self._reports[node, state.neighbor] = state
 
     def forget(self, node: str) -> None:
-        """A node has left; its links are unknown again."""
+        """A node has left: forget its links."""
         for key in [key for key in self._reports if node in key]:
             del self._reports[key]
 

@@ -20,7 +20,7 @@ OPTIONS = {"pcr_period": "20", "pat_period": "0.1", "sdt_period": "1", "max_dela
 
 
 class MediaFileError(ValueError):
-    """The file cannot be played; the message says why, and what to do."""
+    """The file cannot be played. The message states the reason and what to do."""
 
 
 class _Collected:
@@ -49,7 +49,7 @@ def least_rate_kbps(file: Path) -> float:
 
 
 def ts_of_file(file: Path, rate_kbps: float) -> Iterator[bytes]:
-    """TS packets at a constant rate, without end: null packets fill what the file leaves.
+    """TS packets at a constant rate, without end. Null packets fill the rest of the rate.
 
     MediaFileError if the file cannot be read, or contains a codec that MPEG-TS does not know.
     """
@@ -95,7 +95,7 @@ def _added(output: Any, stream: Any, file: Path) -> Any:  # noqa: ANN401 - PyAV'
 
 
 def _shift(packet: Any, offset_s: float) -> float:  # noqa: ANN401 - PyAV's packet
-    """Move the timestamps of a packet; where it ends, in seconds of the whole stream."""
+    """Move the timestamps of a packet. Returns its end in seconds of the whole stream."""
     base = packet.time_base
     shift = round(offset_s / base)
     packet.dts += shift

@@ -1,4 +1,4 @@
-"""One handshake from one side: messages in, messages out. It checks proofs and asks the table; it has no socket and no clock."""
+"""One side of a handshake: messages in, messages out. It checks proofs and uses the table; it has no socket and no clock."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from overlay.proofs import Purpose, ReplayGuard, is_proof, proof
 
 VERSION = 1
 STATED_REFUSALS = {"wrong_proof", "unknown_node", "clock_differs", "other_version", "too_many_joins"}
-"""Reasons in the ERROR of a listening side that the connecting side reports; without proof, so only as advice for an operator."""
+"""Reasons in the ERROR of a listening side that the connecting side shows its operator. An ERROR has no proof."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Roster:
 
 
 def event_of(message: Control) -> HandshakeEvent:
-    """The event of a message that needs no proof, or whose proof is right."""
+    """The event of a message after the check of its proof."""
     match message:
         case Ack():
             return HandshakeEvent.ACK
@@ -72,7 +72,7 @@ def _roster_bytes(epoch: int, lease_s: float, neighbors: Sequence[Neighbor]) -> 
 
 
 def _proved(neighbor: Neighbor) -> tuple[object, ...]:
-    """What the proof covers. The transport of most links is left out, as in the first version."""
+    """The bytes that the proof covers. As in the first version, they contain no transport `udp`."""
     *first, transport = msgspec.structs.astuple(neighbor)
     return tuple(first) if transport == "udp" else (*first, transport)
 
@@ -82,7 +82,7 @@ def _ack_bytes(nonce: bytes, time_ms: int, tcp_port: int, udp_port: int) -> tupl
 
 
 class Meeting:
-    """What both sides have in common: a state, and why it ended."""
+    """The common part of both sides: the state, and the reason for its end."""
 
     def __init__(self, me: Identity, nonce: bytes, state: HandshakeState) -> None:
         self.state = state
@@ -93,7 +93,7 @@ class Meeting:
         self._me, self._nonce = me, nonce
 
     def timed_out(self) -> list[Control]:
-        """The state lasts too long."""
+        """The time of the state is over."""
         return self._at(HandshakeEvent.TIMEOUT)
 
     def closed(self) -> None:
@@ -101,7 +101,7 @@ class Meeting:
         self._at(HandshakeEvent.CLOSED)
 
     def _at(self, event: HandshakeEvent, **messages: Control) -> list[Control]:
-        """Take the step at an event; `messages` are those that it may send."""
+        """Take the step of an event. `messages` are those that the step may send."""
         taken = step(self.state, event)
         self.state = taken.state
         if not taken.legal:
@@ -155,7 +155,7 @@ class Connecting(Meeting):
 
 
 class Listening(Meeting):
-    """The side that listens. `keys` gives the key that a node has to prove; None for a node that is unknown."""
+    """The side that listens. `keys` returns the key that a node has to prove; None for an unknown node."""
 
     def __init__(
         self,

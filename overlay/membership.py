@@ -1,4 +1,4 @@
-"""A node's membership in the overlay: the connection to the bootstrapper, and what the node asks for there."""
+"""A node's membership in the overlay: the connection to the bootstrapper, and the node's requests there."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ def advice(error: Exception, node: str) -> str:
 
 
 async def join(settings: NodeSettings, me: Identity) -> tuple[ControlConnection, Connecting]:
-    """Connect to the bootstrapper, and prove the name. OSError or MeetingEndedError if that fails."""
+    """Connect to the bootstrapper and prove the name. OSError or MeetingEndedError if this fails."""
     host, port = settings.bootstrapper
     tls = TlsTo(settings.tls.link, host) if settings.tls is not None else None
     connection = await ControlConnection.open(host, port, local_host=settings.host, tls=tls)
@@ -62,7 +62,7 @@ async def join(settings: NodeSettings, me: Identity) -> tuple[ControlConnection,
 
 
 async def offers_at_bootstrapper(settings: NodeSettings) -> list[FilesOffer]:
-    """The streams of the overlay, with the files that players can choose. ConnectionError, with advice, if it cannot be asked."""
+    """The streams of the overlay, with the files that players can choose. ConnectionError, with advice, if this fails."""
     visitor = Identity(node=settings.name, tcp_port=0, udp_port=0)  # no ports: no member
     offers: list[FilesOffer] = []
     try:
@@ -83,7 +83,7 @@ async def offers_at_bootstrapper(settings: NodeSettings) -> list[FilesOffer]:
 
 
 class Membership:
-    """Connects again whenever the connection is lost. `heard` gets the messages that are not answered here."""
+    """Connects again whenever the connection is lost. `heard` gets the messages that this class does not handle."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Membership:
             attempt += 1
 
     def _warn(self, error: Exception) -> None:
-        """Say once why the node cannot join; it tries again anyway."""
+        """Log each reason once why the node cannot join. The node tries again."""
         text = advice(error, self._settings.name)
         if text != self._warned:
             log.warning("%s cannot join, and tries again: %s", self._settings.name, text)
@@ -169,13 +169,13 @@ class Membership:
         self.tell(body)
 
     def pause(self, name: str) -> None:
-        """Receive a choice no longer, until `play`."""
+        """Stop receiving a stream until `play`."""
         choice = self._choices[name]
         self._paused.add(name)
         self.tell(Pause(stream=choice.stream, file=choice.file))
 
     def play(self, name: str) -> None:
-        """Receive a choice again, from now on."""
+        """Receive a stream again, from now on."""
         choice = self._choices[name]
         self._paused.discard(name)
         self.tell(Play(stream=choice.stream, file=choice.file))

@@ -13,10 +13,10 @@ from msgspec import Meta, Struct
 
 LENGTH = struct.Struct("!I")
 LONGEST_BYTES = 64 * 1024
-"""Of one message without its length. SPEERS for 500 neighbours has about 40 KiB."""
+"""The longest message, without its length. SPEERS for 500 neighbours has about 40 KiB."""
 
 MOST_FILES = 256
-"""Of one stream, that players can choose."""
+"""The most files of one stream."""
 
 NodeName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 StreamName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -32,7 +32,7 @@ Nodes: TypeAlias = Annotated[list[NodeName], Meta(max_length=1000)]
 
 
 class ProtocolError(Exception):
-    """What arrived is no message of this protocol; the connection has to end."""
+    """The bytes are not a message of this protocol. The connection has to end."""
 
 
 class Neighbor(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Neighbor(Struct, frozen=True, kw_only=True):
     sealed_key: Annotated[bytes, Meta(max_length=32)] = b""
     """The key of the link to it, readable only with the receiver's own key."""
     transport: Literal["udp", "tcp"] = "udp"
-    """What the link to it uses for media."""
+    """What the link to it uses for media: `udp` or `tcp`."""
 
 
 class Hop(Struct, frozen=True, kw_only=True):
@@ -83,12 +83,12 @@ class FinalAck(Struct, frozen=True, kw_only=True, tag="FINALACK"):
 
     node: NodeName
     neighbor: bool
-    """Whether the sender holds the receiver for a neighbour."""
+    """Whether the receiver is a neighbour for the sender."""
     mac: Mac
 
 
 class Ping(Struct, frozen=True, kw_only=True, tag="PING", omit_defaults=True):
-    """Between neighbours a sign of life. With a stream, a trace: down the tree, and as an answer from each player back up."""
+    """A sign of life between neighbours. With `stream`, a trace: down the tree, and as an answer from each player back up."""
 
     node: NodeName
     number: Count
@@ -98,9 +98,9 @@ class Ping(Struct, frozen=True, kw_only=True, tag="PING", omit_defaults=True):
     stream: StreamName | None = None
     """The stream whose tree a trace follows."""
     interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
-    """When the sender will send the next one, or media. After three such times without a sign of life it has failed."""
+    """The time until the sender's next PING or media packet. After three intervals without a sign of life it has failed."""
     held_us: Count = 0
-    """In an answer: how long the other PING waited before it was read. It is no part of the round trip."""
+    """In an answer: the time between the arrival of the other PING and the answer. It is no part of the round trip."""
 
 
 class Data(Struct, frozen=True, kw_only=True, tag="DATA"):
@@ -110,13 +110,13 @@ class Data(Struct, frozen=True, kw_only=True, tag="DATA"):
 
 
 class Leave(Struct, frozen=True, kw_only=True, tag="LEAVE"):
-    """The sender leaves the overlay. For `drain_ms` at most, it still feeds its children, which look for another parent."""
+    """The sender leaves the overlay. For at most `drain_ms`, it still feeds its children, which change their parent."""
 
     drain_ms: Count = 0
 
 
 class Subscribe(Struct, frozen=True, kw_only=True, tag="SUBSCRIBE"):
-    """Asks the bootstrapper for a stream, or for one of the files that its source offers."""
+    """Requests a stream, or one of the files that its source offers, from the bootstrapper."""
 
     stream: StreamName
     file: Text | None = None
@@ -156,20 +156,20 @@ class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
     children: Nodes
     backup: NodeName | None = None
     second_parent: NodeName | None = None
-    """In the second of two trees; the node gets each packet from both parents."""
+    """The parent in the second of two trees. The node gets each packet from both parents."""
     parity_group: Annotated[int, Meta(ge=0, le=48)] = 0
-    """After so many packets to a child comes a parity packet (FEC); 0: none."""
+    """The number of packets for which a child gets one parity packet (FEC); 0: none."""
 
 
 class Graft(Struct, frozen=True, kw_only=True, tag="GRAFT"):
-    """Asks a backup parent to send a stream from now on, and what it still has from `from_sequence` on."""
+    """Requests a stream from a new parent: the packets that it has from `from_sequence` on, and all later ones."""
 
     stream: StreamName
     from_sequence: Annotated[int, Meta(ge=0, le=65535)] | None = None
 
 
 class Prune(Struct, frozen=True, kw_only=True, tag="PRUNE"):
-    """A child needs the stream from this parent no longer."""
+    """The child no longer needs the stream from this parent."""
 
     stream: StreamName
 
@@ -190,7 +190,7 @@ class NodeDown(Struct, frozen=True, kw_only=True, tag="NODE_DOWN"):
 
 
 class Nack(Struct, frozen=True, kw_only=True, tag="NACK"):
-    """Link sequence numbers of a stream that are missing, as first and last of each range. It travels on UDP."""
+    """The missing link sequence numbers of a stream, as first and last of each range. NACK is sent on UDP."""
 
     stream: StreamName | None = None
     ranges: Annotated[list[tuple[Count, Count]], Meta(min_length=1, max_length=256)]
@@ -208,11 +208,11 @@ class FilesOffer(Struct, frozen=True, kw_only=True, tag="OFFER", omit_defaults=T
 
 
 class ListOffers(Struct, frozen=True, kw_only=True, tag="LIST"):
-    """Asks the bootstrapper what can be played: it answers with one OFFER for each stream."""
+    """Requests the list of streams. The bootstrapper answers with one OFFER for each stream."""
 
 
 class Error(Struct, frozen=True, kw_only=True, tag="ERROR", omit_defaults=True):
-    """The connection ends; or, with a stream, a request for this stream is refused, and the connection stays."""
+    """The connection ends. With `stream`, only a request for this stream is refused, and the connection stays."""
 
     reason: Text
     stream: StreamName | None = None
@@ -227,14 +227,14 @@ Body: TypeAlias = (
 
 
 class GeneralMessage(Struct, frozen=True, kw_only=True, tag="MESSAGE"):
-    """The general message: what it is about is in its body."""
+    """The general message, whose body has the content."""
 
     node: NodeName
     body: Body
     target: NodeName | None = None
-    """Without one it is for the receiver."""
+    """Without a target, the message is for the receiver."""
     path: NodePath = []
-    """The nodes that it has passed; one that finds itself there does not forward it again."""
+    """The nodes that it has passed. A node in this list does not forward the message again."""
     time_ns: Count = 0
 
 
@@ -258,7 +258,7 @@ def encode(message: Control) -> bytes:
 
 
 def decode(body: bytes) -> Control:
-    """The message of the bytes behind a length. ProtocolError if they are none."""
+    """The message in the bytes after a length. ProtocolError if they are not a message."""
     try:
         message: Control = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -273,7 +273,7 @@ class ControlReader:
         self._waiting = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Control]:
-        """The messages that are complete now. ProtocolError at the first one that is none; the reader is useless after that."""
+        """The messages that are complete now. ProtocolError for invalid bytes; do not use the reader after that."""
         self._waiting += data
         while len(self._waiting) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._waiting)

@@ -1,4 +1,4 @@
-"""How a node sends to its neighbours: on UDP, or all of it on TCP where the topology says so."""
+"""How a node sends to its neighbours: on UDP and TCP, or everything on TCP if the topology demands it."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ class NeighborLinks:
         self._node, self._neighbors, self._counts = node, neighbors, counts
         self.datagrams: Datagrams | None = None
         self.sent_bytes = 0
-        """Of datagrams with IP and UDP headers, and of media on TCP."""
+        """The bytes of datagrams with IP and UDP headers, and of media on TCP."""
 
     def read(self) -> None:
         """Read the datagrams that wait."""
@@ -67,10 +67,10 @@ class NeighborLinks:
         try:
             self.send_control(self._neighbors[neighbor], ping)
         except ValueError:
-            self._counts["traces_dropped"] += 1  # names so long that the path does not fit into a datagram
+            self._counts["traces_dropped"] += 1  # with long names, the path does not fit into a datagram
 
     def round_trip_s(self, neighbor: str) -> float:
-        """The measured time to a neighbour and back; 50 ms as long as it is not known."""
+        """The measured time to a neighbour and back; 50 ms before the first measurement."""
         known = self._neighbors.get(neighbor)
         measured = known.measure.round_trip_s if known is not None else None
         return UNKNOWN_ROUND_TRIP_S if measured is None else measured
@@ -83,7 +83,7 @@ class NeighborLinks:
             known.connection.send(message)
 
     def _send_datagram(self, known: KnownNeighbor, data: bytes) -> bool:
-        """What the kernel does not take waits in this process, which has no bound of its own. False if there is no room."""
+        """Send a datagram. The kernel may refuse it for now, so it waits here within a limit; False if there is no room."""
         if self.datagrams is None:
             return False
         if self.datagrams.queued_bytes > MOST_QUEUED_BYTES:
@@ -95,7 +95,7 @@ class NeighborLinks:
         return True
 
     def _send_on_tcp(self, known: KnownNeighbor, packet: bytes) -> bool:
-        """A receiver that is slower than the stream loses packets here; it asks for them again as for others. False then."""
+        """Send on TCP. False if the packet is dropped because the receiver is too slow; the receiver then requests it with NACK."""
         if known.connection is None:
             self._counts["data_without_connection"] += 1
         elif known.connection.unsent_bytes() > MOST_QUEUED_BYTES:

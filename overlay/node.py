@@ -48,14 +48,14 @@ from overlay.tracing import Trace, Tracing, held_us
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05
-"""How often the node looks at what is due, and at who is silent."""
+"""The time between two checks of what is due and which neighbours are silent."""
 LATE_S = 0.01
-"""A look that comes later than this shows that the node had to wait for processor time."""
+"""A check that is later than this shows that the node had to wait for processor time."""
 MEASURE_S = 1.0
 DRAIN_S = 1.0
-"""How long a node that ends feeds its children on, at most. They need a few round trips to change their parents."""
+"""The longest time for which a node that ends still feeds its children. They need a few round trips to change parents."""
 UNLISTED_S = 60.0
-"""A bootstrapper that was started again lists a neighbour only when that one has joined too."""
+"""How long a neighbour stays that is no longer listed. A restarted bootstrapper lists a neighbour only after it has joined."""
 
 
 class OverlayNode:
@@ -86,10 +86,10 @@ class OverlayNode:
         self._beaten = asyncio.Event()
         self._ping, self._reported_s = 0, 0.0
         self._reported: tuple[ControlConnection | None, float] = None, 0.0
-        """To which connection, and how often; each change is reported at once."""
+        """The connection to which links were reported, and how often. Each change is reported at once."""
 
     async def run(self) -> None:
-        """Take part until cancelled. `on_refused` gets the name of a stream that the node cannot get, and why."""
+        """Run until cancelled. `on_refused` gets the name of a stream that the node cannot get, and the reason."""
         udp = self._links.datagrams = Datagrams(await bound_socket(self.settings.host), self._heard_datagram)
         udp_port, tls = udp.socket.getsockname()[1], self.settings.tls
         try:
@@ -101,7 +101,7 @@ class OverlayNode:
             self._leave()
 
     async def drain(self, within_s: float = DRAIN_S) -> None:
-        """Leave the overlay, and feed the children on until each has another parent, at most for `within_s`. Cancel `run` then."""
+        """Leave the overlay, and feed the children until each has another parent, for at most `within_s`. Then cancel `run`."""
         fed, leave = self._distribution.fed_children(), Leave(drain_ms=round(within_s * 1000))
         self.membership.leave(leave)
         for name in fed:
@@ -127,7 +127,7 @@ class OverlayNode:
 
     @property
     def sent_bytes(self) -> int:
-        """Of datagrams and media, with the headers of IP."""
+        """The bytes of datagrams and media, with IP headers."""
         return self._links.sent_bytes
 
     @property
@@ -148,7 +148,7 @@ class OverlayNode:
         self._links.read_each(self._distribution.is_urgent(time.monotonic()))
 
     async def next_beat(self) -> None:
-        """Wait for the next beat, after `TICK_S` at most. What happens then needs no wake-up of its own."""
+        """Wait for the next beat, for at most `TICK_S`. Work that can wait for it costs no wake-up of its own."""
         await self._beaten.wait()
 
     # The bootstrapper
@@ -178,7 +178,7 @@ class OverlayNode:
         known = self.neighbors.setdefault(contact.node, KnownNeighbor(contact, key))
         self._names.pop((known.contact.host, known.contact.udp_port), None)
         if address_of(known.contact) != address_of(contact) and known.connecting is not None:
-            known.connecting.cancel()  # it was started again: do not wait for what is left of it
+            known.connecting.cancel()  # it was restarted: close the connection to its former process
             known.connecting = None
         known.contact, known.key = contact, key
         self._names[contact.host, contact.udp_port] = contact.node
@@ -255,7 +255,7 @@ class OverlayNode:
             self.counts["unexpected_message"] += 1
 
     def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control, now_s: float) -> bool:
-        """Take what other links send in datagrams; False for all else."""
+        """Handle messages that other links send in datagrams; False for all others."""
         if isinstance(message, Data):
             neighbor.measure.received_bytes += IP_TCP_BYTES + len(message.packet)
             self._distribution.arrived(neighbor.contact.node, message.packet, now_s)
@@ -274,7 +274,7 @@ class OverlayNode:
             now_s = time.monotonic()
             self._allow_for_own_stop(now_s - before_s - TICK_S, now_s)
             before_s = now_s
-            self.read()  # what waits there is a sign of life
+            self.read()  # each waiting datagram is a sign of life
             self._distribution.beat(now_s)
             in_use, fed = self._distribution.in_use(now_s), self._distribution.fed(now_s)
             self._report(now_s, MEASURE_S if in_use else IDLE_S)
@@ -299,7 +299,7 @@ class OverlayNode:
             self._lose(neighbor, "silent")
 
     def _forget(self, neighbor: KnownNeighbor) -> None:
-        """The bootstrapper has not listed a neighbour for a while, and no stream needs it."""
+        """Forget a neighbour that has not been listed for a while, and that no stream needs."""
         del self.neighbors[neighbor.contact.node]
         self._names.pop((neighbor.contact.host, neighbor.contact.udp_port), None)
         self._forgotten_bytes += neighbor.measure.received_bytes
@@ -311,7 +311,7 @@ class OverlayNode:
         self.counts["neighbors_forgotten"] += 1
 
     def _allow_for_own_stop(self, late_s: float, now_s: float) -> None:
-        """A node that did not run for a while has not heard its neighbours meanwhile; they are not silent because of that."""
+        """If this node did not run for a while, do not treat its neighbours as silent for this time."""
         if late_s < LATE_S:
             return
         self.counts["beats_late"] += late_s > TICK_S
@@ -319,7 +319,7 @@ class OverlayNode:
             neighbor.heartbeat.stopped(late_s, now_s)
 
     def _report(self, now_s: float, every_s: float) -> None:
-        """Each second, or more rarely without streams: renew the lease, report the links, and trace the ways to the players."""
+        """Each second, or less often without streams: renew the lease, report the links, and trace the paths to the players."""
         seconds, connection = now_s - self._reported_s, self.membership.connection
         if seconds < every_s and (connection, every_s) == self._reported:
             return
@@ -337,7 +337,7 @@ class OverlayNode:
             self._tracing.begin(name, self._ping)
 
     def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
-        """A neighbour has failed. Where it was the parent, the backup takes over."""
+        """A neighbour has failed. Where it is the parent, change to the backup."""
         connection, neighbor.connection = neighbor.connection, None
         if connection is not None:
             connection.close()
@@ -348,7 +348,7 @@ class OverlayNode:
     # Datagrams
 
     def _heard_datagram(self, data: bytes, address: Address, now_s: float) -> None:
-        """Media, or a control message. Only neighbours may send any; others are counted and get no answer."""
+        """Handle media or a control message. Datagrams of other senders than neighbours are counted and not answered."""
         name = self._names.get(address[:2])
         if name is None:
             self.counts["data_from_stranger"] += 1
@@ -389,10 +389,10 @@ class OverlayNode:
         elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
             neighbor.measure.answered(max(round_trip_s - ping.held_us / 1e6, 0.0))
 
-    # What the owner of the node asks for
+    # For the owner of the node
 
     def feeds(self, stream: str) -> bool:
-        """Whether the stream goes to a child."""
+        """Whether the stream has a child here."""
         return stream in self.streams and bool(self.streams[stream].children)
 
     def originate(self, stream: str, rtp: bytes) -> None:

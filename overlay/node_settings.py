@@ -1,4 +1,4 @@
-"""What a node has to know before it starts."""
+"""The settings of a node."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from serving.tls import Tls
 
 LONGEST_NAME = 64
-"""Of a node or stream, in characters."""
+"""The longest name of a node or stream, in characters."""
 
 
 def longest_file_name(stream: str) -> int:
-    """How many characters the name of a file of the stream may have."""
+    """The longest name of a file of the stream, in characters."""
     return LONGEST_NAME - len(stream) - 1
 
 
@@ -23,23 +23,23 @@ class StreamChoice:
 
     @property
     def name(self) -> str:
-        """The name under which it travels, and which reports have as the channel."""
+        """The name of its stream, which is also the channel in reports."""
         return self.stream if self.file is None else f"{self.stream}/{self.file}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
-    """Who the node is, where it listens, and what it does."""
+    """The identity of a node, its address, and what it sends and receives."""
 
     name: str
     key: bytes = field(repr=False)
     bootstrapper: tuple[str, int]
     host: str = "127.0.0.1"
-    """Where it listens, and from where it connects: the bootstrapper tells its neighbours the address that it sees."""
+    """The address on which it listens and from which it connects. The bootstrapper sends it to the neighbours."""
     plays: tuple[StreamChoice, ...] = ()
-    """What it asks for."""
+    """The streams that it requests."""
     tls: Tls | None = field(default=None, repr=False)
-    """With it, every control connection uses TLS: to the bootstrapper, and to and from neighbours."""
+    """If set, every control connection uses TLS: to the bootstrapper, and to and from neighbours."""
     originates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Streams that begin here, with the names of the files that players can choose."""
 

@@ -17,18 +17,18 @@ SHOWN = 10
 
 
 class Offers:
-    """What players can request. `streams` are the streams so far, `numbers` those that their media packets carry."""
+    """What players can request. `streams` are the present streams, and `numbers` those in their media packets."""
 
     def __init__(self, declared: Mapping[str, Stream]) -> None:
         self.streams: dict[str, Stream] = dict(declared)
         self.numbers = {name: number for number, name in enumerate(declared)}
         self._declared = declared
         self._files: dict[str, tuple[str, ...]] = {}
-        """By the stream. A source that was never here is missing."""
+        """The files of each stream. Streams of a source that has never joined are missing."""
         self._chosen: list[StreamChoice] = []
 
     def offered(self, node: str, offer: FilesOffer) -> str | None:
-        """A node offers files. None if it may; or why not, and what to do."""
+        """A node offers files. Returns None, or the reason of a refusal and what to do."""
         stream, files = self._declared.get(offer.stream), tuple(dict.fromkeys(offer.files))
         if stream is None:
             return self._unknown(offer.stream)
@@ -45,18 +45,18 @@ class Offers:
         return None
 
     def forget(self, node: str) -> bool:
-        """A source joins (again): it is not known what it offers. False if the node is no source."""
+        """A source has joined: forget its files until its OFFER arrives. False if the node is not a source."""
         streams = [name for name, stream in self._declared.items() if stream.source == node]
         for name in streams:
             self._files.pop(name, None)
         return bool(streams)
 
     def unanswered(self, node: str) -> list[str]:
-        """The streams of a source of which it is not known which files they have."""
+        """The streams of a source whose files are not known yet."""
         return [name for name, stream in self._declared.items() if stream.source == node and name not in self._files]
 
     def refusal(self, choice: StreamChoice) -> str | None:
-        """Why a player cannot get its choice, and what to do. None if it can, or if the source has not offered anything yet."""
+        """Why a player cannot get its choice, and what to do. None if it can, or if the source has not sent OFFER yet."""
         if choice.stream not in self._declared:
             return self._unknown(choice.stream)
         files = self._files.get(choice.stream)
@@ -75,7 +75,7 @@ class Offers:
         return (each for each in self._chosen if each.stream == stream)
 
     def add(self, choice: StreamChoice) -> None:
-        """A player gets its choice; from now on it is a stream. ValueError if `refusal` has a reason."""
+        """Add a player's choice to the streams. ValueError if `refusal` has a reason."""
         if (reason := self.refusal(choice)) is not None:
             raise ValueError(reason)
         if choice.name in self.streams:
@@ -88,7 +88,7 @@ class Offers:
         self.numbers[choice.name] = next(number for number in numbers if number not in taken)
 
     def listed(self) -> Iterator[FilesOffer]:
-        """All streams of the topology file, with the files that are offered; each says how many follow."""
+        """One OFFER for each stream of the topology file. Each states how many follow."""
         for left, (name, stream) in zip(range(len(self._declared) - 1, -1, -1), self._declared.items(), strict=True):
             yield FilesOffer(stream=name, files=list(self._files.get(name, ())), source=stream.source, left=left)
 

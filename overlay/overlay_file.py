@@ -30,7 +30,7 @@ Kilobits = Annotated[float, Meta(gt=0, le=100_000_000)]
 
 
 class OverlayFileError(ValueError):
-    """The file describes no overlay; the message names the line, the node, the fault and what to do."""
+    """The file does not describe an overlay. The message states the line, the node, the mistake and what to do."""
 
 
 class DescribedNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class DescribedNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How many neighbours discovery may give to the node."""
     role: Literal["bootstrapper", "source", "relay", "player"] = "relay"
     max_children: Annotated[int, Meta(ge=0, le=10_000)] | None = None
-    """To how many nodes it may forward one stream; None: `uplink_kbps` decides, and without it there is no bound."""
+    """To how many nodes it may forward one stream. None: `uplink_kbps` decides; without that, there is no limit."""
     uplink_kbps: Kilobits | None = None
 
     def listed(self) -> list[str]:
@@ -51,7 +51,7 @@ class DescribedNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class OverlayLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is declared of a link before anything is measured."""
+    """The declared properties of a link, before any measurement."""
 
     between: tuple[NodeName, NodeName]
     rate_kbps: Kilobits | None = None
@@ -75,7 +75,7 @@ class Stream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Overlay(Struct, frozen=True, kw_only=True):
-    """A topology that has been checked: each name that it uses is a node."""
+    """A checked topology: each name in it is a node."""
 
     nodes: Mapping[str, DescribedNode]
     links: Mapping[tuple[str, str], OverlayLink]
@@ -90,7 +90,7 @@ class Overlay(Struct, frozen=True, kw_only=True):
         return [name for name, node in self.nodes.items() if node.role == "player"]
 
     def most_children(self, name: str, stream_kbps: float) -> int | None:
-        """To how many nodes `name` may forward a stream of this rate; None: to any number. A player forwards only if it says so."""
+        """To how many nodes `name` may forward a stream of this rate; None: no limit. By default, a player forwards nothing."""
         node = self.nodes[name]
         if node.max_children is not None:
             return node.max_children
@@ -122,7 +122,7 @@ Value = TypeVar("Value", DescribedNode, OverlayLink, Stream)
 
 
 def read_overlay_file(text: str) -> Overlay:
-    """The overlay that a JSON text describes. OverlayFileError if it describes none."""
+    """The overlay that a JSON text describes. OverlayFileError for any other text."""
     try:
         described = json.loads(text)
     except json.JSONDecodeError as error:
@@ -135,12 +135,12 @@ def read_overlay_file(text: str) -> Overlay:
 
 
 def _start(described: Any) -> JsonPath:  # noqa: ANN401 - any JSON value
-    """Where the overlay begins: in a lab file below `overlay`."""
+    """The path of the overlay in the JSON value: below `overlay` in a lab file."""
     return ("overlay",) if isinstance(described, dict) and {"nodes", "overlay"} <= described.keys() else ()
 
 
 class _Reader:
-    """Turns JSON values into an Overlay; knows their lines for errors."""
+    """Turns JSON values into an Overlay. Its errors name the lines."""
 
     def __init__(self, lines: LineNumbers, start: JsonPath) -> None:
         self._lines, self._start = lines, start

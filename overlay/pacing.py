@@ -12,7 +12,7 @@ RTP_CLOCK_HZ = 90_000
 MOST_BETWEEN_PCRS = 50_000
 """Packets. A stream without PCRs cannot be paced."""
 LONGEST_PCR_GAP_S = 1.0
-"""A larger step is another beginning of the clock; the packets before it are due at once."""
+"""A larger step is a new start of the clock. The packets before it are due at once."""
 
 
 class NotPacedError(ValueError):

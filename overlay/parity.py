@@ -14,14 +14,14 @@ from overlay.data_header import DataHeader, Flags
 from overlay.link_repair import NUMBERS
 
 GROUP = 8
-"""Packets for one parity packet: 12.5 % more traffic."""
+"""The number of packets for one parity packet: 12.5 % more traffic."""
 LARGEST_GROUP = 48
 COUNT = struct.Struct("!B")
 PROTECTED = struct.Struct("!HBQ")
-"""What is restored besides the RTP packet: its length, the hops left, and the time of origin."""
+"""The values that are restored with the RTP packet: its length, the hops left, and the time of origin."""
 KEPT = 3 * LARGEST_GROUP
 MOST_OPEN = 16
-"""Groups with several missing packets that are kept: one of these packets may still come again."""
+"""The most groups with several missing packets that are kept, because these packets may still be sent again."""
 
 
 def _protected(header: DataHeader, rtp: bytes) -> bytes:
@@ -29,7 +29,7 @@ def _protected(header: DataHeader, rtp: bytes) -> bytes:
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
-    """The shorter one is continued with zeros."""
+    """XOR of two texts; the shorter one is continued with zeros."""
     length = max(len(one), len(other))
     value = int.from_bytes(one.ljust(length, b"\0"), "big") ^ int.from_bytes(other.ljust(length, b"\0"), "big")
     return value.to_bytes(length, "big")
@@ -64,7 +64,7 @@ class ParityReceiver:
     """Count and XOR of groups that still miss a packet, by their last number."""
 
     def arrived(self, header: DataHeader, rtp: bytes) -> Iterator[bytes]:
-        """A packet, also one that was sent again. Gives what it makes possible to restore."""
+        """A packet has arrived, perhaps a repeat. Yields the packets that can be restored now."""
         self._kept[header.link_sequence] = _protected(header, rtp)
         while len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
@@ -72,7 +72,7 @@ class ParityReceiver:
             yield from self._restored(last, header)
 
     def parity(self, header: DataHeader, body: bytes) -> Iterator[bytes]:
-        """A parity packet without its header. Gives the packet that it restores, if one is missing."""
+        """A parity packet has arrived; `body` lacks the header. Yields the packet that it restores, if exactly one is missing."""
         (count,) = COUNT.unpack_from(body)
         if not 0 < count <= LARGEST_GROUP or len(body) < COUNT.size + PROTECTED.size:
             return
@@ -82,7 +82,7 @@ class ParityReceiver:
         yield from self._restored(header.link_sequence, header)
 
     def missing(self, last: int) -> list[int]:
-        """The numbers that a group misses, if it is open."""
+        """The numbers of the missing packets of a group, if it is open."""
         count, _ = self._open.get(last, (0, b""))
         numbers = ((last - back) % NUMBERS for back in range(count - 1, -1, -1))
         return [number for number in numbers if number not in self._kept]

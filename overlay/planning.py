@@ -1,4 +1,4 @@
-"""A stream's plan: its tree or two trees, and from them the place of each node."""
+"""The plan of a stream: its tree or two trees, and the place of each node in them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class NodePlace:
 
     parent: str | None = None
     second_parent: str | None = None
-    """In the second of two trees."""
+    """The parent in the second of two trees."""
     children: tuple[str, ...] = ()
-    """In either tree, each once."""
+    """The children in both trees, each once."""
     backup: str | None = None
 
 
@@ -34,7 +34,7 @@ class StreamPlan:
 
 
 def planned(overlay: Overlay, stream: Stream, graph: networkx.Graph, players: Iterable[str]) -> StreamPlan:
-    """The plan of a stream for its present players. `graph` has the nodes that are there, with their costs."""
+    """The plan of a stream for its present players. `graph` has the present nodes, and links with costs."""
     bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
     if stream.redundancy == "two_trees":
         return _with_two_trees(graph, two_trees(graph, stream.source, players, stream.tree, bound), bound)

@@ -1,4 +1,4 @@
-"""One stream at one player: what is received, and what is played when."""
+"""One stream at one player: what it receives, and when it plays what."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from overlay.reception import Arrival, Reception
 from overlay.ts_check import TsCheck
 
 TICK_S = 0.01
-"""How finely the clock of a player advances."""
+"""The step of a player's clock."""
 LONGEST_STEP_S = 0.25
-"""A player that comes later than this had to wait for processor time, and has played nothing meanwhile."""
+"""A player whose step is later than this had to wait for processor time, and has played nothing meanwhile."""
 
 
 class Player:
@@ -36,7 +36,7 @@ class Player:
 
     @property
     def has_sink(self) -> bool:
-        """Whether what it plays goes somewhere."""
+        """Whether the player passes on what it plays."""
         return self._sink is not None
 
     @property
@@ -46,7 +46,7 @@ class Player:
         return None if asked_s is None or started_s is None else (started_s - asked_s) * 1000
 
     def arrived(self, arrival: Arrival) -> None:
-        """A packet that is new."""
+        """Add a new packet."""
         if self._sink is None:
             self._advance_until(arrival.now_s)
         source_id = arrival.rtp[8:12]
@@ -59,14 +59,14 @@ class Player:
             self.playout.arrived(sequence, arrival.rtp, arrival.now_s)
 
     def advance(self, now_s: float) -> None:
-        """Play what is due. Call it each `TICK_S`, or without a sink more rarely: nothing shows when the packets leave."""
+        """Play what is due. Call it each `TICK_S`; without a sink, less often is sufficient."""
         if self._sink is None:
             self._advance_until(now_s)
         else:
             self._advance(now_s)
 
     def _advance_until(self, now_s: float) -> None:
-        """As if `advance` had been called in time: packets have the times at which they arrived."""
+        """Advance in steps until a time, as if `advance` had been called in time. Packets have their times of arrival."""
         if now_s - self._advanced_s > LONGEST_STEP_S:
             self._advanced_s = now_s - TICK_S
         while self._advanced_s + TICK_S <= now_s:

@@ -1,4 +1,4 @@
-"""The jitter buffer and clock of a player: RTP packets in, packets at their time out. It has no socket and no clock of its own.
+"""The jitter buffer and clock of a player: RTP packets in, packets out when they are due. It has no socket and no clock of its own.
 
 The terms, as every report uses them:
 
@@ -26,7 +26,7 @@ class Played:
     missed: int = 0
     late: int = 0
     skipped: int = 0
-    """Packets over which playback went after a stall, or when the stream began again."""
+    """Packets that playback left out after a stall, or when the stream began again."""
     played_s: float = 0.0
     stalled_s: float = 0.0
     stalls: int = 0
@@ -63,7 +63,7 @@ class Playout:
 
     @property
     def buffered_s(self) -> float:
-        """The media that is there and not yet played."""
+        """The media in the buffer."""
         if not self._waiting:
             return 0.0
         times_s = [media_s for media_s, _ in self._waiting.values()]
@@ -71,11 +71,11 @@ class Playout:
 
     @property
     def queued_bytes(self) -> int:
-        """The RTP packets that are there and not yet played."""
+        """The RTP packets in the buffer."""
         return sum(len(rtp) for _, rtp in self._waiting.values())
 
     def arrived(self, sequence: int, rtp: bytes, now_s: float) -> None:
-        """A packet with its extended sequence number."""
+        """Add a packet with its extended sequence number."""
         if self.paused:
             return
         if self._next is not None and sequence < self._next:
@@ -102,7 +102,7 @@ class Playout:
         return due
 
     def totals_until(self, now_s: float) -> Played:
-        """The totals at a moment, with the part of a stall that lasts."""
+        """The totals at a moment, with the elapsed part of an open stall."""
         lasting_s = 0.0
         if self._offset_s is None and self._idle_s is not None and self._next is not None and self.started_s is not None:
             lasting_s = now_s - self._idle_s
@@ -116,7 +116,7 @@ class Playout:
         self._highest = 0
 
     def pause(self) -> None:
-        """Stop. What is in the buffer is discarded, since a live stream continues elsewhere when it is played again."""
+        """Stop, and discard the buffer: a live stream has gone on when it is played again."""
         self.paused = True
         self._waiting.clear()
         self._next = self._offset_s = self._idle_s = None

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 RTP_CLOCK_HZ = 90_000
 DELAYS = 2000
-"""The newest packets whose delay is looked at: about 10 s at 2 Mbit/s."""
+"""The number of newest packets whose delays are kept: about 10 s at 2 Mbit/s."""
 
 
 class Arrival(Struct, frozen=True, gc=False):
@@ -18,7 +18,7 @@ class Arrival(Struct, frozen=True, gc=False):
     now_s: float
     """When it arrived, on a clock that never steps."""
     delay_ms: float
-    """Since the source sent it. It includes the difference between the clocks of two machines."""
+    """The time since the source sent it, with the difference between the clocks of the two machines."""
     depth: int
     """The number of links that it has passed."""
 
@@ -34,28 +34,28 @@ class Reception:
     received: int = 0
     received_bytes: int = 0
     earlier: int = 0
-    """Packets from before the first one: a relay above has repaired its own link. They were sent before this player was fed."""
+    """Packets from before the first one, which a relay above has repaired. They were sent before this player was fed."""
     largest_gap_ms: float = 0.0
     jitter_ms: float = 0.0
     delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS))
     depth: int = 0
     path: list[str] = field(default_factory=list)
-    """From the source to this node, as the latest trace found it."""
+    """The path from the source to this node, by the latest trace."""
     _first: int | None = None
     _expected_before: int = 0
-    """Before the source was started again."""
+    """Expected packets before the source was restarted."""
     _highest: int = 0
     _arrived_s: float = 0.0
     _transit_ms: float | None = None
 
     @property
     def lost(self) -> int:
-        """Packets after the first that arrived, up to the newest, that have not arrived (so far)."""
+        """Packets between the first and the newest one that have not arrived so far."""
         return self.expected - self.received
 
     @property
     def expected(self) -> int:
-        """Packets from the first that arrived to the newest, both included."""
+        """All packets from the first to the newest one that arrived."""
         return self._expected_before + (0 if self._first is None else self._highest - self._first + 1)
 
     def delay_ms(self, share: float) -> float | None:
@@ -64,7 +64,7 @@ class Reception:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
     def took(self, arrival: Arrival) -> int | None:
-        """A packet that has not arrived before, with its way; its extended sequence number, as `arrived` returns it."""
+        """Count a new packet with its delay and hops. Returns its extended sequence number, like `arrived`."""
         sequence = self.arrived(arrival.rtp, arrival.now_s)
         if sequence is not None:
             self.delays_ms.append(arrival.delay_ms)
@@ -76,7 +76,7 @@ class Reception:
         self._expected_before, self._first, self._transit_ms = self.expected, None, None
 
     def arrived(self, rtp: bytes, now_s: float) -> int | None:
-        """A packet that has not arrived before; its extended sequence number, or None if it is from before the first one."""
+        """Count a new packet. Returns its extended sequence number, or None if it is from before the first one."""
         sequence, timestamp = int.from_bytes(rtp[2:4], "big"), int.from_bytes(rtp[4:8], "big")
         if self._first is None:
             extended = self._first = self._highest = sequence

@@ -19,7 +19,7 @@ from overlay.playout import Played
 APP = "swarmscope-overlay"
 MINUTE_S = 60.0
 SETTLED_S = 2.0
-"""So long after a gap, its lost packets and a stall of a buffer of 1 s are known; the failure is then reported soon."""
+"""The time from a gap to its report. By then its lost packets, and a stall of a buffer of 1 s, are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _kbps(now: int, before: int, seconds: float) -> float:
 
 @dataclass(slots=True)
 class ParentLink:
-    """Of one stream: the losses on the ways from the parents, and the parents that have failed, for `extra`."""
+    """For one stream: the losses on the links from the parents, and the failed parents, for `extra`."""
 
     _expected: int = 0
     _lost: int = 0
@@ -51,7 +51,7 @@ class ParentLink:
     _settled_s: float | None = None
 
     def update(self, forwarding: Forwarding, extra: dict[str, ExtraValue], now_s: float) -> bool:
-        """Once a second; whether a failure should be reported soon."""
+        """Call it once a second. Returns whether a failure should be reported soon."""
         links = forwarding.links_in.values()
         expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
         if expected > self._expected:
@@ -75,7 +75,7 @@ class ParentLink:
 
 
 class RelayReports:
-    """A relay or source: what it uploads, so that the ratio of contribution is that of the whole swarm."""
+    """The reports of a relay or source. They have its upload, so the contribution ratio covers the whole swarm."""
 
     def __init__(self, telemetry: Telemetry, node: OverlayNode, role: str) -> None:
         self._node, self._role = node, role
@@ -114,7 +114,7 @@ def connected(node: OverlayNode) -> int:
 
 
 class PlayerReports:
-    """One stream of one player. The session begins with the request for the stream."""
+    """The reports of one stream of one player. The session begins with the request for the stream."""
 
     def __init__(self, telemetry: Telemetry, node: OverlayNode, player: Player) -> None:
         self._node, self._player = node, player
@@ -205,12 +205,12 @@ class PlayerReports:
 
 @dataclass(slots=True)
 class SkipsPerMinute:
-    """How many packets were not played in the last minute: a number that falls again, so that an alert can end."""
+    """The number of packets that were not played in the last minute. It decreases again, so an alert can end."""
 
     _totals: deque[tuple[float, int]] = field(default_factory=deque)
 
     def at(self, now_s: float, total: int) -> int:
-        """With the total until now, which begins with 0."""
+        """The number at a time. `total` counts all such packets so far."""
         if not self._totals:
             self._totals.append((now_s, 0))
         self._totals.append((now_s, total))

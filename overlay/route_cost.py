@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 SMOOTHING = 0.125
 """The weight of a new sample in a moving average, as in TCP's smoothed round-trip time (RFC 6298)."""
 REPAIR_MS = 20.0
-"""What a retransmission costs on top of half a round trip: the loss has to be noticed first."""
+"""The time that a retransmission takes besides half a round trip, because the loss has to be detected first."""
 REPAIRS_WEIGHED = 1000.0
 """At 1 % loss, a link costs as if ten repairs delayed each packet, so a lossy link is avoided long before it is useless."""
 FULL_LINK_MS = 100.0
-"""The penalty of a link that is used to its limit; at half use it is a quarter of that."""
+"""The penalty of a link that is used to its limit. At half use, it is a quarter of this."""
 
 
 def smoothed(average: float | None, sample: float) -> float:
@@ -21,7 +21,7 @@ def smoothed(average: float | None, sample: float) -> float:
 
 
 def composite_ms(*, one_way_ms: float, loss: float, utilisation: float) -> float:
-    """The cost of a link in milliseconds: delay, and what loss (0 to 1) and use (0 to 1) are feared to add."""
+    """The cost of a link in milliseconds: the delay, and penalties for loss (0 to 1) and use (0 to 1)."""
     used = min(max(utilisation, 0.0), 1.0)
     return one_way_ms + REPAIRS_WEIGHED * loss * (one_way_ms + REPAIR_MS) + FULL_LINK_MS * used**2
 

@@ -1,4 +1,4 @@
-"""What the kernel says about the buffers of a socket (Linux)."""
+"""The kernel's counts of the buffers of a socket (Linux)."""
 
 import socket
 import struct

@@ -16,12 +16,12 @@ from overlay.messages import Hop, Ping
 
 
 def held_us(arrived_s: float) -> int:
-    """How long ago a message arrived: its answer says so, since a node may let messages wait for its next look at them."""
+    """How long ago a message arrived, for its answer: a node may let messages wait until it reads them."""
     return max(round((time.monotonic() - arrived_s) * 1e6), 0)
 
 
 class Ways(Protocol):
-    """The ways to the neighbours."""
+    """How PINGs get to the neighbours."""
 
     def ping(self, neighbor: str, ping: Ping) -> None:
         """Send a PING on UDP."""
@@ -29,13 +29,13 @@ class Ways(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """The way of one PING from the source to a player."""
+    """The path of one PING from the source to a player."""
 
     stream: str
     hops: tuple[Hop, ...]
-    """From the source to the player, each with the time by its own clock."""
+    """The nodes from the source to the player, each with the time by its own clock."""
     round_trip_ms: float | None
-    """Known at the source only."""
+    """The round trip, which only the source knows."""
 
     @property
     def path(self) -> list[str]:
@@ -47,7 +47,7 @@ class Trace:
         return [(later.time_ns - earlier.time_ns) / 1e6 for earlier, later in pairwise(self.hops)]
 
     def as_json(self) -> dict[str, Any]:
-        """As the source prints it."""
+        """The JSON object that the source prints."""
         return {
             "stream": self.stream,
             "player": self.path[-1],
@@ -59,7 +59,7 @@ class Trace:
 
 
 class Tracing:
-    """The traces that begin at a node, pass it, or end there. `on_trace` gets those of its own streams as source or player."""
+    """The traces that begin at a node, pass it, or end there. `on_trace` gets those that the node receives as source or player."""
 
     def __init__(
         self, node: str, ways: Ways, streams: dict[str, Forwarding], counts: Counter[str], on_trace: Callable[[Trace], None] | None
@@ -73,7 +73,7 @@ class Tracing:
             self._down(forwarding, Ping(node=self._node, number=number, stream=stream), 0, plays=False)
 
     def heard(self, neighbor: str, ping: Ping, arrived_s: float, *, plays: bool) -> None:
-        """A PING with a stream from a neighbour. It is followed only along the tree, so it cannot circle or multiply."""
+        """Handle a PING with a stream from a neighbour. It is forwarded only along the tree, so it cannot circle or multiply."""
         forwarding = self._streams.get(ping.stream or "")
         if forwarding is None or len(ping.hops) >= MOST_HOPS:
             self._counts["traces_dropped"] += 1

@@ -1,4 +1,4 @@
-"""Make room in a tree whose bounds leave a receiver out: nodes change their parents, so that a full one can take it."""
+"""Makes room in a tree whose limits leave a receiver out: nodes change parents until one has room for the receiver."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import networkx
 
 Bound = Callable[[str], int | None]
-"""To how many children a node may forward; None: to any number."""
+"""To how many children a node may forward; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +15,13 @@ class _Step:
 
     path: list[str]
     before: "_Step | None"
-    """The step for which the first node of this one's path needs room."""
+    """The next step, for which the first node of this path needs room."""
 
 
 def with_room(
     graph: networkx.DiGraph, source: str, parents: Mapping[str, str], receiver: str, bound: Bound
 ) -> dict[str, str] | None:
-    """The parents of a tree that reaches `receiver` too; None if no chain of changes makes room for it.
+    """The parents of a tree that also reaches `receiver`; None if no chain of changes makes room for it.
 
     A full node gives one of its children to another node of the tree. If that one is full, it gives a child away too, and so on
     (breadth first, so the fewest nodes change). Links of `graph` lead from a parent to a child.
@@ -86,7 +86,7 @@ def _children(source: str, parents: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
-    """A node and all that it feeds."""
+    """A node and all nodes below it."""
     found = [node]
     for each in found:
         found += children[each]

@@ -25,23 +25,23 @@ ROOT = ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """One stream's way from its source to the receivers."""
+    """The tree of one stream, from its source to the receivers."""
 
     source: str
     parents: Mapping[str, str]
-    """Of every node in the tree but the source. A parent stands before its children."""
+    """The parent of each node except the source. A parent precedes its children."""
     unreached: tuple[str, ...] = ()
-    """Receivers that no path within the bounds leads to."""
+    """Receivers to which no path within the limits leads."""
 
     def path(self, node: str) -> list[str]:
-        """From the source to `node`."""
+        """The nodes from the source to `node`."""
         path = [node]
         while path[-1] != self.source:
             path.append(self.parents[path[-1]])
         return path[::-1]
 
     def children(self) -> dict[str, list[str]]:
-        """Of every node in the tree, in the order in which they joined."""
+        """The children of each node in the tree, in the order in which they joined."""
         found: dict[str, list[str]] = {self.source: []}
         for node, parent in self.parents.items():
             found.setdefault(node, [])
@@ -49,7 +49,7 @@ class Tree:
         return found
 
     def links(self) -> Iterator[tuple[str, str]]:
-        """Parent and child of each link."""
+        """The links, as parent and child."""
         return ((parent, node) for node, parent in self.parents.items())
 
 
@@ -134,7 +134,7 @@ class _Growth:
         return Tree(source=self._source, parents=parents, unreached=tuple(sorted(remaining)))
 
     def _weight(self, start: str, end: str, link: Mapping[str, float]) -> float | None:
-        """What the search pays for a link; None hides the link."""
+        """The cost of a link for the search; None hides the link."""
         if start == ROOT:
             if end not in self._distances or self._free[end] == 0:
                 return None
@@ -154,12 +154,12 @@ class _Growth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backups:
-    """Who takes over when a parent fails."""
+    """The nodes that replace failed parents."""
 
     parents: Mapping[str, str]
-    """For a node of the tree, the neighbour that it asks when its parent has failed."""
+    """For each node of the tree: the neighbour that it asks when its parent has failed."""
     standbys: Mapping[str, str]
-    """For a node outside the tree that would be asked, the neighbour from which it then gets the stream itself."""
+    """For each standby outside the tree: the neighbour from which it then gets the stream."""
 
 
 def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> Backups:
@@ -185,7 +185,7 @@ def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> B
 
 
 def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
-    """A node and all that it feeds."""
+    """A node and all nodes below it."""
     found, waiting = {node}, [node]
     while waiting:
         found.update(children[waiting[-1]])
@@ -223,7 +223,7 @@ def _nearest_path(graph: networkx.Graph, entries: list[str], node: str, standbys
 
 
 def stress(paths: Iterable[list[str]]) -> dict[tuple[str, str], int]:
-    """How many copies of one packet each link carries when each of the paths gets its own: the stress without multicast."""
+    """How many copies of one packet each link carries without multicast, with a copy for each path."""
     copies: dict[tuple[str, str], int] = {}
     for path in paths:
         for link in pairwise(path):

@@ -68,12 +68,12 @@ class TsCheck:
     counts: Counter[str] = field(default_factory=Counter)
     pcr_intervals: int = 0
     missing_streams: set[int] = field(default_factory=set)
-    """PIDs that the PMT names, and that have not come for 5 s: an alarm of its own, apart from `pid_error`."""
+    """PIDs of the PMT that have been missing for 5 s. They are reported in addition to the counter `pid_error`."""
     _pids: dict[int, _Seen] = field(default_factory=dict)
     _programs: dict[int, set[int]] = field(default_factory=dict)
     """The elementary streams of each PMT, by its PID."""
     _tables_s: dict[int, float] = field(default_factory=dict)
-    """When each table arrived last; a table that is expected from now on begins with now."""
+    """When each table arrived last. For a table that is expected from now on, it begins with the present time."""
     _late: set[int] = field(default_factory=set)
     _wrong_syncs: int = 0
     _right_syncs: int = SYNC_FOUND_AFTER
@@ -127,7 +127,7 @@ class TsCheck:
             seen.pts_s = now_s
 
     def _continuity(self, packet: TsPacket, seen: _Seen) -> None:
-        """The counter grows with each packet that has a payload; such a packet may come twice, but not three times."""
+        """Check the counter, which increases with each packet that has a payload. Such a packet may come twice, not three times."""
         expected = (seen.counter + packet.has_payload) % 16 if seen.counter is not None else packet.counter
         repeats = seen.counter == packet.counter and packet.has_payload and not seen.repeated
         if packet.counter != expected and not packet.discontinuity and not repeats:
@@ -146,7 +146,7 @@ class TsCheck:
         seen.pcr, seen.pcr_s = pcr, now_s
 
     def _table(self, packet: TsPacket, now_s: float) -> None:
-        """PAT or PMT. Sections longer than a packet are not read: with few streams they are short."""
+        """Read a PAT or PMT. Sections longer than a packet are not read; with few streams, sections are short."""
         name, table = ("pat_error", 0) if packet.pid == PAT_PID else ("pmt_error", 2)
         if packet.scrambled:
             self.counts[name] += 1

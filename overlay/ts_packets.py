@@ -1,4 +1,4 @@
-"""MPEG-TS packets (ISO/IEC 13818-1): the few fields that pacing and checking need."""
+"""MPEG-TS packets (ISO/IEC 13818-1): the fields that pacing and checking need."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ class TsPacket(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def read_ts_packet(data: bytes) -> TsPacket | None:
-    """The packet; None if it does not begin with the sync byte, or its fields reach beyond its end."""
+    """The header; None if the packet does not begin with the sync byte, or its fields reach beyond its end."""
     if len(data) != TS_BYTES or data[0] != SYNC:
         return None
     adaptation, begin, discontinuity, pcr = data[3] >> 4 & 3, 4, False, None
@@ -58,7 +58,7 @@ def read_ts_packet(data: bytes) -> TsPacket | None:
 
 
 def is_null_packet(data: bytes) -> bool:
-    """Whether it only fills the stream: most packets of a stream without pictures, and some of any other."""
+    """Whether the packet only fills the stream."""
     return len(data) == TS_BYTES and data[0] == SYNC and data[1] & 0x1F == 0x1F and data[2] == 0xFF and not data[3] & 0x20
 
 
