@@ -17,13 +17,13 @@ AgentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """An agent, to the master."""
+    """From an agent to the master: who the agent is."""
 
     name: AgentName
     tags: Annotated[dict[Tag, Tag], Meta(max_length=32)] = {}
-    """Such as country, isp, asn, prefix."""
+    """Properties of the agent, such as country, isp, asn, prefix."""
     techniques: list[Technique]
-    """What it can run."""
+    """The techniques that it can run."""
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class Registered(Struct, frozen=True, kw_only=True):
 
 
 class Keepalive(Struct, frozen=True, kw_only=True):
-    """An agent, to the master, every `keepalive_s` seconds."""
+    """From an agent to the master, every `keepalive_s` seconds."""
 
     epoch: Name
     number: Annotated[int, Meta(ge=1)]
@@ -46,7 +46,7 @@ class Keepalive(Struct, frozen=True, kw_only=True):
     queued: Annotated[int, Meta(ge=0)] = 0
     running: Annotated[int, Meta(ge=0)] = 0
     spooled: Annotated[int, Meta(ge=0)] = 0
-    """Outcomes that wait to be delivered."""
+    """The number of outcomes that wait for delivery."""
 
 
 class Start(Struct, frozen=True, kw_only=True, tag="start"):
@@ -105,7 +105,7 @@ class Report(Struct, frozen=True, kw_only=True):
     lease_id: Name
     outcome: Outcome
     next_round: int | None = None
-    """Of a task: the round that follows; None: no other round."""
+    """For a task: the next round; None if there is none."""
 
 
 class Reports(Struct, frozen=True, kw_only=True):
@@ -116,8 +116,8 @@ class Reports(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """The answer: everything here is durable or refused permanently, so the agent removes it from its spool."""
+    """The answer: all outcomes are durable or refused permanently, so the agent removes them from its spool."""
 
     accepted: int
     refused: dict[str, int] = {}
-    """Why and how many: duplicate, late, unknown."""
+    """The number of refused outcomes by reason: duplicate, late, unknown."""

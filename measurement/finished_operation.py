@@ -9,17 +9,17 @@ from measurement.outcome import Outcome
 
 
 class FinishedOperation(Struct, frozen=True, kw_only=True):
-    """Each planned operation becomes exactly one of these."""
+    """A planned operation that has ended. Each one has exactly one such record."""
 
     request_id: Name
     requester: Name
-    """The name of the key that requested it."""
+    """The name of the key of its requester."""
     round: Annotated[int, Meta(ge=0)]
     agent: Name
     agent_address: str = ""
-    """As the master sees it; empty if the agent is not known any more."""
+    """The agent's address, as the master sees it; empty if the agent is no longer known."""
     tags: dict[str, str] = {}
-    """Of the agent."""
+    """The tags of the agent."""
     technique: Technique
     destination: Destination
     outcome: Outcome

@@ -1,1 +1,1 @@
-"""The agent of active measurement: it connects out, obeys the master's leases, and measures in processes of their own."""
+"""The agent of active measurement: it connects to the master, works under its leases, and measures in separate processes."""

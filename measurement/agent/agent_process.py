@@ -1,7 +1,7 @@
 """The life of an agent (Emodis, section 6): register, work, and start again whenever the master is gone.
 
 When the connection breaks or no keep-alive is answered in time, the agent stops everything, forgets its queue, waits for the
-reconnect time with a random quarter more, and registers again. What it has measured until then waits in the spool.
+reconnect time with a random quarter more, and registers again. The outcomes that it has by then wait in the spool.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 DELIVERED_AT_ONCE = 200
 FIRST_RECONNECT_S = 3.0
-"""Until the first registration has succeeded; afterwards the master states the time."""
+"""The pause before the first registration has succeeded. Later, the master states the pause."""
 
 _RETRY_S = 0.5
 _REMEMBERED = 64
@@ -64,7 +64,7 @@ class _Epoch:
 
     registered: Registered
     heard_s: float
-    """When the newest keep-alive that was answered was sent."""
+    """When the newest answered keep-alive was sent."""
     sent_s: dict[int, float] = field(default_factory=dict)
     number: int = 0
 
@@ -111,7 +111,7 @@ class AgentLife:
         epoch = self._epoch = _Epoch(registered, asked_s, {0: asked_s})
         self._reconnect_s = registered.reconnect_s
         while len(self._spool):
-            await self._deliver(link, epoch)  # before the stream: the master then knows that nothing else is coming
+            await self._deliver(link, epoch)  # before the stream: the master then knows that no outcome of an earlier epoch follows
         jobs = [
             asyncio.ensure_future(each)
             for each in (self._obey(link, epoch, work), self._keep_alive(link, epoch, work), self._deliver_all(link, epoch))

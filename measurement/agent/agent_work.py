@@ -1,4 +1,4 @@
-"""What an agent does for its master: one operation under a lease at a time, and its own queue (PM_RAN) beside it.
+"""The work of an agent for its master: one operation under a lease at a time, and its own queue (PM_RAN) beside it.
 
 Both have a process of their own. While a packet train runs, nothing else does: a running operation of the queue is interrupted and
 runs again afterwards.
@@ -20,13 +20,13 @@ from measurement.scheduling.agent_queue import AgentQueue, QueueEntry, QueueTask
 log = logging.getLogger(__name__)
 
 KILL_S = 1.0
-"""A process is killed so long before its lease ends."""
+"""How long before the end of its lease a process is killed."""
 
 OVERTIME_S = 2.0
-"""A technique may take so much longer than the time limit of its operation to end by itself."""
+"""How much longer than the time limit of its operation a technique may take to end by itself."""
 
 MOST_LEASES = 10_000
-"""Leases that are remembered, so that a repeated command is not executed again."""
+"""The number of leases that are remembered, so that a repeated command is not executed again."""
 
 
 class AgentWork:
@@ -40,14 +40,14 @@ class AgentWork:
         self._queue = AgentQueue(random.Random())  # noqa: S311 - orders of measurements
         self._tasks: dict[str, AddTask] = {}
         self._operations: dict[tuple[str, str], Operation] = {}
-        """Of each task: its operations by the rest of their ids."""
+        """The operations of each task, by the rest of their ids."""
         self._skipped: set[str] = set()
         """Operations that were cancelled or skipped before they began."""
         self._seen: dict[str, None] = {}
         self._running: Operation | None = None
         self._entry: QueueEntry | None = None
         self._turn = asyncio.Lock()
-        """Held by the operation under a lease."""
+        """The operation under a lease holds it."""
         self._train = False
         self._woken = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -63,7 +63,7 @@ class AgentWork:
         return (self._running is not None) + (self._entry is not None)
 
     def take(self, command: Command) -> None:
-        """Obey a command."""
+        """Execute a command."""
         match command:
             case Start():
                 if self._is_new(command.lease_id):

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class MasterGone(Exception):  # noqa: N818 - an event, not a mistake
-    """The master cannot be reached, or has ended this agent's epoch; the text says why."""
+    """The master cannot be reached, or has ended this agent's epoch. The text states the reason."""
 
 
 class MasterLink:
@@ -43,11 +43,11 @@ class MasterLink:
         await self._post(f"/v1/agents/{name}/keepalive", keepalive, dict[str, int], within_s)
 
     async def deliver(self, name: str, epoch: str, reports: list[Report], within_s: float) -> Receipt:
-        """Outcomes; they are durable at the master when this returns."""
+        """Send outcomes. They are durable at the master when this returns."""
         return await self._post(f"/v1/agents/{name}/outcomes", Reports(epoch=epoch, reports=reports), Receipt, within_s)
 
     async def commands(self, name: str, epoch: str, silent_s: float) -> AsyncIterator[Command | None]:
-        """The commands as they come, None for a sign of life; MasterGone if the stream ends or is silent for so long."""
+        """The commands as they arrive, and None for a sign of life. MasterGone if the stream ends, or is silent for too long."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silent_s)
         try:
             url = f"{self._url}/v1/agents/{name}/commands"

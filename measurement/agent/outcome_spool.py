@@ -30,13 +30,13 @@ class OutcomeSpool:
         self._names = sorted(each.name for each in folder.iterdir() if _NAME.fullmatch(each.name))
         self._last = int(self._names[-1].removesuffix(".json")) if self._names else 0
         self.dropped = 0
-        """Outcomes that did not fit, or could not be written or read."""
+        """The number of outcomes that did not fit, or could not be written or read."""
 
     def __len__(self) -> int:
         return len(self._names)
 
     def add(self, report: Report) -> None:
-        """Durable when this returns. If the disk refuses it, the outcome is lost, and counted."""
+        """Store an outcome; it is durable when this returns. If the disk refuses it, it is lost and counted."""
         self._last += 1
         name = f"{self._last:012}.json"
         try:
@@ -64,7 +64,7 @@ class OutcomeSpool:
         return found
 
     def remove(self, names: list[str]) -> None:
-        """The master has acknowledged these."""
+        """Remove outcomes that the master has acknowledged."""
         for name in names:
             (self._folder / name).unlink(missing_ok=True)
         gone = set(names)

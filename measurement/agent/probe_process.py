@@ -1,4 +1,4 @@
-"""The process that measures (`python -m measurement.techniques`), seen from the agent.
+"""The agent's side of the process that measures (`python -m measurement.techniques`).
 
 It is killed when an operation must end: no technique can keep it from stopping in time. It also dies with the agent, because a
 process that continues to send after the master has given its lease to another agent would disturb that one.
@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Interrupted(Exception):  # noqa: N818 - the end of an operation, not a mistake
-    """The operation was ended from outside, and has no outcome."""
+    """`interrupt` has ended the operation; it has no outcome."""
 
 
 class ProbeProcess:
@@ -37,7 +37,7 @@ class ProbeProcess:
         self._interrupted = False
 
     async def run(self, operation: Operation, within_s: float) -> Outcome:
-        """The outcome, at the latest after `within_s`. Interrupted if `interrupt` is called meanwhile."""
+        """Run an operation, for at most `within_s`, and return its outcome. Interrupted if `interrupt` is called meanwhile."""
         self._interrupted = False
         found: list[Outcome] = []
         started_ms, begin_s = time.time_ns() // 1_000_000, time.monotonic()
@@ -113,5 +113,5 @@ class ProbeProcess:
 
 
 def _die_with_parent() -> None:
-    """In the new process: the kernel kills it when the agent ends, however that happens."""
+    """In the new process: let the kernel kill it when the agent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

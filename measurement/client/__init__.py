@@ -1,1 +1,1 @@
-"""The client of active measurement: submits, follows and cancels requests at a master, and measures its own upstream itself."""
+"""The client of active measurement: submits, follows and cancels requests at a master, or measures from its own machine."""

@@ -25,7 +25,7 @@ _LINE_BYTES = 4 * 1024 * 1024
 
 
 class MasterRefusedError(Exception):
-    """The master refuses a request; the text is its explanation."""
+    """The master refuses a request. The text is the master's explanation."""
 
     def __init__(self, detail: str, status: int, retry_after_s: int | None) -> None:
         super().__init__(detail)
@@ -38,7 +38,7 @@ class MasterUnreachableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterAt:
-    """Where the master is, and with which key it is used."""
+    """The address of the master, and the key for it."""
 
     master: str = "http://127.0.0.1:8060"
     key: str = field(default="", repr=False)
@@ -87,11 +87,11 @@ class MasterClient:
         return _named(await self._call("GET", "/v1/agents"), "agents", list)
 
     async def kill_switch(self, *, on: bool) -> bool:
-        """Stop all probing, or admit requests again; the state afterwards."""
+        """Stop all probing, or admit requests again. Returns the new state."""
         return _named(await self._call("PUT", "/v1/kill-switch", msgspec.json.encode({"on": on})), "on", bool)
 
     async def outcomes(self, request_id: str, *, follow: bool) -> AsyncIterator[dict[str, Any]]:
-        """The outcomes so far; with `follow`, all of them as they come, and then the request itself."""
+        """The outcomes so far. With `follow`, all outcomes as they arrive, and then the request itself."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENT_S)
         url = f"{self._url}/v1/measurements/{request_id}/outcomes"
         try:

@@ -1,4 +1,4 @@
-"""Upstream measurements: the client measures from its own place, without a master and one destination after the other."""
+"""Upstream measurements: the client measures from its own machine, without a master, one destination after the other."""
 
 import secrets
 import socket
@@ -15,7 +15,7 @@ from serving.forwarded import address_of
 
 
 def measure_upstream(request: MeasurementRequest, settings: ProbeSettings) -> Iterator[FinishedOperation]:
-    """Each destination once; InvalidRequestError or ParameterError if the request cannot be carried out."""
+    """Measure each destination once. InvalidRequestError or ParameterError if the request is not possible."""
     if request.technique not in TECHNIQUES:
         known = ", ".join(sorted(TECHNIQUES))
         raise InvalidRequestError(f"{request.technique} is not possible here; use one of {known}")

@@ -1,4 +1,4 @@
-"""What the samples of a measurement say: pure functions without sockets, clocks and files.
+"""Estimates from the samples of a measurement: pure functions without sockets, clocks and files.
 
 Each module names the units of its arguments and the publication that it follows.
 """

@@ -1,4 +1,4 @@
-"""Which autonomous system (AS) an address belongs to, by the longest prefix of a table that the user supplies."""
+"""The autonomous system (AS) of an address, by the longest prefix in a table of the user."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AsTableError(ValueError):
-    """A line of the table is wrong; the text names the line and what it needs."""
+    """A line of the table is wrong. The text states the line and what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class AsTable:
     """For each IP version and prefix length: the AS number of each network, whose bits after the prefix are cut off."""
 
     def as_number(self, address: str | None) -> int | None:
-        """The AS of an address; None for no address, a text that is no address, or an address outside all prefixes."""
+        """The AS of an address. None for any other text, and for an address outside all prefixes."""
         try:
             parsed = ipaddress.ip_address(address or "")
         except ValueError:

@@ -38,18 +38,18 @@ class Candidate:
     """Place among the hops with a gap, from 0."""
     step_us: float
     confidence: float
-    """How much of the bandwidth before the hop is missing after it, 0 to 1; larger for a gap that decreases."""
+    """The share of the bandwidth before the hop that is missing after it, 0 to 1; larger for a gap that decreases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainVerdict:
-    """What one train says."""
+    """The verdict of one train."""
 
     hops: Sequence[HopGap]
-    """Those with a gap."""
+    """The hops with a gap."""
     smoothed_us: Sequence[float]
     candidates: Sequence[Candidate]
-    """Largest step first. At most three; only hop 0 if the gap does not change."""
+    """The candidates, the largest step first: at most three, or only hop 0 if the gap does not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class PathHop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathVerdict:
-    """What several trains say together."""
+    """The common verdict of several trains."""
 
     hops: Sequence[PathHop]
     bottleneck: int | None
@@ -78,7 +78,7 @@ class PathVerdict:
 
 
 def usable_hops(hops: Sequence[HopGap]) -> list[HopGap]:
-    """The hops with a gap of at least 1 us whose address did not appear before: a route does not come back."""
+    """The hops with a gap of at least 1 us whose address is new: a route passes no address twice."""
     seen: set[str] = set()
     usable = []
     for hop in hops:

@@ -23,7 +23,7 @@ def probes_to_stop(interfaces: int, failure: float = FAILURE) -> int:
 
 
 def _hidden(interfaces: int, probes: int) -> float:
-    """The probability that probes, spread equally over the interfaces, miss at least one of them (inclusion and exclusion)."""
+    """The probability that equally spread probes miss at least one of the interfaces (inclusion and exclusion)."""
     total = 0.0
     for missed in range(1, interfaces):
         one_choice = (1 - missed / interfaces) ** probes

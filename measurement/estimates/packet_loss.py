@@ -41,7 +41,7 @@ class ArrivalOrder:
 
 
 def arrival_order(sequence_numbers: Iterable[int]) -> ArrivalOrder:
-    """Count what happened to the packets whose sequence numbers arrived in this order."""
+    """Count duplicates and reordered packets; `arrived` has the sequence numbers in the order of arrival."""
     seen: set[int] = set()
     duplicates = reordered = 0
     expected: int | None = None

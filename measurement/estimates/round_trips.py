@@ -28,7 +28,7 @@ class RoundTripSummary:
     p95_ms: Delay
     max_ms: Delay
     stddev_ms: Delay
-    """Of the population, so one answer has a deviation of 0."""
+    """The standard deviation of the population, so one answer has a deviation of 0."""
     ipdv_mean_ms: Delay
     """Mean of |D(i+1) - D(i)| over consecutive answered packets (RFC 3393). Many tools call this the jitter."""
     pdv_p95_ms: Delay
@@ -76,7 +76,7 @@ def median_with_lost(delays_ms: Sequence[Delay]) -> Delay:
 
 TRIMMED_SHARE = 0.95
 RESENT_AFTER_MS = 1000.0
-"""TCP sends a first packet again after so long (RFC 6298)."""
+"""The time after which TCP sends a first packet again (RFC 6298)."""
 
 
 def round_trips_per_minute(delays_ms: Sequence[Delay]) -> float | None:

@@ -1,4 +1,4 @@
-"""What a receiver of RTP packets knows about one sender: RFC 3550, appendices A.1 (sequence numbers), A.3 (loss) and A.8 (jitter).
+"""What a receiver of RTP packets counts for one sender: RFC 3550, appendices A.1 (sequence numbers), A.3 (loss) and A.8 (jitter).
 
 The names of the constants are those of the RFC. Time stamps and the jitter are in units of the RTP clock, for example 1/8000 s.
 """
@@ -23,7 +23,7 @@ class RtpReception:
     """65536 for each time the sequence numbers began again."""
     bad_sequence: int = RTP_SEQ_MOD + 1
     probation: int = MIN_SEQUENTIAL
-    """Packets in sequence that are still needed before the source is valid."""
+    """How many more packets in sequence make the source valid."""
     received: int = 0
     _transit: int | None = None
     _scaled_jitter: int = field(default=0)

@@ -1,4 +1,4 @@
-"""What packet trains say about a path: its capacity, and the bandwidth that is available on it (IGI/PTR, Hu and Steenkiste 2003).
+"""The capacity of a path and its available bandwidth, from packet trains (IGI/PTR, Hu and Steenkiste 2003).
 
 A train is sent with equal gaps. Where the path is slower, or other traffic queues, the gaps become larger. Gaps are in
 microseconds, bandwidths in kbit/s at the IP layer: the length of a packet includes its IP and UDP headers. The original tool
@@ -18,11 +18,11 @@ IPV6_HEADER_BYTES = 40
 
 SMALLEST_BIN_US = 25.0
 CLEAR_INCREASE_US = 5.0
-"""A gap that grew by less may have grown by the error of the time stamps."""
+"""A smaller growth of a gap may be an error of the time stamps."""
 OVERLOADED = 1.08
-"""Gaps that grew by this factor: the train was clearly faster than the bandwidth that was available."""
+"""If gaps grow by this factor, the train was clearly faster than the available bandwidth."""
 OVERLOADED_PHASES = 3
-"""The direct estimate needs this many."""
+"""The number of such phases that the direct estimate needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def usual_gap_us(gaps_us: Sequence[float]) -> float | None:
 
 
 def rate_kbps(packet_bytes: int, gap_us: float) -> float:
-    """The bandwidth at which packets of `packet_bytes`, with their IP headers, follow each other after `gap_us`."""
+    """The bandwidth of packets of `packet_bytes`, with their IP headers, with gaps of `gap_us`."""
     return packet_bytes * 8e3 / gap_us
 
 
@@ -135,13 +135,13 @@ class GapSearch:
         return None if self.turning else self._gap_us
 
     def add(self, phase: Phase) -> None:
-        """Take the result of the gap that was asked for."""
+        """Add the phase with the gap that `next_gap_us` returned."""
         source, destination = phase.source_gap_us, phase.destination_gap_us
         if phase.equal_gaps(self._tolerance):
             self.turning, self._equal = self._equal, phase
         else:
             self._equal = None
-            if self.phases and destination >= 1.5 * source:  # far away from the turning point
+            if self.phases and destination >= 1.5 * source:  # far from the turning point: a larger step
                 self._gap_us = max(self._gap_us, (source + destination) / 2)
         self.phases.append(phase)
         self._gap_us += self._step_us
@@ -158,10 +158,10 @@ class BandwidthEstimate:
     direct_kbps: float | None
     ptr_kbps: float
     igi_kbps: float
-    """Optimistic: up to 60 % too high when the other traffic comes in bursts."""
+    """Up to 60 % too high when the other traffic comes in bursts."""
     turning_gap_us: float
     is_lower_bound: bool
-    """The sender could not send faster than the path: at least this much is available."""
+    """The sender could not send faster than the path, so the available bandwidth is a lower bound."""
 
 
 def estimate_bandwidth(search: GapSearch, *, usual_gap: float, packet_bytes: int) -> BandwidthEstimate | None:
@@ -199,7 +199,7 @@ def igi_cross_kbps(train: Train, usual_gap: float, capacity_kbps: float) -> floa
 
 
 def direct_kbps(phases: Sequence[Phase], capacity_kbps: float, packet_bytes: int) -> float | None:
-    """What the competing traffic leaves, from all phases that were clearly too fast; None if there are fewer than three.
+    """The bandwidth that other traffic leaves, from all phases that were clearly too fast; None if there are fewer than three.
 
     In a fluid model, a train with rate R leaves an overloaded link of capacity C with its gaps grown by (R + cross) / C.
     """

@@ -16,7 +16,7 @@ from measurement.technique_parameters import planned_cost
 from serving.forwarded import address_of
 
 RESOLVE_S = 5.0
-"""For the look-up of all names of a request."""
+"""The time limit for the look-up of all names of a request."""
 
 
 def check_role(asked: MeasurementRequest, visitor: KeyHolder, settings: Settings) -> None:

@@ -19,7 +19,7 @@ Body = TypeVar("Body", Registration, Keepalive, Reports)
 
 @dataclass(frozen=True, slots=True)
 class AgentApi:
-    """POST /v1/agents and what follows."""
+    """POST /v1/agents, and the routes of a registered agent."""
 
     context: MasterContext
 
@@ -45,7 +45,7 @@ class AgentApi:
         )
 
     async def commands(self, request: Request) -> Response:
-        """GET /v1/agents/NAME/commands: the stream of commands, which makes the agent available."""
+        """GET /v1/agents/NAME/commands: the stream of commands. With it, the agent is available."""
         member = self._member(request, request.query_params.get("epoch", ""))
         return StreamingResponse(self._stream(member), media_type=routes.NDJSON)
 
@@ -57,7 +57,7 @@ class AgentApi:
         return json_answer({"number": keepalive.number})
 
     async def outcomes(self, request: Request) -> Response:
-        """POST /v1/agents/NAME/outcomes: when the answer arrives, the outcomes are durable."""
+        """POST /v1/agents/NAME/outcomes: the outcomes are durable when the answer is sent."""
         reports = await _read(request, Reports, REPORTS_BYTES)
         member = self._member(request, reports.epoch)
         receipt = self.context.dispatcher.take_reports(member.name, reports.reports)
@@ -69,7 +69,7 @@ class AgentApi:
         queue = context.streams.open(member.name)
         context.dispatcher.agent_connected(member)
         try:
-            yield b"\n"  # the agent learns that it is available
+            yield b"\n"  # this informs the agent that it is available
             async for line in context.streams.lines(queue, heartbeat_s=context.timers.keepalive_s):
                 yield line
         finally:

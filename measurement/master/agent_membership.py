@@ -1,4 +1,4 @@
-"""Which agents are present. Pure: the caller passes the monotonic time.
+"""The present agents. Pure: the caller passes the monotonic time.
 
 An agent is a member from its registration until its timer ends, its stream of commands breaks, or it registers again. Each
 registration has a new epoch; messages of an earlier epoch are refused. An epoch contains a random part that is new in each start of
@@ -25,7 +25,7 @@ class AgentMember:
     keepalive: int = 0
     """The number of the last keep-alive."""
     connected: bool = False
-    """Its stream of commands is open, so it can get work."""
+    """Whether its stream of commands is open, so that it can get work."""
     queued: int = 0
     running: int = 0
     spooled: int = 0
@@ -33,7 +33,7 @@ class AgentMember:
 
 @dataclass(frozen=True, slots=True)
 class AgentPlace:
-    """Where an agent measures: its address, as the master sees it, and its tags."""
+    """The place of an agent: its address, as the master sees it, and its tags."""
 
     address: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -47,11 +47,11 @@ class AgentMembership:
     master_timer_s: float
     members: dict[str, AgentMember] = field(default_factory=dict)
     places: dict[str, AgentPlace] = field(default_factory=dict)
-    """Where each agent was last, also of those that have left."""
+    """The last place of each agent, also of those that have left."""
     _registrations: int = 0
 
     def register(self, registration: Registration, address: str, now_s: float) -> AgentMember:
-        """A new epoch of this agent; an earlier one ends."""
+        """Begin a new epoch of this agent. An earlier one ends."""
         self._registrations += 1
         member = AgentMember(
             name=registration.name,
@@ -75,7 +75,7 @@ class AgentMembership:
         member.queued, member.running, member.spooled = keepalive.queued, keepalive.running, keepalive.spooled
 
     def expired(self, now_s: float) -> list[AgentMember]:
-        """The members whose timer has ended; they are members no longer."""
+        """Remove and return the members whose timer has ended."""
         gone = [each for each in self.members.values() if now_s - each.heard_s >= self.master_timer_s]
         for member in gone:
             del self.members[member.name]

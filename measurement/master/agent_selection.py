@@ -1,4 +1,4 @@
-"""Which agents measure for a request: named ones, ALL, ANY, AUTO, by tags, or those of an earlier request. Pure.
+"""Selects the agents of a request: named ones, ALL, ANY, AUTO, by tags, or those of an earlier request. Pure.
 
 AUTO selects few agents that cover all edge routes of the destinations, as the landmark selection of BRoute does: a route's last
 routers are an element, and the agent that covers the most uncovered elements comes next (greedy set cover). The result has at most
@@ -13,7 +13,7 @@ from measurement.master.agent_membership import AgentMember
 from measurement.measurement_request import ALL, ANY, AUTO, SAME_AS, InvalidRequestError
 
 COVERED = 0.9
-"""AUTO stops when this share of the elements is covered."""
+"""AUTO selects agents until they cover this share of the elements."""
 
 EDGE_ROUTERS = 4
 ROUTE_KEPT_S = 24 * 3600.0
@@ -41,7 +41,7 @@ class EdgeRoutes:
         self._routes = {key: found for key, found in self._routes.items() if now_s - found[1] <= ROUTE_KEPT_S}
 
     def elements(self, agent: str, addresses: Sequence[str]) -> frozenset[Hashable]:
-        """What the agent covers. An unknown route is an element of its own, so that the agent explores it."""
+        """The elements that the agent covers. An unknown route is an element of its own, so that the agent explores it."""
         known = [(address, self._routes.get((agent, address))) for address in addresses]
         return frozenset((address, route[0] if route else ("unknown", agent)) for address, route in known)
 
@@ -74,7 +74,7 @@ class Selector:
     """Selects among the available members."""
 
     members: Sequence[AgentMember]
-    """Those that can run the technique, by name."""
+    """The members that can run the technique, by name."""
     addresses: Sequence[str]
     routes: EdgeRoutes
     rng: random.Random

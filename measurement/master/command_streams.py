@@ -8,7 +8,7 @@ import msgspec
 from measurement.control_messages import Command
 
 MOST_WAITING = 10_000
-"""Commands that an agent has not read. An agent that reads so slowly is disconnected."""
+"""The most commands that an agent may leave unread. A slower agent is disconnected."""
 
 _END = None
 
@@ -20,7 +20,7 @@ class CommandStreams:
         self._queues: dict[str, asyncio.Queue[bytes | None]] = {}
 
     def send(self, agent: str, command: Command) -> None:
-        """Queue a command; nothing happens if the agent has no stream, because it then runs nothing."""
+        """Queue a command. Without a stream, nothing happens, because the agent then runs nothing."""
         queue = self._queues.get(agent)
         if queue is not None:
             if queue.qsize() >= MOST_WAITING:
@@ -34,7 +34,7 @@ class CommandStreams:
         return queue
 
     async def lines(self, queue: "asyncio.Queue[bytes | None]", *, heartbeat_s: float) -> AsyncIterator[bytes]:
-        """The commands until the stream is closed, and an empty line whenever there was none for so long."""
+        """The commands until the stream is closed, and an empty line after a time without a command."""
         while True:
             try:
                 line = await asyncio.wait_for(queue.get(), heartbeat_s)

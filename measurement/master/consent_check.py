@@ -13,10 +13,10 @@ from measurement.operation import Operation, Technique
 from measurement.responder_protocol import MOST_LINE_BYTES, USUAL_PORT, Challenge, Opened, Opening, Refused, ToAgent, line, proof
 
 ASK_WITHIN_S = 3.0
-"""For all questions of a request. The responder itself waits a second before it answers a wrong token."""
+"""The time limit for all responders of a request. A responder waits a second before it answers a wrong token."""
 
 OTHER_SERVER = frozenset({Technique.THROUGHPUT, Technique.RESPONSIVENESS})
-"""The port of their destination is that of iperf3."""
+"""In their destinations, the port is that of iperf3, not that of the responder."""
 
 _AT_ONCE = 64
 
@@ -64,7 +64,7 @@ async def _refusal(operation: Operation) -> str:
 
 
 def responder_port(operation: Operation) -> int:
-    """Where the responder of the operation's destination listens."""
+    """The port of the responder at the operation's destination."""
     if operation.technique in OTHER_SERVER:
         return int(operation.parameters.get("responder_port", USUAL_PORT))
     return operation.destination.port or USUAL_PORT

@@ -28,7 +28,7 @@ from measurement.scheduling.next_round import next_round
 from measurement.technique_parameters import planned_cost
 
 MOST_ENDED = 1000
-"""Ended requests that can still be looked at."""
+"""The number of ended requests that clients can still show."""
 
 FIRST_FOLLOW_S = 10.0
 """An attached request ends unless its client follows it within this time after the submission."""
@@ -36,7 +36,7 @@ FIRST_FOLLOW_S = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class Dispatcher:
-    """All requests, and what the agents do for them."""
+    """All requests and their operations."""
 
     membership: AgentMembership
     budgets: DestinationBudgets
@@ -52,9 +52,9 @@ class Dispatcher:
     refused_outcomes: Counter[str] = field(default_factory=Counter)
     """Outcomes of agents that did not count, by reason: late (or a duplicate), unknown."""
     stopped: bool = False
-    """By the kill switch."""
+    """Whether the kill switch is on."""
     rounds_begun: int = 0
-    """Over all requests; what is planned with a round has to be saved."""
+    """The number of rounds that were planned, over all requests. New rounds have to be saved."""
     recorder: OperationRecorder = field(init=False)
     queues: QueuedTasks = field(init=False)
     rounds: LeasedRounds = field(init=False)
@@ -150,7 +150,7 @@ class Dispatcher:
     # Agents
 
     def agent_connected(self, member: AgentMember) -> None:
-        """Its stream of commands is open, and it has delivered what it had spooled: it runs nothing any more."""
+        """An agent has opened its stream of commands. It has delivered its spool and runs nothing any more."""
         member.connected = True
         self._check(self.rounds.agent_connected(member.name, member.epoch))
         for live in self._live():
@@ -161,7 +161,7 @@ class Dispatcher:
         self._advance()
 
     def agent_gone(self, member: AgentMember) -> None:
-        """Its stream is broken, its timer has ended, or it registers again."""
+        """An agent has left: its stream is broken, its timer has ended, or it registers again."""
         if member.connected:
             member.connected = False
             self._check(self.rounds.agent_gone(member.name, member.heard_s))
@@ -169,7 +169,7 @@ class Dispatcher:
             self._advance()
 
     def take_reports(self, agent: str, reports: Iterable[Report]) -> Receipt:
-        """Outcomes from an agent. One that is not accepted is refused permanently, and counted."""
+        """Accept outcomes from an agent, or refuse them permanently and count them."""
         accepted, refused = 0, Counter[str]()
         for report in reports:
             if reason := self._take(agent, report):
@@ -197,12 +197,12 @@ class Dispatcher:
         self._advance()
 
     def expire_queues(self) -> None:
-        """End what should have run from a queue long ago. Once a second is enough: queues can be long."""
+        """End queued operations that should have run long ago. Call it once a second, because queues can be long."""
         self._check(self.queues.expire())
         self._advance()
 
     def tidy(self) -> None:
-        """Forget what is old."""
+        """Forget old routes, budgets and requests."""
         now_s = self.clock()
         self.routes.forget_old(now_s)
         self.budgets.forget_full(now_s)
@@ -225,7 +225,7 @@ class Dispatcher:
 
     def _start_next_round(self, live: LiveRequest) -> None:
         start_s = live.next_start_s
-        with suppress(InvalidRequestError):  # else the agents of the last round, of which those that are not connected are lost
+        with suppress(InvalidRequestError):  # else the agents of the last round; those that are not connected are lost
             live.agents = tuple(self.select(live.request, live.destinations, live.requester))
         live.round += 1
         live.round_start_s = self.clock() if start_s is None else start_s
@@ -240,7 +240,7 @@ class Dispatcher:
             if not request.period_s or (request.rounds is not None and live.round + 1 >= request.rounds):
                 self._close(live, RequestState.DONE)
             elif uses_queues(request):
-                live.state = RequestState.WAITING  # for its agents, which have left
+                live.state = RequestState.WAITING  # its agents have left: wait for them
             else:
                 self._plan_next_round(live)
             live.tell()

@@ -1,4 +1,4 @@
-"""What a request would do: a dry run. Pure, and in virtual time."""
+"""A dry run: what a request would do. Pure, in virtual time."""
 
 import random
 from collections import defaultdict
@@ -19,7 +19,7 @@ from measurement.technique_parameters import Cost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRunPlan:
-    """Of one round. Packets, bytes and seconds are upper bounds: what the technique sends and takes at most."""
+    """The plan of one round. Packets, bytes and seconds are upper bounds of the technique."""
 
     agents: tuple[str, ...]
     destinations: tuple[Destination, ...]
@@ -63,7 +63,7 @@ def dry_run(request: MeasurementRequest, agents: Sequence[str], destinations: Se
 
 
 def uses_queues(request: MeasurementRequest) -> bool:
-    """Whether agents schedule it themselves: PM_RAN, unless the technique needs a destination for itself."""
+    """Whether agents schedule the request themselves: PM_RAN, unless the technique needs a destination for itself."""
     return request.schedule is Scheduling.PM_RAN and request.technique not in TRAIN_TECHNIQUES
 
 

@@ -1,4 +1,4 @@
-"""What outlives a restart of the master: periodic requests with `keep`, the open operations of all requests, and the kill switch.
+"""What survives a restart of the master: periodic requests with `keep`, the open operations of all requests, and the kill switch.
 
 The file of requests is written about once a second. What ended later is in the journal, behind the place that the file names.
 """
@@ -36,7 +36,7 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     """Round, agent, and the bits of the destinations in hexadecimal digits."""
     segment: NotNegative = 0
     offset: NotNegative = 0
-    """The place in the journal behind the operations that have ended so far."""
+    """The place in the journal after the operations that have ended so far."""
 
 
 class _KillSwitch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +74,7 @@ class KeptRequests:
         return msgspec.json.encode(saved)
 
     def save(self, data: bytes) -> None:
-        """Write a snapshot; durable when this returns. The journal has to be durable up to its place before."""
+        """Write a snapshot; it is durable when this returns. Before, the journal must be durable up to the snapshot's place."""
         if data != self._last:
             replace_file(self._requests, data)
             self._last = data

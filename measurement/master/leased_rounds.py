@@ -20,7 +20,7 @@ from measurement.outcome import Outcome, Status
 from measurement.scheduling.board import Board, Slot
 
 LEASE_SPARE_S = 5.0
-"""A lease is so much longer than the time limit of its operation: the command travels, and a process ends."""
+"""How much longer a lease is than the time limit of its operation: the command takes time, and so does the end of a process."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class RunningLease:
     epoch: str
     slot: Slot
     ends_s: float
-    """Then the agent has certainly stopped."""
+    """When the agent has certainly stopped."""
     recorded: bool = False
-    """Its operation has ended (cancelled, for example), and only the destination is still locked."""
+    """Whether its operation has ended, for example by a cancel, and only the destination is still locked."""
     agent_gone: bool = False
 
 
@@ -45,12 +45,12 @@ class _Wave:
     live: LiveRequest
     round: int
     index: dict[str, int]
-    """Of each address: the index of the destination."""
+    """The index of the destination of each address."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LeasedRounds:
-    """Everything under the master's locks. Methods return the requests of which operations have ended."""
+    """All operations under the master's locks. Methods return the requests whose operations have ended."""
 
     recorder: OperationRecorder
     membership: AgentMembership

@@ -11,22 +11,22 @@ from measurement.operation import Destination
 from measurement.outcome import Status
 
 MOST_KEPT_LINES = 10_000
-"""A client that has not read an outcome before so many later ones arrive finds it only in the records."""
+"""The number of outcomes that are kept for clients. Earlier ones are only in the records."""
 
 
 class RequestState(StrEnum):
-    """Running, or why it has ended."""
+    """The state of a request."""
 
     RUNNING = "running"
     WAITING = "waiting"
-    """For its next round."""
+    """It waits for its next round, or for its agents."""
     DONE = "done"
     CANCELLED = "cancelled"
     CLIENT_GONE = "client_gone"
     STOPPED = "stopped"
-    """By the kill switch."""
+    """The kill switch ended it."""
     LOST = "lost"
-    """The master restarted meanwhile."""
+    """The master restarted, and the request was not kept."""
 
 
 LIVE = (RequestState.RUNNING, RequestState.WAITING)
@@ -34,34 +34,34 @@ LIVE = (RequestState.RUNNING, RequestState.WAITING)
 
 @dataclass(slots=True, kw_only=True)
 class LiveRequest:
-    """`planned` is the sum of `tally` and the operations that have not ended, at every moment."""
+    """An accepted request. `planned` always equals the sum of `tally` plus the operations that have not ended."""
 
     request_id: str
     requester: str
     request: MeasurementRequest
     destinations: tuple[Destination, ...]
     agents: tuple[str, ...]
-    """Of the current round."""
+    """The agents of the current round."""
     submitted_ms: int
     state: RequestState = RequestState.RUNNING
     planned: int = 0
     open_pairs: dict[tuple[int, str], int] = field(default_factory=dict)
-    """Operations that have not ended: by round and agent, one bit for each destination."""
+    """The operations that have not ended: for each round and agent, one bit for each destination."""
     open: int = 0
-    """Their number."""
+    """The number of operations that have not ended."""
     tally: Counter[Status] = field(default_factory=Counter)
     round: int = 0
     round_start_s: float = 0.0
     """When the current round was to start, on the monotonic clock."""
     next_start_s: float | None = None
-    """While it waits."""
+    """When its next round starts, while it waits."""
     ended_s: float | None = None
     followers: int = 0
     unfollowed_s: float = 0.0
-    """Since when no client follows it."""
+    """When the last client stopped following it."""
     lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_KEPT_LINES))
     count: int = 0
-    """Of all lines that there were."""
+    """The number of all lines so far."""
     changed: set[Callable[[], None]] = field(default_factory=set)
     """Called after each new line and at the end."""
 
