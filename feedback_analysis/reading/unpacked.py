@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -39,6 +39,9 @@ class Unpacked:
     paths: list[Path]
     given: Mapping[Path, str]
 
+    def __str__(self) -> str:
+        return self.named(", ".join(map(str, self.paths)))
+
     def named(self, text: str) -> str:
         """A message about the files, with the given names instead of the temporary paths."""
         for copy, name in self.given.items():
@@ -47,24 +50,41 @@ class Unpacked:
 
 
 @contextmanager
-def unpacked(paths: Sequence[Path], standard_input: BinaryIO) -> Iterator[Unpacked]:
+def unpacked(paths: Sequence[Path], standard_input: BinaryIO | None) -> Iterator[Unpacked]:
     """`paths`, with temporary files instead of standard input and of files that end in `.gz`, which exist during the context.
 
-    ValueError if one cannot be decompressed, inflates too far, or has the name of no log; NotReadable if it cannot be opened.
+    ValueError if one cannot be decompressed, inflates too far, or has the name of no log; NotReadable if it cannot be opened. A
+    ValueError of the context gets the given names.
     """
-    with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
-        read = [_readable(path, Path(folder) / str(number), standard_input) for number, path in enumerate(paths)]
+    with ExitStack() as made:
+        folder = (
+            Path(made.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) if any(map(_is_packed, paths)) else None
+        )
+        read = [
+            path if folder is None or not _is_packed(path) else _copy_of(path, folder / str(number), standard_input)
+            for number, path in enumerate(paths)
+        ]
         names = ("standard input" if path == STANDARD_INPUT else str(path) for path in paths)
         given = {copy: name for copy, path, name in zip(read, paths, names, strict=True) if copy != path}
-        yield Unpacked(paths=read, given=given)
+        files = Unpacked(paths=read, given=given)
+        try:
+            yield files
+        except ValueError as error:
+            if (text := files.named(str(error))) == str(error):
+                raise
+            raise ValueError(text) from error
 
 
-def _readable(path: Path, folder: Path, standard_input: BinaryIO) -> Path:
+def _is_packed(path: Path) -> bool:
+    return path == STANDARD_INPUT or (path.suffix == GZIP and path.exists() and not path.is_dir())
+
+
+def _copy_of(path: Path, folder: Path, standard_input: BinaryIO | None) -> Path:
     if path == STANDARD_INPUT:
+        if standard_input is None:
+            raise ValueError("standard input is closed; give a log, or open it")
         folder.mkdir()
         return _of_standard_input(folder, standard_input)
-    if path.suffix != GZIP or path.is_dir() or not path.exists():
-        return path
     form_of(path.with_suffix(""))
     folder.mkdir()
     copy = folder / path.stem

@@ -1,6 +1,7 @@
 """`swarmscope alerts`: test alert rules against recorded logs."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,12 @@ from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
 from serving.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
+from swarmscope.commands.log_paths import LogPaths, opened
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
+    from feedback_analysis.reading.unpacked import Unpacked
     from monitor_platform.alerts.alert_watch import ExplainedAlert
 
 command = App(name="alerts", help_epilogue=examples("swarmscope alerts test rules.toml mirror/"))
@@ -29,7 +32,7 @@ command = App(name="alerts", help_epilogue=examples("swarmscope alerts test rule
 )
 def dry_run(
     rules: Path,
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
@@ -45,8 +48,6 @@ def dry_run(
     ----------
     rules
         TOML file with alert rules. For its format, see docs/alerts.md.
-    paths
-        Logs, and folders that contain logs.
     as_json
         Print one JSON object per alert and line, as sent to a webhook with shape = "json", but without the field link.
     """
@@ -60,8 +61,8 @@ def dry_run(
     try:
         loaded = read_rules(rules)
         models = models_of(or_defaults(scoring, Scoring))
-        with locator_for(or_defaults(location, LocationSettings)) as locator:
-            for each in evaluate_logs(loaded.rules, paths, locator, models, lacks=_print_problem):
+        with opened(paths) as files, locator_for(or_defaults(location, LocationSettings)) as locator:
+            for each in evaluate_logs(loaded.rules, files.paths, locator, models, lacks=partial(_print_problem, files)):
                 alerts += each.alert.ended_ms is None
                 _print(each, as_json)
     except BadRules as error:
@@ -71,8 +72,8 @@ def dry_run(
     print(f"{alerts} alerts from {len(loaded.rules)} rules", file=sys.stderr)
 
 
-def _print_problem(text: str) -> None:
-    print(plain(text), file=sys.stderr)
+def _print_problem(files: "Unpacked", text: str) -> None:
+    print(plain(files.named(text)), file=sys.stderr)
 
 
 def _print(explained: "ExplainedAlert", as_json: bool) -> None:

@@ -22,6 +22,7 @@ from serving.address_space import require_address_space
 from serving.few_lines import few_lines
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.commands.analyze_records import analyze_records
+from swarmscope.commands.log_paths import LogPaths, opened
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 from swarmscope.output.summary_tables import flat, print_tables
@@ -59,7 +60,7 @@ command = App(
 
 @command.default
 def analyze(
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     kind: KindName = "feedback",
@@ -85,8 +86,6 @@ def analyze(
 
     Parameters
     ----------
-    paths
-        Logs, and folders that contain logs. Logs may end in .gz. With -, standard input is read: one log of any form, or gzip.
     kind
         Kind of records to analyze. measurement: results of active measurement, in groups of --by (technique, destination, address,
         agent, agent_address, status, quality, request_id, via or tags.NAME; by default technique and destination). inference: what
@@ -169,7 +168,7 @@ def analyze(
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope analyze")
     if not summary["messages"]:
-        sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}{_times(asked, paths)}")
+        sys.exit(f"swarmscope analyze: no records in {files}{_within(asked, filters)}{_times(asked, paths)}")
     _print_result(summary, rows, columns, as_json=as_json, as_csv=as_csv, parquet=parquet)
 
 
@@ -189,21 +188,17 @@ def _open_table(
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
     from feedback_analysis.quality.all_models import mos_of
-    from feedback_analysis.reading.unpacked import unpacked
 
-    with unpacked(paths, sys.stdin.buffer) as files, locator_for(location) as locator, _progress() as progress:
-        try:
-            table = open_logs(
-                files.paths,
-                locator=locator,
-                mos=mos_of(quality),
-                models=quality,
-                span=asked,
-                progress=progress,
-                columns=None if needed is None else columns_for(needed, [quality[name] for name in scored]),
-            )
-        except ValueError as error:
-            raise ValueError(files.named(str(error))) from error
+    with opened(paths) as files, locator_for(location) as locator, _progress() as progress:
+        table = open_logs(
+            files.paths,
+            locator=locator,
+            mos=mos_of(quality),
+            models=quality,
+            span=asked,
+            progress=progress,
+            columns=None if needed is None else columns_for(needed, [quality[name] for name in scored]),
+        )
         return table, files
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from feedback_wire.kinds import RecordKind
 from serving.few_lines import few_lines
+from swarmscope.commands.log_paths import opened
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
@@ -41,17 +42,16 @@ def analyze_records(
     as_csv: bool,
 ) -> None:
     """Print the groups of the records of `kind` in `paths`. ValueError and FileNotFoundError describe wrong flags and paths."""
-    from feedback_analysis.reading.unpacked import unpacked
     from feedback_analysis.record_table import open_records
 
     by = tuple(by) or USUAL[kind]
-    with unpacked(paths, sys.stdin.buffer) as files:
+    with opened(paths) as files:
         table, added = open_records(files.paths, kind, span)
     with closing(table):
         groups = _groups(table, by, where)
-    _print_damages(added, files, kind)
+    print_damages(added, files, kind)
     if not groups:
-        sys.exit(f"swarmscope analyze: no {kind} records in {', '.join(map(str, paths))} match")
+        sys.exit(f"swarmscope analyze: no {kind} records in {files} match")
     if as_json or as_csv:
         print_data()
     if as_json:
@@ -72,7 +72,8 @@ def _groups(table: "RecordTable", by: Sequence[str], where: Mapping[str, str]) -
     )
 
 
-def _print_damages(added: "AddedRecords", files: "Unpacked", kind: RecordKind) -> None:
+def print_damages(added: "AddedRecords", files: "Unpacked", kind: RecordKind) -> None:
+    """Name on standard error what could not be read: damaged parts, whole logs, and the number of other records."""
     with few_lines(partial(print, file=sys.stderr), "damaged parts") as report:
         for path, damage in added.damages:
             report(f"damaged: {plain(files.named(str(path)))}, byte {damage.offset}: {damage.reason} ({damage.size} bytes)")

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +13,9 @@ from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
 from feedback_wire.kinds import RecordKind
 from serving.address_space import require_address_space
-from serving.few_lines import few_lines
 from swarmscope.commands import examples, exit_on, or_defaults
+from swarmscope.commands.analyze_records import print_damages
+from swarmscope.commands.log_paths import LogPaths, opened
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.diagnosis.verdict import Diagnosis
     from feedback_analysis.diagnosis.viewer_quality import ViewerQuality
     from feedback_analysis.measures.selection import Span
-    from feedback_analysis.record_table import AddedRecords, RecordTable
+    from feedback_analysis.record_table import RecordTable
 
 USUAL_MINUTES = 10
 """The time that is diagnosed without --from."""
@@ -46,7 +46,7 @@ class _Diagnosed:
 
 @command.default
 def diagnose(
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     begin: Annotated[str | None, Parameter(name="--from")] = None,
@@ -58,13 +58,12 @@ def diagnose(
     """Find out where in the network a problem is, from recorded measurements and feedback.
 
     The operations of active measurement in a time range are compared with those of the hour before. The quality of viewers in the
-    same minutes is evidence for verdicts about agents with the tag isp of these viewers. Each verdict has its evidence. If the
-    evidence does not suffice, the command prints what is missing. Verdicts do not change the exit code.
+    same minutes is evidence for verdicts about agents with the tag isp of these viewers, so give logs of feedback, too. Each
+    verdict has its evidence. If the evidence does not suffice, the command prints what is missing. Verdicts do not change the exit
+    code.
 
     Parameters
     ----------
-    paths
-        Logs, and folders that contain logs, of measurements and of feedback.
     begin
         Start of the time range, inclusive, by the clocks of the agents: ISO 8601 (UTC by default) or Unix milliseconds. By default,
         ten minutes before its end.
@@ -77,13 +76,14 @@ def diagnose(
     from feedback_analysis.record_table import open_records, paths_of_kind
 
     try:
-        table, added = open_records(paths_of_kind(paths, RecordKind.MEASUREMENT), RecordKind.MEASUREMENT)
-        with closing(table):
-            _print_problems(added)
-            span = _span(table, begin, end)
-            if span is None:
-                sys.exit(f"swarmscope diagnose: no measurements in {', '.join(map(str, paths))}")
-            found = _diagnosed(table, span, paths, or_defaults(scoring, Scoring), or_defaults(location, LocationSettings))
+        with opened(paths) as files:
+            table, added = open_records(paths_of_kind(files.paths, RecordKind.MEASUREMENT), RecordKind.MEASUREMENT)
+            with closing(table):
+                print_damages(added, files, RecordKind.MEASUREMENT)
+                span = _span(table, begin, end)
+                if span is None:
+                    sys.exit(f"swarmscope diagnose: no measurements in {files}")
+                found = _diagnosed(table, span, files.paths, or_defaults(scoring, Scoring), or_defaults(location, LocationSettings))
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope diagnose")
     if not found.operations:
@@ -137,16 +137,6 @@ def _viewers(
         with closing(table):
             table.period_s = reporting_period_s(table)
             return viewers_by_minute(table, span=span, isps=isps)
-
-
-def _print_problems(added: "AddedRecords") -> None:
-    with few_lines(partial(print, file=sys.stderr), "damaged parts") as report:
-        for path, damage in added.damages:
-            report(f"damaged: {plain(str(path))}, byte {damage.offset}: {damage.reason} ({damage.size} bytes)")
-    for unread in added.unread:
-        print(f"not read: {plain(str(unread))}", file=sys.stderr)
-    if added.unreadable:
-        print(f"{added.unreadable} measurement records could not be read", file=sys.stderr)
 
 
 def _print(found: _Diagnosed, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import MosFlags
 from serving.address_space import require_address_space
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
+from swarmscope.commands.log_paths import LogPaths, opened
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
@@ -55,7 +56,7 @@ OVER_TIME = ("concurrent_peers", "mos")
     )
 )
 def build(
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     into: Path,
@@ -63,14 +64,13 @@ def build(
     scoring: Annotated[MosFlags | None, Parameter(name="*", group="MOS model")] = None,
     location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Add finished (sealed) logs to a history. Logs that the history contains already are skipped.
+    """Add finished (sealed) logs to a history. Logs that the history contains already are skipped, and logs that a server
+    still writes (journals).
 
     Unreadable logs are listed and counted; the next run tries them again.
 
     Parameters
     ----------
-    paths
-        Logs, and folders that contain logs. Logs that a server still writes (journals) are skipped.
     into
         Folder of the history. Created if missing. A day with 20,000 sessions needs about 25 MB.
     period
@@ -86,15 +86,16 @@ def build(
     try:
         basis = Basis(mos=mos_from_flags(or_defaults(scoring, MosFlags)), period_s=period)
         with (
+            opened(paths) as files,
             locator_for(or_defaults(location, LocationSettings)) as locator,
             HistoryStore(into, basis) as store,
             _progress() as progress,
         ):
-            taken = catch_up(store, paths, locator, progress=progress)
+            taken = catch_up(store, files.paths, locator, progress=progress)
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope history")
     for unread in taken.unread:
-        print(f"not read: {plain(str(unread))}", file=sys.stderr)
+        print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
     if taken.passed_over:
         print(f"warning: {plain(passed_over_in_words(taken.passed_over))}", file=sys.stderr)
     print(

@@ -23,7 +23,8 @@ from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECEIVED_MS
 from serving.few_lines import few_lines
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
-from swarmscope.commands.log_arguments import finding_text, logs_to_read, parts_of, print_unread, with_progress
+from swarmscope.commands.log_arguments import LogsToRead, logs_to_read, parts_of, with_progress
+from swarmscope.commands.log_paths import LogPaths
 from swarmscope.output.escaping import plain
 from swarmscope.sending.replay import replay
 
@@ -45,7 +46,7 @@ command = App(
     )
 )
 def cat(
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     kind: KindName = "feedback",
@@ -58,8 +59,6 @@ def cat(
 
     Parameters
     ----------
-    paths
-        Logs, and folders that contain logs.
     kind
         Kind of the records to print; logs of another kind are left out.
     from_
@@ -71,40 +70,29 @@ def cat(
         span = (None if from_ is None else unix_ms(from_), None if to is None else unix_ms(to))
     except ValueError as error:
         exit_on_usage_error(error)
-    found = logs_to_read(paths, each_stem_once=True)
-    damaged = print_unread(found.unread)
-    try:
-        for path, form in with_progress([log for log in found.logs if kind_of(log[0].name) is RecordKind(kind)]):
-            with few_lines(_print_error, _others(path)) as report:
-                for part in parts_of(path, form):
-                    if isinstance(part, Records):
-                        sys.stdout.buffer.write(_within(part.lines, *span))
-                    else:
-                        damaged = True
-                        report(finding_text(path, part))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of standard output has closed it. Without this, Python reports the same error again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with logs_to_read(paths, each_stem_once=True) as found:
+        damaged = found.print_unread(found.unread)
+        try:
+            for path, form in with_progress(found.of_kind(RecordKind(kind))):
+                damaged |= not _print_records(found, path, form, span)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of standard output has closed it. Without this, Python reports the error again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(int(damaged))
 
 
 @command.command(help_epilogue=examples("swarmscope logs verify feedback-data"))
-def verify(paths: list[Path], /) -> None:
+def verify(paths: LogPaths, /) -> None:
     """Verify the checksums of logs.
 
     The command prints one line per log, and one line per damaged part with its byte offset, at most 20 for one log. The exit code
     is 1 if a log is damaged or unreadable.
-
-    Parameters
-    ----------
-    paths
-        Logs, and folders that contain logs.
     """
-    found = logs_to_read(paths)
-    all_good = not print_unread(found.unread, sys.stdout)
-    for path, form in with_progress(found.logs):
-        all_good = _verify(path, form) and all_good
+    with logs_to_read(paths) as found:
+        all_good = not found.print_unread(found.unread, sys.stdout)
+        for path, form in with_progress(found.logs):
+            all_good = _verify(found, path, form) and all_good
     sys.exit(int(not all_good))
 
 
@@ -115,7 +103,7 @@ def verify(paths: list[Path], /) -> None:
     )
 )
 def convert(
-    paths: list[Path],
+    paths: LogPaths,
     /,
     *,
     to: Literal["jsonl", "csv", "parquet"],
@@ -128,20 +116,18 @@ def convert(
 
     Parameters
     ----------
-    paths
-        Logs, and folders that contain logs.
     to
         Form (file format) of the new logs.
     out
         Folder for the new logs. Created if missing.
     """
-    found = logs_to_read(paths, each_stem_once=True)
-    targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
-    _check_targets(targets)
-    out.mkdir(parents=True, exist_ok=True)
-    all_good = not print_unread(found.unread)
-    for path, form in with_progress(found.logs):
-        all_good = _convert(path, form, targets[path], FORMS[to]) and all_good
+    with logs_to_read(paths, each_stem_once=True) as found:
+        targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
+        _check_targets(found, targets)
+        out.mkdir(parents=True, exist_ok=True)
+        all_good = not found.print_unread(found.unread)
+        for path, form in with_progress(found.logs):
+            all_good = _convert(found, path, form, targets[path], FORMS[to]) and all_good
     sys.exit(int(not all_good))
 
 
@@ -178,23 +164,37 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
     sys.exit(int(bool(counts.refused or counts.damages)))
 
 
-def _check_targets(targets: Mapping[Path, Path]) -> None:
+def _print_records(found: LogsToRead, path: Path, form: Readable, span: tuple[int | None, int | None]) -> bool:
+    """Print the records of one log; False if it is damaged or unreadable."""
+    good = True
+    with few_lines(_print_error, _others(found, path)) as report:
+        for part in parts_of(path, form):
+            if isinstance(part, Records):
+                sys.stdout.buffer.write(_within(part.lines, *span))
+            else:
+                good = False
+                report(found.finding(path, part))
+    return good
+
+
+def _check_targets(found: LogsToRead, targets: Mapping[Path, Path]) -> None:
     """Exit before the first write if a new log exists already, or if two logs would get the same name."""
     sources: dict[Path, Path] = {}
     for source, target in targets.items():
         if target in sources:
-            sys.exit(f"{sources[target]} and {source} would both be converted to {target}; convert only one of them")
+            both = f"{found.name(sources[target])} and {found.name(source)}"
+            sys.exit(f"{both} would both be converted to {target}; convert only one of them")
         if target.exists():
             sys.exit(f"{target} already exists; remove it, or use another folder for --out")
         sources[target] = source
 
 
-def _verify(path: Path, form: Readable) -> bool:
+def _verify(found: LogsToRead, path: Path, form: Readable) -> bool:
     """Verify one log and print the result; False if it is damaged or unreadable."""
     records = frames = 0
     findings: list[str] = []
     unread: list[UnreadLog] = []
-    with few_lines(findings.append, _others(path)) as report:
+    with few_lines(findings.append, _others(found, path)) as report:
         for part in parts_of(path, form):
             match part:
                 case Records():
@@ -202,31 +202,31 @@ def _verify(path: Path, form: Readable) -> bool:
                 case UnreadLog():
                     unread.append(part)
                 case _:
-                    report(finding_text(path, part))
+                    report(found.finding(path, part))
     verdict = "damaged" if findings else "good"
     if records or findings or not unread:
-        print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
+        print(f"{found.name(path)}: {verdict}, {records} records in {_parts(form, frames)}")
     for finding in findings:
         print(f"  {finding}")
-    return not print_unread(unread, sys.stdout) and not findings
+    return not found.print_unread(unread, sys.stdout) and not findings
 
 
-def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
+def _convert(found: LogsToRead, path: Path, form: Readable, target: Path, to: Form) -> bool:
     """Convert one log under a temporary name and rename it. False if the log is damaged or has no records."""
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
-    with unfinished.open("wb") as file, few_lines(_print_error, _others(path)) as report:
+    with unfinished.open("wb") as file, few_lines(_print_error, _others(found, path)) as report:
         writer = log_writer(to, file, kind_of(path.name))
         for part in parts_of(path, form):
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)
             else:
                 good = False
-                report(finding_text(path, part))
+                report(found.finding(path, part))
         count = writer.finish()
     if not count:
         unfinished.unlink()
-        print(f"{path} has no readable record; {target} was not written", file=sys.stderr)
+        print(f"{found.name(path)} has no readable record; {target} was not written", file=sys.stderr)
         return False
     unfinished.rename(target)
     print(f"{target}: {count} records")
@@ -237,8 +237,8 @@ def _print_error(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _others(path: Path) -> str:
-    return f"damaged or missing parts of {plain(str(path))}"
+def _others(found: LogsToRead, path: Path) -> str:
+    return f"damaged or missing parts of {found.name(path)}"
 
 
 def _parts(form: Readable, number: int) -> str:

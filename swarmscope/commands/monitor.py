@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -12,7 +14,8 @@ from feedback_analysis.quality.all_models import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
 from serving.address_space import require_address_space
-from swarmscope.commands import examples, exit_on_usage_error, or_defaults, run_server
+from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults, run_server
+from swarmscope.commands.log_paths import opened
 
 _GROUPS = {"Geolocation": ("--geo-", "--district", "--area-"), "MOS and quality models": ("--mos-", "--model-")}
 """Panels of the help with the beginnings of their flags. The settings inherit these flags, so cyclopts lists them first."""
@@ -63,4 +66,9 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # failed TLS handshakes
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # browsers that disconnect during a transfer
     logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # access/guarded_bokeh.py logs invalid messages
-    run_server("monitor", lambda: run(known, rules))
+    with ExitStack() as copies:
+        try:
+            files = copies.enter_context(opened(known.static))
+        except (ValueError, OSError) as error:
+            exit_on(error, "swarmscope monitor cannot start")
+        run_server("monitor", lambda: run(replace(known, static=tuple(files.paths)), rules))

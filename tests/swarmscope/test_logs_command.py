@@ -66,7 +66,8 @@ def test_folders_are_searched_like_those_of_analyze(journal):
     for name in ("below", ".hidden"):
         (log.parent / name).mkdir()
         (log.parent / name / log.name).write_bytes(log.read_bytes())
-    read = [path for path, _ in logs_to_read([log.parent]).logs]
+    with logs_to_read([log.parent]) as found:
+        read = [path for path, _ in found.logs]
     assert set(read) == {log, log.parent / "below" / log.name} == set(find_logs([log.parent]).logs)
 
 
