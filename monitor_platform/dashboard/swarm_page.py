@@ -187,7 +187,7 @@ class SwarmPart:
             "streams": [*found.streams.items()],
             "at": found.at_ms,
             "moved": found.at_ms != end_ms,
-            "numbers": _numbers(found),
+            "numbers": key_figures(found),
             "loss": [[colour, text] for _, colour, text in LOSS_STEPS],
             "outages": [_outage(each, nodes) for each in found.outages[:MOST_OUTAGES]],
             "more_outages": max(0, len(found.outages) - MOST_OUTAGES),
@@ -300,23 +300,28 @@ def _in_words(node: SwarmNode) -> str:
     return "\n".join([*(part for part in parts if part), *problems(node)])
 
 
-def _numbers(found: Swarm) -> list[list[Any]]:
+def key_figures(found: Swarm) -> list[list[Any]]:
     """Key figures: title, value, and whether the value is a problem."""
-    here = [node for node in found.nodes if node.state in ("here", "waiting")]
-    roles = {role: sum(node.role == role for node in here) for role in ("source", "relay", "player")}
-    depths = sorted(node.depth for node in here if node.is_viewer)
+    present = [node for node in found.nodes if node.state in ("here", "waiting", "silent")]
+    depths = sorted(node.depth for node in present if node.is_viewer)
     gaps = sorted(gap for each in found.outages for gap in each.gaps_ms)
     wrong = sum(bool(problems(node)) for node in found.nodes if node.is_viewer)
     gone = [node.name for node in found.nodes if node.state == "failed"]
     return [
-        ["Players", f"{roles['player']:,}", False],
-        ["Relays", f"{roles['relay']:,}", False],
+        ["Players", _reporting(present, "player"), False],
+        ["Relays", _reporting(present, "relay"), False],
         ["Depth of players", f"{median(depths):.0f}, at most {depths[-1]}" if depths else NOTHING, False],
         ["Players with a problem", f"{wrong:,}", wrong > 0],
         ["Failed nodes", ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "") or "none", bool(gone)],
         ["Failed parents", f"{len(found.failures):,}", False],
         ["Gap, median and longest", f"{median(gaps):,.0f} ms, {gaps[-1]:,.0f} ms" if gaps else NOTHING, False],
     ]
+
+
+def _reporting(present: Sequence[SwarmNode], role: str) -> str:
+    """The number of nodes with this role, and how many of them report if some are silent."""
+    silent = [node.state == "silent" for node in present if node.role == role]
+    return f"{len(silent) - sum(silent):,} of {len(silent):,} report" if any(silent) else f"{len(silent):,}"
 
 
 def _outage(outage: Outage, nodes: Mapping[str, SwarmNode]) -> dict[str, Any]:

@@ -111,15 +111,16 @@
     title.append(make("span", { textContent: name }), make("span", { className: "quiet", textContent: ` ${severity}. ${what}` }));
     const silenced = make("span", { className: "silenced" });
     if (silenced_until) silenced.append("silenced until ", minute(silenced_until));
-    const hands = silenced_until ? [silenced] : can_silence ? [swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` })] : [];
+    const hands = [];
     if (can_silence) {
+      hands.push(silenced_until ? silenced : swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` }));
       const edit = make("button", { type: "button", className: "small", textContent: "Edit", ariaLabel: `Edit the rule ${name}` });
       edit.addEventListener("click", () => swarmscope_rules.open(name));
       hands.push(" ", swarmscope_changes.for_managers(edit));
     }
     row.append(
       cell("State", make("b", { className: "severity", textContent: state_text })), title, cell("Last value", last_value(rule)),
-      cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), cell("", ...hands),
+      cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), ...(can_silence ? [cell("", ...hands)] : []),
     );
     return row;
   }
@@ -174,6 +175,7 @@
     $("no-rules-how").textContent = how ?? "";
     $("no-alerts").hidden = rules === 0 || alerts.length > 0;
     $("rules").hidden = !states.length;
+    $("rules").tHead.rows[0].lastElementChild.hidden = !live; // nothing can be done about recorded files
     $("silences-card").hidden = $("webhooks-card").hidden = !live;
     swarmscope.put("#alerts-note", note);
     keep_children(document.querySelector("#rules tbody"), states.map((each) => ({ ...each, can_silence: live })), rule_row, { key: ({ name }) => name });

@@ -11,7 +11,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.swarm import swarm
 from feedback_analysis.messages.swarm_tree import NodeReport, SwarmNode
 from monitor_platform.dashboard.address_query import AddressQuery
-from monitor_platform.dashboard.swarm_page import as_table, problems
+from monitor_platform.dashboard.swarm_page import as_table, key_figures, problems
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.known_swarm import FAILS_AT, PERIOD_MS, swarm_records
@@ -35,6 +35,17 @@ def node(state: str = "here", **report: float) -> SwarmNode:
 )
 def test_a_viewer_with_a_problem_is_told_apart_from_forty_others(viewer, words):
     assert problems(viewer) == words
+
+
+def test_silent_nodes_count_as_nodes_that_do_not_report(table_of):
+    table = table_of(swarm_records(players=6))
+    span = Span(BEGIN_MS, BEGIN_MS + 30 * PERIOD_MS)
+    found = swarm(table, span=span, period_s=PERIOD_MS / 1000, where={}, exactly=True)
+    shown = {title: value for title, value, _ in key_figures(found)}
+    assert shown["Players"] == "0 of 6 report"
+    assert shown["Players with a problem"] == "6"
+    shown = {title: value for title, value, _ in key_figures(swarm(table, span=table_span(), period_s=PERIOD_MS / 1000, where={}))}
+    assert (shown["Players"], shown["Players with a problem"]) == ("6", "1")
 
 
 def rows_of(table_of, address: str = "") -> list[dict[str, object]]:
