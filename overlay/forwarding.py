@@ -182,6 +182,8 @@ class Forwarding:
             found = list(parity.arrived(header, packet[HEADER_BYTES:]))
         else:
             self.counts["parity_received"] += 1
+            if sender in self.links_in:
+                self.links_in[sender].sent_until(header.link_sequence)
             found = list(parity.parity(header, packet[HEADER_BYTES:]))
             if sender in self.links_in:
                 self.links_in[sender].ask_now(parity.missing(header.link_sequence))

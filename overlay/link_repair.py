@@ -103,6 +103,17 @@ class ReceivedOnLink:
         self.lost += ahead - 1
         self.highest = number
 
+    def sent_until(self, number: int) -> None:
+        """The sender has sent all packets up to this number, which a parity packet shows: request those that are missing."""
+        ahead = 0 if self.highest is None else (number - self.highest + NUMBERS // 2) % NUMBERS - NUMBERS // 2
+        if 0 < ahead <= MOST_MISSING:
+            for back in range(ahead - 1, -1, -1):
+                self._missing[(number - back) % NUMBERS] = _Missing(ask_s=0.0)
+            self.counts["packets_missing"] += ahead
+            self.expected += ahead
+            self.lost += ahead
+            self.highest = number
+
     def due(self, now_s: float, round_trip_s: float) -> list[int]:
         """The numbers to request now. A packet that was requested too often is given up."""
         if not self._missing:

@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,15 @@ def test_a_group_that_lost_two_packets_is_whole_when_one_of_them_is_sent_again()
     assert len(arrived) == 6
 
 
+def test_parity_restores_two_thirds_of_the_packets_that_a_link_with_5_percent_loss_drops():
+    chance, receiver = random.Random(7), ParityReceiver()
+    packets = sent(range(1, 20_001))
+    arrived = [packet for packet in packets if chance.random() >= 0.05]
+    there = {read_data_header(each).link_sequence for each in arrived if not read_data_header(each).flags & Flags.PARITY}
+    restored = {read_data_header(each).link_sequence for each in received(arrived, receiver)} - there
+    assert len(restored) / (20_000 - len(there)) == pytest.approx(0.95**GROUP, abs=0.03)
+
+
 def test_a_parity_packet_that_cannot_be_one_restores_nothing():
     receiver, read = ParityReceiver(), DataHeader(stream=7, tree_epoch=1, link_sequence=8, origin_us=0, flags=Flags.PARITY)
     for body in (b"\0", b"\x08", b"\xff" * 40, b"\x01" + b"\xff" * 11, b"\x01" + b"\xff" * 40):
@@ -96,6 +106,23 @@ def node(links: Written, *children: str) -> tuple[Distribution, list[int]]:
     made = Distribution(links, Counter(), on_packet)
     made.install(InstallTree(stream="news", stream_number=7, tree_epoch=1, parent="up", children=[*children], parity_group=GROUP))
     return made, heard
+
+
+@pytest.mark.parametrize(("lost", "restored", "requested"), [({GROUP}, 1, []), ({GROUP - 1, GROUP}, 0, [(GROUP - 1, GROUP)])])
+def test_the_last_packets_of_a_group_count_as_missing_when_its_parity_packet_arrives(lost, restored, requested):
+    async def scenario() -> None:
+        below, _ = node(asking := Written("up"))
+        now_s = time.monotonic()
+        for place, packet in enumerate(sent(range(1, GROUP + 1)), 1):
+            if place not in lost:
+                below.arrived("up", packet, now_s)
+        counts = below.streams["news"].counts
+        assert (counts["packets_missing"], counts["packets_restored"]) == (len(lost), restored)
+        assert below.lost_of("up") == (GROUP, len(lost))
+        assert [each.ranges for _, each in asking.requests] == ([requested] if requested else [])
+        below.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_node_restores_one_loss_of_a_group_without_asking():
