@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-import uvicorn
 import uvloop
 
 from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, ClientConnection, sweep
@@ -23,7 +22,7 @@ from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
 from serving.listening import url_of
 from serving.open_files import most_connections
-from serving.signalled_server import SignalledServer
+from serving.signalled_server import SignalledServer, plain_config
 from serving.threads import started_pool
 from serving.tls import ListenerTls
 
@@ -95,20 +94,7 @@ class _HttpServer(SignalledServer):
     """uvicorn with a ready line, a sweep of all connections, and an end of long polls at the stop."""
 
     def __init__(self, api: HttpApi, tls: ListenerTls, *, most: int) -> None:
-        super().__init__(
-            uvicorn.Config(
-                application(api),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=IDLE_S,
-                timeout_graceful_shutdown=_ANSWERS_WITHIN_S,
-            )
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        super().__init__(plain_config(application(api), idle_s=IDLE_S, stop_s=_ANSWERS_WITHIN_S))
         self._api = api
         self._tls = tls
         self._most = most

@@ -46,7 +46,6 @@ FIELDS: tuple[Field, ...] = (
 )
 """The 22 fields, in the order in which they are documented and stored in columns."""
 
-FIELD_NAMES = tuple(field.name for field in FIELDS)
 REQUIRED = tuple(field.name for field in FIELDS if field.required)
 
 

@@ -9,10 +9,9 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 ProxyHeader = Literal["x-forwarded-for", "forwarded", "x-real-ip"]
-PROXY_HEADERS: tuple[ProxyHeader, ...] = get_args(ProxyHeader)
 Unknown = Literal["", "absent", "hidden", "unreadable"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -51,8 +51,6 @@ class AgentWork:
         self._train = False
         self._woken = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
-        self.replayed = 0
-        """Commands that were repeated, and not executed again."""
 
     @property
     def queued(self) -> int:
@@ -203,7 +201,6 @@ class AgentWork:
 
     def _is_new(self, lease_id: str) -> bool:
         if lease_id in self._seen:
-            self.replayed += 1
             log.warning("the master has sent a command twice; it is not executed again")
             return False
         self._seen[lease_id] = None

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import cast
 
-import uvicorn
 import uvloop
 
 from feedback_wire.problem import Problem
@@ -32,7 +31,7 @@ from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_rel
 from serving.limited_connection import REQUEST_S, LimitedConnection
 from serving.listening import url_of
 from serving.open_files import most_connections
-from serving.signalled_server import SignalledServer
+from serving.signalled_server import SignalledServer, plain_config
 from serving.threads import started_pool
 from serving.tls import ListenerTls
 
@@ -148,20 +147,7 @@ class MasterServer(SignalledServer):
     """uvicorn with a ready line, and with what is due."""
 
     def __init__(self, context: MasterContext, tls: ListenerTls, most: int) -> None:
-        super().__init__(
-            uvicorn.Config(
-                master_application(context),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=_STOP_S,
-            )
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        super().__init__(plain_config(master_application(context), idle_s=75, stop_s=_STOP_S))
         self._context, self._tls, self._most = context, tls, most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

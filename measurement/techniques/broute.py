@@ -1,7 +1,6 @@
 """BROUTE: the branch of the destination's routes on which the agent's route ends, with its bandwidth (Hu 2006).
 
-One operation gives one branch. The branches that several agents find are those of the destination's sink tree, and
-`measurement.estimates.branch_bandwidth` computes from two trees what connects two nodes.
+One operation gives one branch. The branches that several agents find are those of the destination's sink tree.
 """
 
 import msgspec

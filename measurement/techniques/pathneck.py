@@ -32,7 +32,6 @@ TIME_EXCEEDED = 11
 PAUSE_S, QUIET_S = 0.3, 0.3
 LONGEST_SEND_GAP_NS = 1_000_000
 TRIES = 4
-SO_SNDBUFFORCE = 32
 NEEDS = "{} sends raw packets; give the agent the capability CAP_NET_RAW"
 
 

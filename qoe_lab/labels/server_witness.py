@@ -23,8 +23,6 @@ class ServerWitness:
     """When the first segment had arrived."""
     stalls: tuple[Stall, ...]
     """When all segments that had arrived were played, until the next one had."""
-    reported_stalls: int
-    """Requests in which the player reported that it had stalled (`bs` in CMCD)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +42,16 @@ def server_witness(requests: Iterable[Mapping[str, Any]], *, wall_ms: float, unt
     """What the log of requests says about a session that began at `wall_ms` and was watched for `until_ms`."""
     arrivals: dict[int, float] = {}
     media_ms: dict[int, float] = {}
-    reported = 0
     for request in requests:
         match = _SEGMENT.fullmatch(str(request["path"]))
         if match is None:
             continue
-        reported += request["cmcd"].get("bs") is True
         if request["arrived"] and request["status"] == 200:
             arrived_ms = float(request["wall_ms"]) + float(request["took_ms"]) - wall_ms
             number = int(match[1])
             arrivals[number] = min(arrived_ms, arrivals.get(number, arrived_ms))
             media_ms[number] = float(request["media_ms"])
-    return ServerWitness(startup_ms=arrivals.get(0), stalls=_stalls(arrivals, media_ms, until_ms), reported_stalls=reported)
+    return ServerWitness(startup_ms=arrivals.get(0), stalls=_stalls(arrivals, media_ms, until_ms))
 
 
 def _stalls(arrivals: Mapping[int, float], media_ms: Mapping[int, float], until_ms: float) -> tuple[Stall, ...]:

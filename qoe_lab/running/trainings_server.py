@@ -1,13 +1,11 @@
 """The server of trainings as one process: a few clients, such as the dashboard, and the files of the trainings."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import cast
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -33,7 +31,7 @@ from serving.listening import url_of
 from serving.metrics_text import SharedText, by_reason
 from serving.open_files import most_connections
 from serving.openapi import served
-from serving.signalled_server import SignalledServer
+from serving.signalled_server import SignalledServer, plain_config
 from serving.starlette_errors import problem_of, sender_left
 from serving.tls import ListenerTls
 
@@ -84,19 +82,7 @@ class TrainingsServer(SignalledServer):
 
     def __init__(self, api: TrainingsApi, tls: ListenerTls, most: int) -> None:
         self.api, self._tls, self.most = api, tls, most
-        super().__init__(
-            uvicorn.Config(
-                trainings_application(api),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=_STOP_S,
-            )
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        super().__init__(plain_config(trainings_application(api), stop_s=_STOP_S))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._tls.warn_of_expiry()

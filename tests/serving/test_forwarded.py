@@ -1,13 +1,15 @@
 import ipaddress
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.forwarded import HEADER_CHARS, HOPS, PROXY_HEADERS, SenderAddress, sender
+from serving.forwarded import HEADER_CHARS, HOPS, ProxyHeader, SenderAddress, sender
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 PROXY = "10.0.0.1"
+PROXY_HEADERS = get_args(ProxyHeader)
 
 FORMS = {
     "203.0.113.7": "203.0.113.7",

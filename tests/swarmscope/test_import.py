@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from coordinator.dialects.exact_check import Refused
-from feedback_wire.message import FIELD_NAMES
+from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES
 from swarmscope.importing.mapping import TIME, Mapping, SourceColumn
 from swarmscope.importing.row_reader import RowReader
@@ -444,7 +444,7 @@ def test_every_field_of_a_record_can_be_mapped(tmp_path):
         "playback_kbps": 3.5, "continuity": 0.5, "startup_ms": 2, "stall_count": 3, "stall_ms": 4, "played_ms": 5, "buffer_ms": 6,
         "partners": 7, "p2p_ratio": 0.25,
     }  # fmt: skip
-    assert set(whole) == {*RECORD_FIELD_NAMES, *FIELD_NAMES}
+    assert set(whole) == {*RECORD_FIELD_NAMES, *(field.name for field in FIELDS)}
     (tmp_path / "whole.jsonl").write_text(json.dumps(whole) + "\n")
     run_swarmscope("import", tmp_path / "whole.jsonl", "--into", tmp_path / "logs", "--ip", "keep")
     assert records_in(tmp_path / "logs") == [whole | {"via": "import"}]

@@ -9,9 +9,10 @@ from jsonschema import Draft202012Validator
 from coordinator.dialects.exact_check import Refused, one_line
 from coordinator.dialects.native_message import check, check_usual
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
-from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
+from feedback_wire.message import FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES
 
+FIELD_NAMES = tuple(field.name for field in FIELDS)
 SCHEMA = Draft202012Validator(message_schema())
 GOOD = {"v": 1, "peer_id": "peer", "session_id": "view", "seq": 0, "event": "join", "sent_ms": 1_700_000_000_000}
 
