@@ -66,20 +66,22 @@ class Settings:
     """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, end hosts connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with the private key of --tls-cert."""
+    """PEM file with the private key of --tls-cert, read again on SIGHUP."""
 
     tls_client_ca: Path | None = None
-    """PEM file with certificate authorities. End hosts must present a certificate from one of them (mutual TLS)."""
+    """PEM file with certificate authorities, read again on SIGHUP. End hosts must present a certificate from one of them (mutual
+    TLS)."""
 
     tls_ca: Path | None = None
-    """PEM file with the certificate authorities for https feedback servers. Without it, the system's authorities are used."""
+    """PEM file with the certificate authorities for https feedback servers, read again on SIGHUP. Without it, the system's
+    authorities are used."""
 
     tls_client_cert: Path | None = None
     """PEM file with the client certificate for feedback servers that request one (mutual TLS), read again on SIGHUP. Without it,
     --tls-cert is used."""
 
     tls_client_key: Path | None = None
-    """PEM file with the private key of --tls-client-cert."""
+    """PEM file with the private key of --tls-client-cert, read again on SIGHUP."""
 
     insecure: bool = False
     """Run without ingest keys and without --token. Allowed only on a loopback address."""

@@ -62,17 +62,17 @@ class Settings(Scoring, LocationSettings):
     """PEM file with the dashboard's certificate chain for HTTPS, read again on SIGHUP. Without it, browsers connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with the private key of --tls-cert."""
+    """PEM file with the private key of --tls-cert, read again on SIGHUP."""
 
     tls_ca: Path | None = None
-    """PEM file with the certificate authorities for https feedback servers and webhooks. Without it, the system's authorities are
-    used."""
+    """PEM file with the certificate authorities for https feedback servers and webhooks, read again on SIGHUP. Without it, the
+    system's authorities are used."""
 
     tls_client_cert: Path | None = None
     """PEM file with the client certificate for feedback servers that request one (mutual TLS), read again on SIGHUP."""
 
     tls_client_key: Path | None = None
-    """PEM file with the private key of --tls-client-cert."""
+    """PEM file with the private key of --tls-client-cert, read again on SIGHUP."""
 
     feedback_server: tuple[str, ...] = ()
     """URL of a feedback server to poll, such as http://127.0.0.1:8090. Repeat the flag for each server."""

@@ -47,10 +47,11 @@ class Settings:
     """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, clients and agents connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with the private key of --tls-cert."""
+    """PEM file with the private key of --tls-cert, read again on SIGHUP."""
 
     tls_client_ca: Path | None = None
-    """PEM file with certificate authorities. Clients and agents must present a certificate from one of them (mutual TLS)."""
+    """PEM file with certificate authorities, read again on SIGHUP. Clients and agents must present a certificate from one of them
+    (mutual TLS)."""
 
     insecure: bool = False
     """Run without keys: every client is a manager. Allowed only on a loopback address."""
@@ -62,10 +63,10 @@ class Settings:
     """Maximum number of operations in a round of a request: agents times destinations."""
 
     destination_packets: int = 20_000
-    """Packets per minute that all agents together may send to one destination. Binds managers too."""
+    """Packets per minute that all agents together may send to one destination. Applies to managers too."""
 
     destination_bytes: int = 100_000_000
-    """Bytes per minute that all agents together may send to one destination. Binds managers too."""
+    """Bytes per minute that all agents together may send to one destination. Applies to managers too."""
 
     allow_network: tuple[str, ...] = ()
     """Network of private or loopback addresses that may be measured, for labs, such as 10.0.0.0/8. Repeat the flag for each."""

@@ -40,10 +40,11 @@ class Settings:
     """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, clients connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with the private key of --tls-cert."""
+    """PEM file with the private key of --tls-cert, read again on SIGHUP."""
 
     tls_client_ca: Path | None = None
-    """PEM file with certificate authorities. Clients must present a certificate from one of them (mutual TLS)."""
+    """PEM file with certificate authorities, read again on SIGHUP. Clients must present a certificate from one of them (mutual
+    TLS)."""
 
     insecure: bool = False
     """Run without a token. Allowed only on a loopback address."""

@@ -98,7 +98,7 @@ def measure(
     Parameters
     ----------
     technique
-        How to measure. docs/measurement-techniques.md describes the techniques. Upper or lower case.
+        Technique, such as PING, in upper or lower case. docs/measurement-techniques.md describes all techniques.
     destinations
         HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination; --upstream needs at least one.
     agents

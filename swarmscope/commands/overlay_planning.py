@@ -37,10 +37,10 @@ def bootstrapper(
     listen
         Address and port to listen on. Port 0 selects a free port.
     tls_cert
-        PEM file with the certificate for TLS. It must be valid for the host that nodes give as --bootstrapper. With it, nodes need
-        --tls-ca. SIGHUP reads the files again.
+        PEM file with the certificate for TLS, read again on SIGHUP. It must be valid for the host that nodes give as
+        --bootstrapper. With it, nodes need --tls-ca.
     tls_key
-        PEM file with the private key of --tls-cert.
+        PEM file with the private key of --tls-cert, read again on SIGHUP.
     """
     overlay = read_topology(file)
     try:

@@ -51,8 +51,8 @@ class JoinFlags:
     """Own address. A node listens on it (TCP and UDP; the system chooses the ports), so other nodes must be able to reach it. The
     command list only connects from it."""
     tls_ca: Path | None = None
-    """PEM file with certificate authorities. With it, every control connection uses TLS. The certificate of the bootstrapper must
-    be valid for the host in --bootstrapper, and that of a node for the node's name."""
+    """PEM file with certificate authorities, read again on SIGHUP. With it, every control connection uses TLS. The certificate of
+    the bootstrapper must be valid for the host in --bootstrapper, and that of a node for the node's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,10 @@ class OwnCertificate:
     """What a node presents to its neighbours."""
 
     tls_cert: Path | None = None
-    """PEM file with the certificate of the node, valid for its name. Required with --tls-ca, because neighbours connect to it."""
+    """PEM file with the certificate of the node, valid for its name, read again on SIGHUP. Required with --tls-ca, because
+    neighbours connect to the node."""
     tls_key: Path | None = None
-    """PEM file with the private key of --tls-cert."""
+    """PEM file with the private key of --tls-cert, read again on SIGHUP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
