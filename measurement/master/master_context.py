@@ -18,7 +18,7 @@ from measurement.master.dispatcher import Dispatcher
 from measurement.master.keepalive_timers import KeepaliveTimers
 from measurement.master.kept_requests import KeptRequests
 from measurement.master.measurement_keys import MeasurementKeys
-from measurement.master.operation_journal import OperationJournal
+from measurement.master.operation_journal import OperationJournal, RecordCursor
 from measurement.master.record_forwarding import RecordForwarder
 from measurement.master.requester_limits import RequesterLimits
 from measurement.master.settings import Settings
@@ -67,15 +67,22 @@ class MasterContext:
     async def save_requests(self) -> None:
         """Return when the requests are saved as they are now, and all records so far are durable; Problem 503 if they cannot be."""
         async with self.saving:
-            behind = self.journal.end
-            data = self.kept.snapshot(self.dispatcher.requests.values(), behind)
-            await self.durable()
+            behind, data = await self._durable_snapshot()
             try:
                 self.kept.save(data)
             except OSError as error:
                 detail = f"the master cannot save its requests: {error.strerror}; try again later"
                 raise Problem(503, "not_durable", detail) from None
             self.journal.needed_from = behind.segment
+
+    async def _durable_snapshot(self) -> tuple[RecordCursor, bytes]:
+        """The end of the records, and the requests as they are with these records; Problem 503 as above."""
+        while True:
+            failed_syncs, behind = self.journal.failed_syncs, self.journal.end
+            data = self.kept.snapshot(self.dispatcher.requests.values(), behind)
+            await self.durable()
+            if self.journal.failed_syncs == failed_syncs:  # else the records were moved
+                return behind, data
 
     def learn_own_address(self, request: Request) -> None:
         """The address at which this connection arrived must not be measured."""

@@ -3,6 +3,10 @@
 The journal is a folder of segments with one JSON line for each operation. A forwarder reads from its cursor, sends, and moves the
 cursor; a whole segment before the cursor is removed. A line that a crash has cut off was never acknowledged, and is cut off at the
 next start.
+
+After a failed sync, the kernel may drop the pages, and a second sync would report success. So a segment whose sync has failed is
+cut to what is durable and never written again. What was not durable in it is written into another segment. An earlier run may have
+had such a failure, so its segments are not written again either.
 """
 
 import asyncio
@@ -19,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from serving.durable_files import create_in, lock, make_folder, replace_file, sync_ancestors
+from serving.durable_files import create_in, lock, make_folder, remove_in, replace_file, sync_ancestors
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MOST_BYTES = 1_000_000_000
@@ -63,11 +67,17 @@ class OperationJournal:
             os.close(self._descriptor)
             raise
         self._syncing = asyncio.Lock()
-        self._unsynced = False
+        self._in_sync = False
+        """A thread syncs the open segment."""
+        self._is_complete = self._file.tell() > 0
+        """The open segment must not be written again."""
+        self.failed_syncs = 0
+        self._undurable = bytearray()
+        """The end of the open segment, which is not durable yet."""
         self._pending = bytearray()
-        """What the disk has not taken yet."""
+        """What no segment has taken yet."""
         self._within_line = False
-        """The disk has taken only the begin of a line."""
+        """The open segment has taken only the begin of a line."""
 
     def append(self, line: bytes) -> None:
         """Write a line; it is durable after the next `synced`. It waits in memory while the disk takes nothing."""
@@ -77,20 +87,23 @@ class OperationJournal:
             self.dropped += 1
             return
         self._pending += line + b"\n"
-        self._unsynced = True
         self._try_to_write()
 
     async def synced(self, threads: Executor) -> None:
         """Return when every line so far is durable. Calls at the same time share one sync."""
         async with self._syncing:
-            if self._unsynced:
-                self._write()
-                self._unsynced = False
-                try:
-                    await asyncio.get_running_loop().run_in_executor(threads, os.fdatasync, self._file.fileno())
-                except BaseException:
-                    self._unsynced = True
-                    raise
+            self._write()
+            if not self._undurable:
+                return
+            size, self._in_sync = len(self._undurable), True
+            try:
+                await asyncio.get_running_loop().run_in_executor(threads, os.fdatasync, self._file.fileno())
+            except BaseException:  # also if the caller is cancelled: nobody would learn whether the sync has failed
+                self._abandon()
+                raise
+            finally:
+                self._in_sync = False
+            del self._undurable[:size]
 
     def read(self, most: int) -> tuple[list[bytes], RecordCursor]:
         """The lines after the cursor, at most so many, and the cursor behind them."""
@@ -106,7 +119,7 @@ class OperationJournal:
 
     async def move(self, cursor: RecordCursor, threads: Executor) -> None:
         """Everything before `cursor` has been forwarded; durable when this returns."""
-        cursor = max(cursor, self.cursor)  # meanwhile, `append` may have dropped records behind `cursor`
+        cursor = self._within_segment(max(cursor, self.cursor))  # meanwhile, `append` may have dropped records behind `cursor`
         text = json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode()
         await asyncio.get_running_loop().run_in_executor(threads, replace_file, self._folder / "cursor.json", text)
         cursor = max(cursor, self.cursor)  # as above
@@ -146,20 +159,48 @@ class OperationJournal:
 
     def _needs_segment(self) -> bool:
         """Whether the next line begins a segment."""
-        return bool(self._pending) and not self._within_line and self._file.tell() >= self._segment_bytes
+        is_full = not self._within_line and self._file.tell() >= self._segment_bytes
+        return bool(self._pending) and (self._is_complete or is_full)
 
     def _write(self) -> None:
-        """Let the disk take what is pending. OSError if it does not take everything."""
+        """Let the disk take what is pending, unless that needs another segment during a sync. OSError if it does not take it."""
         if self._needs_segment():
-            os.fsync(self._file.fileno())
-            begun = self._create(self._number + 1)
-            self._file.close()
-            self._file, self._number = begun, self._number + 1
-            self._make_room()
+            if self._in_sync:
+                return
+            self._begin_segment()
         while self._pending:
             taken = self._file.write(self._pending)
             self._within_line = self._pending[taken - 1 : taken] != b"\n"
+            self._undurable += self._pending[:taken]
             del self._pending[:taken]
+
+    def _begin_segment(self) -> None:
+        if self._undurable:
+            try:
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._abandon()
+                raise
+            self._undurable.clear()
+        begun = self._create(self._number + 1)
+        self._file.close()
+        self._file, self._number, self._is_complete = begun, self._number + 1, False
+        self._make_room()
+
+    def _abandon(self) -> None:
+        """A sync of the open segment has failed: what is not durable in it is pending again."""
+        durable = RecordCursor(self._number, self._file.tell() - len(self._undurable))
+        log.error("a sync of the journal has failed: %d bytes are written again, into another segment", len(self._undurable))
+        with suppress(OSError):  # then readers may get some records twice
+            self._file.truncate(durable.offset)
+            if not durable.offset:
+                self._remove(self._number)
+                self._number -= 1
+        self._pending[:0] = self._undurable
+        self._undurable.clear()
+        self._within_line, self._is_complete = False, True
+        self.failed_syncs += 1
+        self.cursor = min(self.cursor, durable)
 
     def _try_to_write(self) -> None:
         with suppress(OSError):  # `synced` reports it
@@ -212,9 +253,19 @@ class OperationJournal:
 
     def _create(self, number: int) -> FileIO:
         file = FileIO(create_in(self._descriptor, self._path(number).name), "w")
-        os.fsync(self._descriptor)
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            file.close()
+            remove_in(self._descriptor, self._path(number).name)
+            raise
         self._segments.append(number)
         return file
+
+    def _within_segment(self, cursor: RecordCursor) -> RecordCursor:
+        """The cursor, or the end of its segment if that was cut after a failed sync."""
+        end = self._path(cursor.segment).stat().st_size if cursor.segment in self._segments else cursor.offset
+        return RecordCursor(cursor.segment, min(cursor.offset, end))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"operations-{number:010}.ndjson"

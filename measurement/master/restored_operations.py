@@ -37,7 +37,9 @@ class RestoredOperations:
         found = {each.request_id: each for each in requests}
         for line in lines if found else ():
             operation = _operation(line)
-            if operation is not None and (live := found.get(operation.request_id)) is not None:
+            if operation is None or self.recorder.has_ended(operation.outcome.operation_id):  # twice after a failed sync
+                continue
+            if (live := found.get(operation.request_id)) is not None:
                 _end_recorded(live, operation, line)
                 self.recorder.remember(operation.outcome.operation_id)
         self.until_s = until_s

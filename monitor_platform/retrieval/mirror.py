@@ -161,7 +161,11 @@ class Mirror:
         The new name is durable before the journal is removed, so no power cut takes both.
         """
         with self.part(name).open("r+b") as part:
-            os.fsync(part.fileno())
+            try:
+                os.fsync(part.fileno())
+            except OSError:
+                self.part(name).unlink()  # to be fetched again: a second sync would report success without the lost pages
+                raise
         self.part(name).replace(self.path(name))
         sync_folder(self.path(name).parent)
         self.path(name.sealed(Form.JOURNAL)).unlink(missing_ok=True)

@@ -101,6 +101,7 @@ class RecordedCalls:
 
     def __enter__(self) -> "RecordedCalls":
         import feedback_server.stores.data_folder
+        import measurement.master.operation_journal
         import serving.durable_files
 
         names = "open link write fsync fdatasync ftruncate truncate rename replace unlink remove mkdir close"
@@ -109,7 +110,7 @@ class RecordedCalls:
             self._patches.enter_context(patch.object(os, name, getattr(self, f"_{name}")))
         for module in (io, builtins):
             self._patches.enter_context(patch.object(module, "open", self._open_file))
-        for module in (feedback_server.stores.data_folder, serving.durable_files):
+        for module in (feedback_server.stores.data_folder, measurement.master.operation_journal, serving.durable_files):
             self._patches.enter_context(patch.object(module, "FileIO", self._raw))
         return self
 

@@ -3,11 +3,13 @@
 An interrupted call is made to fail once, although Python repeats it by itself (PEP 475): a file system may also answer this way.
 """
 
+import asyncio
 import errno
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from coordinator.quarantine import QuarantineFiles, RefusedMessage
 from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.mirror import Mirror
+from measurement.master.operation_journal import OperationJournal, RecordCursor
+from monitor_platform.retrieval.mirror import Mirror, size
 from tests.faults.recorded_calls import SHORT, NthCall, RecordedCalls, memory_folder
 from tests.faults.simulated_disk import after, lost
 from tests.faults.stepped_server import Format, SteppedServer, stored
@@ -267,7 +270,7 @@ def test_any_failing_call_of_a_mirror_leaves_named_logs_whole_and_a_new_fetch_re
         for at in range(0, len(journal), 256):
             mirror.write(mirror.path(name.sealed(Form.JOURNAL)), at, journal[at : at + 256])
         mirror.cut(mirror.path(name.sealed(Form.JOURNAL)), 512)
-        for at in range(0, len(sealed), 256):
+        for at in range(size(mirror.part(name)), len(sealed), 256):
             mirror.write(mirror.part(name), at, sealed[at : at + 256])
         mirror.complete(name)
 
@@ -289,6 +292,83 @@ def test_any_failing_call_of_a_mirror_leaves_named_logs_whole_and_a_new_fetch_re
                 assert str(name) not in files or tree.files[files[str(name)]] == sealed, "whole or absent after a power cut"
 
     assert every_n(ERRORS[error], once).total() >= 5
+
+
+class RecordsLife:
+    """The records of a measurement master, on a disk where a call fails: appended, synced, forwarded, and opened again."""
+
+    def __init__(self, folder: Path, fault: NthCall) -> None:
+        self.folder, self._fault = folder, fault
+        self.recorded = RecordedCalls(folder, fault=fault)
+        self.acknowledged: list[bytes] = []
+        self.forwarded: list[bytes] = []
+
+    async def run(self) -> None:
+        with ThreadPoolExecutor(1) as threads, self.recorded:
+            for first in (0, 10):
+                await self._lived(range(first, first + 10), threads)
+            self._fault.over = True
+            await self._lived(range(20, 25), threads)
+
+    async def _lived(self, numbers: Sequence[int], threads: ThreadPoolExecutor) -> None:
+        journal = self._opened()
+        written: list[bytes] = []
+        for number in numbers:
+            written.append(b"record %02d" % number)
+            journal.append(written[-1])
+            with suppress(OSError):
+                if number == 8:
+                    await self._forward(journal, threads)
+                await journal.synced(threads)
+                self.acknowledged += written
+                written.clear()
+        with suppress(OSError):
+            journal.close()
+            self.acknowledged += written
+
+    async def _forward(self, journal: OperationJournal, threads: ThreadPoolExecutor) -> None:
+        lines, behind = journal.read(100)
+        with suppress(OSError):
+            await journal.synced(threads)
+        self.forwarded += lines
+        await journal.move(behind, threads)
+
+    def _opened(self) -> OperationJournal:
+        try:
+            return OperationJournal(self.folder / "records", segment_bytes=40)
+        except OSError:
+            self._fault.over = True
+            return OperationJournal(self.folder / "records", segment_bytes=40)
+
+    def left_by_a_power_cut(self, to: Path) -> list[bytes]:
+        """What a master finds that starts after a power cut."""
+        to.mkdir()
+        after(self.recorded.calls, lost).write_to(to)
+        journal = OperationJournal(to / "records", segment_bytes=40)
+        lines = list(journal.lines_from(RecordCursor(0, 0)))
+        journal.close()
+        return lines
+
+
+@pytest.mark.parametrize(("error", "lasting"), WAYS)
+def test_any_failing_call_of_a_measurement_master_costs_no_acknowledged_record_and_repeats_none(error, lasting):
+    logging.disable(logging.ERROR)
+
+    def once(folder: Path, fault: NthCall) -> None:
+        (folder / "disk").mkdir()
+        life = RecordsLife(folder / "disk", fault)
+        asyncio.run(life.run())
+        found = life.left_by_a_power_cut(folder / "after")
+        missing = {*life.acknowledged} - {*found} - {*life.forwarded}
+        assert not missing, f"acknowledged and lost with the power: {missing}"
+        assert len({*found}) == len(found), f"records twice: {sorted(found)}"
+
+    try:
+        failed = every_n(ERRORS[error], once, lasting=lasting)
+    finally:
+        logging.disable(logging.NOTSET)
+    if error == "EIO":
+        assert failed.keys() >= {"write", "fsync", "fdatasync", "rename", "unlink"}
 
 
 def test_the_check_detects_a_server_that_acknowledges_after_a_failed_sync(
