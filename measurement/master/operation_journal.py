@@ -98,7 +98,7 @@ class OperationJournal:
             size, self._in_sync = len(self._undurable), True
             try:
                 await asyncio.get_running_loop().run_in_executor(threads, os.fdatasync, self._file.fileno())
-            except BaseException:  # also if the caller is cancelled: nobody would learn whether the sync has failed
+            except BaseException:  # also if the caller is cancelled: whether the sync fails is not known then
                 self._abandon()
                 raise
             finally:
