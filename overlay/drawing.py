@@ -25,24 +25,23 @@ def link_text(link: OverlayLink) -> str:
 
 def overlay_text(overlay: Overlay) -> str:
     """Each node with its role, bound and links, one line each."""
-    lines = []
+    lines, neighbors = [], _neighbors(overlay)
     for name, node in sorted(overlay.nodes.items()):
         bound = "" if node.max_children is None else f", at most {node.max_children} children"
         uplink = "" if node.uplink_kbps is None else f", uplink {node.uplink_kbps:,.0f} kbit/s"
         lines.append(f"{name} ({node.role}{bound}{uplink})")
-        neighbors = sorted(each for ends in overlay.links for each in ends if name in ends and each != name)
-        lines += [f"    {other}  {link_text(overlay.links[pair(name, other)])}" for other in neighbors]
+        lines += [f"    {other}  {link_text(overlay.links[pair(name, other)])}" for other in sorted(neighbors[name])]
     return "\n".join(lines)
 
 
 def tree_text(tree: Tree, *, receivers: Sequence[str] = (), backups: Mapping[str, str] | None = None) -> str:
     """The tree with branches; a receiver has a star, and a node its backup parent behind it."""
-    children = tree.children()
+    children, starred = tree.children(), {*receivers}
     lines = [tree.source]
     waiting = [(child, "", index + 1 == len(children[tree.source])) for index, child in enumerate(children[tree.source])][::-1]
     while waiting:
         node, indent, is_last = waiting.pop()
-        star = " *" if node in receivers else ""
+        star = " *" if node in starred else ""
         backup = f"  (backup: {backups[node]})" if backups and node in backups else ""
         lines.append(f"{indent}{'└── ' if is_last else '├── '}{node}{star}{backup}")
         deeper = indent + ("    " if is_last else "│   ")
@@ -87,16 +86,21 @@ def _spots(overlay: Overlay, start: str) -> dict[str, _Spot]:
 
 def _columns(overlay: Overlay, start: str) -> list[list[str]]:
     """Nodes by their hops from `start`. The last column has the nodes that cannot be reached."""
-    neighbors: dict[str, set[str]] = {name: set() for name in overlay.nodes}
-    for one, other in overlay.links:
-        neighbors[one].add(other)
-        neighbors[other].add(one)
+    neighbors = _neighbors(overlay)
     columns, seen = [[start]], {start}
     while following := sorted({each for name in columns[-1] for each in neighbors[name]} - seen):
         columns.append(following)
         seen.update(following)
     alone = sorted(overlay.nodes.keys() - seen)
     return [*columns, alone] if alone else columns
+
+
+def _neighbors(overlay: Overlay) -> dict[str, set[str]]:
+    neighbors: dict[str, set[str]] = {name: set() for name in overlay.nodes}
+    for one, other in overlay.links:
+        neighbors[one].add(other)
+        neighbors[other].add(one)
+    return neighbors
 
 
 def _line(one: _Spot, other: _Spot, title: str, colour: str | None = None) -> str:

@@ -172,13 +172,15 @@ class _Reader:
 
     def _check_neighbors(self, nodes: Mapping[str, DescribedNode]) -> None:
         for name, node in nodes.items():
+            seen: set[str] = set()
             for place, neighbor in enumerate(node.listed()):
                 path = (name, "neighbors", place)
                 self._check_known(neighbor, nodes, path, f"node {name!r}: neighbour")
                 if neighbor == name:
                     raise self._error(path, f"node {name!r} is its own neighbour; remove it from its list")
-                if neighbor in node.listed()[:place]:
+                if neighbor in seen:
                     raise self._error(path, f"node {name!r}: neighbour {neighbor!r} is listed twice; remove one of the two")
+                seen.add(neighbor)
 
     def _links(self, described: Any, nodes: Mapping[str, DescribedNode]) -> dict[tuple[str, str], OverlayLink]:  # noqa: ANN401
         if not isinstance(described, list):

@@ -1,4 +1,4 @@
-"""Multicast trees over the overlay. Dijkstra's algorithm is networkx's; what a tree may use is decided here.
+"""Multicast trees over the overlay: what a tree may use, and in which order its receivers join.
 
 A tree is one map from each node to its parent. So each node receives a stream once, and each link carries each packet at most
 once. The seed project joined shortest paths that were chosen for each receiver alone; such paths can part and meet again, and
@@ -15,12 +15,10 @@ from itertools import pairwise
 
 import networkx
 
+from overlay.nearest_path import nearest_path
 from overlay.overlay_file import Metric, Overlay, OverlayLink, TreeKind
 from overlay.route_cost import composite_ms
 from overlay.tree_room import Bound, with_room
-
-ROOT = ""
-"""A node of no overlay, from which each search begins at all nodes of the tree at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +97,7 @@ def _sum(graph: networkx.Graph, links: Iterable[tuple[str, str]]) -> float:
 
 
 class _Growth:
-    """A tree that grows. A search from ROOT enters the tree at every node that may have one more child."""
+    """A tree that grows. A search begins at all nodes of the tree that may have one more child."""
 
     def __init__(self, graph: networkx.Graph, source: str, bound: Bound | None, *, along_the_tree: bool) -> None:
         self._bound = bound or (lambda _node: None)
@@ -108,45 +106,45 @@ class _Growth:
         self._parents: dict[str, str] = {}
         self._distances = {source: 0.0}
         self._free = {source: self._bound(source)}
-        self._searched = graph.to_directed()
-        self._searched.add_edges_from(((ROOT, node) for node in graph.nodes), weight=0.0)
+        self._graph = graph
+        self._behind = {node: [(other, link["weight"]) for other, link in graph.adj[node].items()] for node in graph.nodes}
 
     def grown(self, receivers: list[str]) -> Tree:
         remaining = set(receivers) - self._distances.keys()
         while remaining:
-            distances, paths = networkx.single_source_dijkstra(self._searched, ROOT, weight=self._weight)
-            reached = sorted(remaining & distances.keys(), key=lambda node: (distances[node], node))
-            if not reached:
+            starts = {
+                node: distance if self._along_the_tree else 0.0
+                for node, distance in self._distances.items()
+                if self._free[node] != 0
+            }
+            path = nearest_path(starts, remaining, self._links)
+            if not path:
                 break
-            self._attach(paths[reached[0]][1:])
+            self._attach(path)
             remaining -= self._distances.keys()
         return self._with_room_for(remaining)
 
     def _with_room_for(self, remaining: set[str]) -> Tree:
         """The tree, rearranged for receivers that found no node with room."""
-        inner, parents = self._searched.subgraph(self._searched.nodes - {ROOT}), self._parents
+        graph, parents = self._graph.to_directed(), self._parents
         before = -1
         while remaining and len(parents) != before:  # room for one receiver can be a way to another one
             before = len(parents)
             for receiver in sorted(remaining):
-                parents = with_room(inner, self._source, parents, receiver, self._bound) or parents
+                parents = with_room(graph, self._source, parents, receiver, self._bound) or parents
                 remaining = remaining - parents.keys()
         return Tree(source=self._source, parents=parents, unreached=tuple(sorted(remaining)))
 
-    def _weight(self, start: str, end: str, link: Mapping[str, float]) -> float | None:
-        """The cost of a link for the search; None hides the link."""
-        if start == ROOT:
-            if end not in self._distances or self._free[end] == 0:
-                return None
-            return self._distances[end] if self._along_the_tree else 0.0
-        if end in self._distances or (start not in self._distances and self._bound(start) == 0):
-            return None
-        return link["weight"]
+    def _links(self, node: str) -> Iterable[tuple[str, float]]:
+        """The links that a search may use behind a node: to nodes outside the tree."""
+        if node not in self._distances and self._bound(node) == 0:
+            return ()
+        return [link for link in self._behind[node] if link[0] not in self._distances]
 
     def _attach(self, path: list[str]) -> None:
         for parent, child in pairwise(path):
             self._parents[child] = parent
-            self._distances[child] = self._distances[parent] + self._searched.edges[parent, child]["weight"]
+            self._distances[child] = self._distances[parent] + self._graph.edges[parent, child]["weight"]
             self._free[child] = self._bound(child)
             free = self._free[parent]
             self._free[parent] = None if free is None else free - 1
@@ -169,15 +167,14 @@ def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> B
     that may need it from the same neighbour; a way that would need another one is not used.
     """
     allowed, children = bound or (lambda _node: None), grown.children()
+    open_nodes = {node for node in graph.nodes if _may_help(node, children, allowed)}
     parents: dict[str, str] = {}
     standbys: dict[str, str] = {}
     for node, parent in grown.parents.items():
         if parent == grown.source:
             continue
-        fed = _below(parent, children)
-        entries = [each for each in children if each not in fed and _has_room(each, children, allowed)]
-        usable = graph.subgraph(node_ for node_ in graph.nodes if _may_help(node_, node, fed, children, allowed))
-        path = _nearest_path(usable, entries, node, standbys)
+        usable = open_nodes - _below(parent, children)
+        path = _way_back(graph, node, usable, usable & children.keys(), standbys)
         if path:
             parents[node] = path[-2]
             standbys |= zip(path[1:-1], path[:-2], strict=True)
@@ -193,33 +190,21 @@ def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
     return found
 
 
-def _may_help(candidate: str, node: str, fed: set[str], children: Mapping[str, list[str]], bound: Bound) -> bool:
-    if candidate == node:
-        return True
-    return candidate not in fed and (_has_room(candidate, children, bound) if candidate in children else bound(candidate) != 0)
-
-
-def _has_room(node: str, children: Mapping[str, list[str]], bound: Bound) -> bool:
+def _may_help(node: str, children: Mapping[str, list[str]], bound: Bound) -> bool:
+    """Whether a node could take another child, or one if it is not in the tree."""
     most = bound(node)
-    return most is None or len(children[node]) < most
+    return most is None or len(children.get(node, ())) < most
 
 
-def _nearest_path(graph: networkx.Graph, entries: list[str], node: str, standbys: Mapping[str, str]) -> list[str]:
-    """A cheapest path from one of the entries, on which each standby comes after its upstream; empty if there is none."""
+def _way_back(graph: networkx.Graph, node: str, usable: set[str], entries: set[str], standbys: Mapping[str, str]) -> list[str]:
+    """A cheapest path from one of the entries to `node`, on which each standby comes after its upstream; empty if there is none."""
 
-    def weight(start: str, end: str, link: Mapping[str, float]) -> float | None:
-        if end in entries or standbys.get(end, start) != start:
-            return None
-        return link["weight"]
+    def before(after: str) -> Iterable[tuple[str, float]]:
+        upstream = standbys.get(after)
+        found = graph.adj[after].items()
+        return [(each, link["weight"]) for each, link in found if each in usable and upstream in (None, each)]
 
-    if not entries:
-        return []
-    try:
-        _, path = networkx.multi_source_dijkstra(graph, sorted(entries), target=node, weight=weight)
-    except networkx.NetworkXNoPath:
-        return []
-    found: list[str] = path
-    return found
+    return nearest_path({node: 0.0}, entries, before)[::-1]
 
 
 def stress(paths: Iterable[list[str]]) -> dict[tuple[str, str], int]:
@@ -231,8 +216,7 @@ def stress(paths: Iterable[list[str]]) -> dict[tuple[str, str], int]:
     return copies
 
 
-def stretch(graph: networkx.Graph, grown: Tree, node: str) -> float:
-    """The cost of a node's path in the tree divided by the cost of its cheapest path; 1 is the best."""
-    along = _sum(graph, pairwise(grown.path(node)))
-    shortest: float = networkx.dijkstra_path_length(graph, grown.source, node)
-    return along / shortest if shortest else 1.0
+def stretches(graph: networkx.Graph, grown: Tree, nodes: Iterable[str]) -> dict[str, float]:
+    """The cost of each node's path in the tree divided by the cost of its cheapest path; 1 is the best."""
+    shortest = networkx.single_source_dijkstra_path_length(graph, grown.source)
+    return {node: _sum(graph, pairwise(grown.path(node))) / shortest[node] if shortest[node] else 1.0 for node in nodes}

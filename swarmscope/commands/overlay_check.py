@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from overlay.disjoint_trees import can_have_two_paths, two_trees
 from overlay.drawing import overlay_svg, overlay_text, tree_text
 from overlay.overlay_file import DISCOVER, Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
-from overlay.trees import Tree, backups, cost, graph_of, stress, stretch, tree
+from overlay.trees import Tree, backups, cost, graph_of, stress, stretches, tree
 from swarmscope.commands import exit_on_usage_error
 
 
@@ -94,7 +94,7 @@ def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kin
     print(f"\nstream {name}: {kind} tree by {metric}, cost {cost(graph, drawn):g}, {len(reached)} of {len(players)} players (*)")
     print(tree_text(drawn, receivers=players, backups=backups(graph, drawn, bound).parents))
     if reached:
-        worst = max(stretch(graph, drawn, each) for each in reached)
+        worst = max(stretches(graph, drawn, reached).values())
         copies = max(stress(drawn.path(each) for each in reached).values())
         print(f"greatest stretch {worst:.2f}; copies of a packet on one link: 1, without multicast {copies}")
     _print_unreached(drawn.unreached)

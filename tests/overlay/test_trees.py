@@ -1,12 +1,13 @@
 """Trees: each link carries a packet at most once, every receiver gets it, and no cheaper way was passed over."""
 
+import time
 from collections import Counter
 from itertools import pairwise
 
 import networkx
 import pytest
 
-from overlay.overlay_file import read_overlay_file
+from overlay.overlay_file import TreeKind, read_overlay_file
 from overlay.trees import Tree, backups, cost, graph_of, stress, tree
 from tests.overlay.graphs import barely_bounded, random_graph
 
@@ -118,7 +119,7 @@ def test_a_backup_still_gets_the_stream_when_the_parent_is_gone(graphs: int):
 def test_almost_every_node_with_a_second_path_has_a_backup():
     """Not every one: a standby that serves two nodes has one upstream, which may not fit both."""
     found, missing = 0, 0
-    for seed in range(30):
+    for seed in range(60):
         graph, source, receivers, _ = random_graph(seed)
         grown = tree(graph, source, receivers, "shortest")
         helped = backups(graph, grown)
@@ -181,3 +182,15 @@ def test_with_bounds_that_just_suffice_few_receivers_are_left_out_and_the_bounds
         left_out, receivers = left_out + len(grown.unreached), receivers + len(graph) - 1
     print(f"{left_out} of {receivers} receivers are left out")
     assert left_out < receivers / 25  # without rearrangement: about a tenth
+
+
+@pytest.mark.parametrize("kind", ["shortest", "steiner"])
+def test_a_full_mesh_of_two_hundred_nodes_is_planned_in_a_second(kind: TreeKind):
+    graph = networkx.complete_graph([f"n{number:03}" for number in range(200)])
+    networkx.set_edge_attributes(graph, 1.0, "weight")
+    begin = time.process_time()
+    grown = tree(graph, "n000", graph.nodes, kind, lambda _node: 4)
+    helped = backups(graph, grown, lambda _node: 4)
+    assert time.process_time() - begin < 2.0
+    assert not grown.unreached
+    assert len(helped.parents) == 195
