@@ -201,6 +201,13 @@ class Dispatcher:
         self._check(self.queues.expire())
         self._advance()
 
+    def fill_next_queue(self) -> bool:
+        """Send a new round to the next agent whose queue it is for; False if there is none."""
+        live = self.queues.fill_next()
+        if live is not None:
+            self._check([live])
+        return live is not None
+
     def tidy(self) -> None:
         """Forget old routes, budgets and requests."""
         now_s = self.clock()
@@ -218,9 +225,7 @@ class Dispatcher:
         if not uses_queues(live.request):
             self.rounds.add(live)
         else:
-            for member in self.membership.available():
-                if member.name in live.agents:
-                    self.queues.add(live, member)
+            self.queues.plan(live, [each for each in self.membership.available() if each.name in live.agents])
         self._check([live])
 
     def _start_next_round(self, live: LiveRequest) -> None:

@@ -47,6 +47,7 @@ class MasterContext:
     journal: OperationJournal
     kept: KeptRequests
     threads: Executor
+    planner: Executor
     monotonic: Callable[[], float]
     forwarder: RecordForwarder | None = None
     """None without a coordinator."""
@@ -56,6 +57,11 @@ class MasterContext:
     """Refused requests, by reason."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def fill_queues(self) -> None:
+        """Put the operations of new rounds into the queues of their agents, one agent after the other."""
+        while self.dispatcher.fill_next_queue():  # noqa: ASYNC110 - it waits for nothing, and lets others run
+            await asyncio.sleep(0)
 
     async def durable(self) -> None:
         """Return when all records so far are durable; Problem 503 if they cannot be."""

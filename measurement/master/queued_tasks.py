@@ -1,6 +1,7 @@
 """PM_RAN at the master: what is in the queues of the agents, and how it ended. The agents decide when it runs."""
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -39,15 +40,39 @@ class QueuedTasks:
     within_budget: Callable[[Operation], bool]
     clock: Callable[[], float]
     queued: dict[str, QueuedOperation] = field(default_factory=dict)
+    _unfilled: deque[tuple[LiveRequest, AgentMember, int]] = field(default_factory=deque)
+    """Planned rounds, by request, agent and number."""
+
+    def plan(self, live: LiveRequest, members: Iterable[AgentMember]) -> None:
+        """Plan the current round of the request for these agents. `fill_next` puts it into their queues, which takes time."""
+        for member in members:
+            live.plan(live.round, member.name, live.all_destinations)
+            self._unfilled.append((live, member, live.round))
+
+    def fill_next(self) -> LiveRequest | None:
+        """Put a planned round into the queue of the next agent; returns its request, None if there is none."""
+        if not self._unfilled:
+            return None
+        live, member, number = self._unfilled.popleft()
+        if live.is_live and member.connected:
+            self._fill(live, member, number)
+            return live
+        status, reason = (Status.AGENT_LOST, AGENT_GONE) if live.is_live else (Status.CANCELLED, "its request has ended")
+        for index in range(len(live.destinations)):
+            self.recorder.end_unmeasured(Pair(live, number, member.name, index), status, reason)
+        return live
 
     def add(self, live: LiveRequest, member: AgentMember) -> None:
-        """Put the request into the agent's queue, from the request's current round on."""
+        """Put the request into the agent's queue at once, from the request's current round on."""
+        live.plan(live.round, member.name, live.all_destinations)
+        self._fill(live, member, live.round)
+
+    def _fill(self, live: LiveRequest, member: AgentMember, number: int) -> None:
         lease_id, operations = secrets.token_hex(8), list[Operation]()
         count = len(live.destinations)
-        live.plan(live.round, member.name, live.all_destinations)
         expires_s = self.clock() + _SPARE_S + (member.queued + count) * (live.request.time_limit_s + 5.0)
         for index in range(count):
-            pair = Pair(live, live.round, member.name, index)
+            pair = Pair(live, number, member.name, index)
             if self._affordable(pair):
                 operations.append(pair.operation)
                 self.queued[pair.operation_id] = QueuedOperation(pair, lease_id, expires_s)
@@ -58,7 +83,7 @@ class QueuedTasks:
                 operations=operations,
                 period_s=live.request.period_s,
                 rounds=live.request.rounds,
-                first_round=live.round,
+                first_round=number,
             )
             self.send(member.name, command)
 

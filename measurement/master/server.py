@@ -57,10 +57,11 @@ def run(settings: Settings) -> None:
         most = most_connections(_MOST_CONNECTIONS, own_files=_OWN_FILES, least=_LEAST_CONNECTIONS, server="measurement master")
         listener = _listen(settings.listen)
         journal = OperationJournal(settings.data, most_bytes=settings.most_record_bytes)
-        threads = started_pool(2, "records")
+        threads, planner = started_pool(2, "records"), started_pool(1, "planner")
         try:
-            uvloop.run(_serve(settings, journal, threads, listener, tls, most))
+            uvloop.run(_serve(settings, journal, threads, planner, listener, tls, most))
         finally:
+            planner.shutdown(cancel_futures=True)
             threads.shutdown()
             journal.close()
     except OSError as error:
@@ -68,10 +69,16 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, journal: OperationJournal, threads: Executor, listener: socket.socket, tls: ListenerTls, most: int
+    settings: Settings,
+    journal: OperationJournal,
+    threads: Executor,
+    planner: Executor,
+    listener: socket.socket,
+    tls: ListenerTls,
+    most: int,
 ) -> None:
     try:
-        context = _context(settings, journal, threads)
+        context = _context(settings, journal, threads, planner)
         context.forwarder = _forwarder(settings, journal)
     except ValueError as error:
         raise CannotStart(str(error)) from error
@@ -90,7 +97,7 @@ def _forwarder(settings: Settings, journal: OperationJournal) -> RecordForwarder
     return RecordForwarder(journal, url, started_pool(1, "forwarder"), key)
 
 
-def _context(settings: Settings, journal: OperationJournal, threads: Executor) -> MasterContext:
+def _context(settings: Settings, journal: OperationJournal, threads: Executor, planner: Executor) -> MasterContext:
     timers, streams, kept = settings.timers(), CommandStreams(), KeptRequests(settings.data)
     dispatcher = Dispatcher(
         membership=AgentMembership(secrets.token_hex(4), timers.master_s),
@@ -120,6 +127,7 @@ def _context(settings: Settings, journal: OperationJournal, threads: Executor) -
         journal=journal,
         kept=kept,
         threads=threads,
+        planner=planner,
         monotonic=time.monotonic,
     )
 
@@ -164,6 +172,7 @@ class MasterServer(SignalledServer):
         context = self._context
         begun = context.dispatcher.rounds_begun
         context.dispatcher.tick()
+        await context.fill_queues()
         if counter % _TICKS_A_SECOND == 0:
             self._second()
         if counter % _TICKS_A_SECOND == 0 or context.dispatcher.rounds_begun > begun:

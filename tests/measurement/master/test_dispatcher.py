@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measurement.control_messages import AddTask, Cancel, SkipRound, Start, StopAll, StopTask
-from measurement.measurement_request import Scheduling
+from measurement.master.live_request import RequestState
+from measurement.measurement_request import MeasurementRequest, Scheduling
 from measurement.operation import Destination, Technique
 from measurement.outcome import Status
 from tests.measurement.master.virtual_master import VirtualMaster, assert_conserved, statuses
@@ -339,3 +340,19 @@ def test_planned_operations_are_always_the_sum_of_the_statuses(data):
     master.advance(100)
     assert not master.dispatcher.rounds.leases
     assert not master.dispatcher.rounds.board.running
+
+
+def test_a_round_whose_agents_leave_before_their_queues_are_filled_is_accounted_for():
+    master = VirtualMaster()
+    master.join("a1", "a2", "a3")
+    request = MeasurementRequest(technique=Technique.PING, agents=["ALL"], schedule=Scheduling.PM_RAN)
+    destinations = [Destination(name=f"d{number}", address=f"203.0.113.{number}") for number in (1, 2)]
+    live = master.dispatcher.submit(request, "alice", ["a1", "a2", "a3"], destinations)
+    assert master.dispatcher.fill_next_queue()
+    master.dispatcher.agent_gone(master.members["a2"])
+    assert master.dispatcher.fill_next_queue()
+    assert live.tally == {Status.AGENT_LOST: 2}
+    master.dispatcher.cancel(live, RequestState.CANCELLED, "test")
+    master.fill_queues()
+    assert (live.planned, live.open, live.tally) == (6, 0, {Status.AGENT_LOST: 2, Status.CANCELLED: 4})
+    assert [each for each in master.commands["a3"] if isinstance(each, AddTask)] == []

@@ -55,7 +55,13 @@ class VirtualMaster:
         request = MeasurementRequest(technique=technique, agents=list(names), **fields)
         found = [Destination(name=name, address=f"203.0.113.{int(name[1:])}") for name in destinations]
         agents = self.dispatcher.select(request, found, requester)
-        return self.dispatcher.submit(request, requester, agents, found)
+        live = self.dispatcher.submit(request, requester, agents, found)
+        self.fill_queues()
+        return live
+
+    def fill_queues(self):
+        while self.dispatcher.fill_next_queue():
+            pass
 
     def keep_alive(self, *names):
         for name in names:
@@ -70,6 +76,7 @@ class VirtualMaster:
             self.now_s = min(end_s, self.now_s + 1.0)
             self.keep_alive(*alive)
             self.dispatcher.tick()
+            self.fill_queues()
 
     def starts(self, name):
         return [each for each in self.commands[name] if isinstance(each, Start)]

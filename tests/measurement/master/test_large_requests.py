@@ -1,0 +1,66 @@
+"""A request of 100,000 operations leaves the master's event loop free for others."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from measurement.control_messages import Registration
+from measurement.master.measurement_keys import KeyHolder, KeyRole
+from measurement.master.operation_journal import OperationJournal
+from measurement.master.requester_api import RequesterApi
+from measurement.master.server import _context
+from measurement.master.settings import Settings
+from measurement.measurement_request import MeasurementRequest, Scheduling
+from measurement.operation import Technique
+
+AGENTS, DESTINATIONS = 100, 1000
+STALL_S = 0.05
+
+
+async def longest_stall_s(work) -> float:
+    """The most processor time that the loop's thread uses without a pause while `work` is done."""
+    longest, ended = 0.0, False
+
+    async def watch():
+        nonlocal longest
+        last_s = time.thread_time()
+        while not ended:
+            await asyncio.sleep(0)
+            longest, last_s = max(longest, time.thread_time() - last_s), time.thread_time()
+
+    watching = asyncio.ensure_future(watch())
+    await work
+    ended = True
+    await watching
+    return longest
+
+
+@pytest.mark.parametrize("schedule", Scheduling)
+def test_a_request_of_100_000_operations_stalls_the_master_for_less_than_50_ms(tmp_path, schedule):
+    settings = Settings(data=tmp_path, allow_network=("10.0.0.0/8",), insecure=True)
+    asked = MeasurementRequest(
+        technique=Technique.PING,
+        agents=["ALL"],
+        schedule=schedule,
+        destinations=[f"10.0.{number // 250}.{number % 250 + 1}" for number in range(DESTINATIONS)],
+    )
+
+    async def scenario() -> float:
+        context = _context(settings, journal, threads, planner)
+        for number in range(AGENTS):
+            registration = Registration(name=f"a{number}", techniques=[Technique.PING])
+            member = context.dispatcher.membership.register(registration, "10.1.0.1", time.monotonic())
+            context.dispatcher.agent_connected(member)
+        visitor = KeyHolder(name="noc", role=KeyRole.MANAGER)
+        stall_s = await longest_stall_s(RequesterApi(context)._admit(asked, visitor, "127.0.0.1"))
+        [live] = context.dispatcher.requests.values()
+        assert live.planned == AGENTS * DESTINATIONS
+        assert not context.dispatcher.fill_next_queue(), "all queues are filled when the request is answered"
+        return stall_s
+
+    journal = OperationJournal(tmp_path / "records")
+    with ThreadPoolExecutor(1) as threads, ThreadPoolExecutor(1) as planner:
+        assert asyncio.run(scenario()) < STALL_S
+    journal.close()
