@@ -1,9 +1,11 @@
-"""A time limit for queries: their DuckDB statements are interrupted when the time is over.
+"""A time limit for queries: when the time is over, their DuckDB statements and their Python code are interrupted.
 
 A query is a function that runs in one thread and reads with `reading()` of a table or a history. The limit belongs to the thread,
-so it is not an argument of the functions.
+so it is not an argument of the functions. Python code is interrupted by an exception that the interpreter raises in the thread;
+within `reading()`, the statements are interrupted.
 """
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +22,13 @@ class TookTooLong(Exception):  # noqa: N818 - the name states the error
     """The time limit of a query is over."""
 
 
-class _Limit:
-    """The connections with which one thread reads until its time is over."""
+class TimeLimit:
+    """The connections with which this thread reads until its time is over."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._done = threading.Event()
+        self._thread = ctypes.c_ulong(threading.get_ident())
+        self._done, self._woken = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._reading: list[duckdb.DuckDBPyConnection] = []
         self.over = False
@@ -43,38 +46,57 @@ class _Limit:
                 self._reading.remove(connection)
 
     def wait(self) -> None:
-        if self._done.wait(self._seconds):
-            return
-        self.over = True
+        self._woken.wait(self._seconds)
+        self.over = not self._done.is_set()
         while not self._done.wait(_AGAIN_S):
             with self._lock:
+                if self._done.is_set():
+                    return
                 for connection in self._reading:
                     connection.interrupt()
+                if not self._reading:
+                    _raise_in(self._thread, ctypes.py_object(TookTooLong))
+
+    def end_early(self) -> None:
+        """The time is over now."""
+        self._woken.set()
 
     def end(self) -> None:
-        self._done.set()
+        """Interrupt nothing any more, and take back an exception that the interpreter has not raised yet."""
+        with self._lock:
+            self._done.set()
+            self._woken.set()
+            _raise_in(self._thread, None)
+
+
+_raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+def at_most(seconds: float) -> Iterator[TimeLimit]:
     """Within the block, queries of this thread raise TookTooLong after `seconds`."""
-    limit = _Limit(seconds)
+    limit = TimeLimit(seconds)
     waiting = threading.Thread(target=limit.wait, name="limit", daemon=True)
     waiting.start()
     _current.limit = limit
     try:
-        yield
+        yield limit
     except duckdb.InterruptException as error:
         raise TookTooLong from error
     finally:
-        _current.limit = None
-        limit.end()
+        try:
+            limit.end()
+        except TookTooLong:  # it was raised before it could be taken back, and no other one follows at once
+            limit.end()
+            raise
+        finally:
+            _current.limit = None
 
 
 @contextmanager
 def watched(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Interrupt `connection` when the time limit of this thread is over, if it has one."""
-    limit: _Limit | None = getattr(_current, "limit", None)
+    limit: TimeLimit | None = getattr(_current, "limit", None)
     if limit is None:
         yield
     else:

@@ -71,16 +71,15 @@ class RecordQueries:
         async with self._reading.turn():
             versions = await asyncio.to_thread(self.records.versions, span)
             if span in self._older and self._versions[span] != versions:
-                self._older.pop(span)[1].close()  # a log has arrived or grown since
+                del self._older[span]  # a log has arrived or grown since
             if span not in self._older:
                 table = await self._read(span)
                 self._versions[span] = versions
                 self._older[span] = table, SharedAnswers(table, threads=QUERY_THREADS)
             self._older.move_to_end(span)
             while len(self._older) > MOST_KEPT:
-                # The table is not closed, because a page may still query it. The garbage collector closes it.
-                oldest, (_, answers) = self._older.popitem(last=False)
-                answers.close()
+                # Not closed, because a page may still query it. The garbage collector closes the table, and ends the threads.
+                oldest, _ = self._older.popitem(last=False)
                 del self._versions[oldest]
             return self._older[span]
 

@@ -17,7 +17,7 @@ import duckdb
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.record_table import RecordTable
-from feedback_analysis.time_limit import TookTooLong, at_most
+from feedback_analysis.time_limit import TimeLimit, TookTooLong, at_most
 from feedback_wire.problem import Problem
 from serving.memory import is_no_memory
 from serving.threads import started_pool
@@ -52,6 +52,8 @@ class SharedAnswers:
     def __init__(self, table: FeedbackTable | HistoryStore | RecordTable, *, threads: int = THREADS) -> None:
         self._table = table
         self._pool = started_pool(threads, "query")
+        self._limits: set[TimeLimit] = set()
+        """Of the running queries."""
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
         self.refused = 0
         self.stopped = 0
@@ -81,13 +83,16 @@ class SharedAnswers:
         return cast("Answer", await asyncio.shield(answer))
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        """Stop all queries, without waiting for them."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for limit in tuple(self._limits):
+            limit.end_early()
 
     async def _compute(self, query: Callable[..., Answer], arguments: Mapping[str, object]) -> Answer:
         self.computed += 1
         began = time.monotonic()
         try:
-            work = partial(_within_limit, partial(query, self._table, **arguments))
+            work = partial(self._within_limit, partial(query, self._table, **arguments))
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except Exception as error:
             if not is_too_much(error):
@@ -98,6 +103,14 @@ class SharedAnswers:
             self.running -= 1
             self.seconds += time.monotonic() - began
 
+    def _within_limit(self, query: Callable[[], Answer]) -> Answer:
+        with at_most(QUERY_LIMIT_S) as limit:
+            self._limits.add(limit)
+            try:
+                return query()
+            finally:
+                self._limits.discard(limit)
+
     def _remove_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
         """Remove an answer that is an error, because the next attempt may succeed."""
         failed = answer.cancelled() or answer.exception() is not None
@@ -107,11 +120,6 @@ class SharedAnswers:
     def _remove_old(self) -> None:
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-
-
-def _within_limit(query: Callable[[], Answer]) -> Answer:
-    with at_most(QUERY_LIMIT_S):
-        return query()
 
 
 def is_too_much(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import threading
+import time
 
 import duckdb
 import pytest
@@ -177,6 +178,14 @@ def hungry(store):
         return cursor.execute("SELECT list(range) FROM range(50_000_000)").fetchall()
 
 
+def busy(store):
+    """Computes in Python, as the diagnosis does; a part of it in a transaction."""
+    with store.reading() as cursor:
+        cursor.execute("SELECT 1").fetchall()
+    while True:
+        sum(range(100))
+
+
 def quick(store):
     with store.reading() as cursor:
         return cursor.execute("SELECT 1").fetchall()
@@ -189,10 +198,10 @@ def store(request, locator, tmp_path):
     opened.close()
 
 
-@pytest.mark.parametrize(("query", "reason"), [(endless, "took_too_long"), (hungry, "out_of_memory")])
+@pytest.mark.parametrize(("query", "reason"), [(endless, "took_too_long"), (busy, "took_too_long"), (hungry, "out_of_memory")])
 @awaited
 async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(store, monkeypatch, query, reason):
-    monkeypatch.setattr(answers_module, "QUERY_LIMIT_S", 0.2 if query is endless else 60.0)
+    monkeypatch.setattr(answers_module, "QUERY_LIMIT_S", 60.0 if query is hungry else 0.2)
     answers = SharedAnswers(store)
     for _ in range(2):
         with pytest.raises(Problem) as stopped:
@@ -202,6 +211,23 @@ async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(s
     monkeypatch.setattr(answers_module, "QUERY_LIMIT_S", 60.0)
     assert await answers.ask(NOW, quick) == [(1,)]
     answers.close()
+
+
+@pytest.mark.parametrize("query", [endless, busy])
+@awaited
+async def test_closing_stops_running_queries_and_does_not_wait(store, query):
+    answers = SharedAnswers(store)
+    asked = asyncio.ensure_future(answers.ask(NOW, query))
+    while not answers._limits:
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    answers.close()
+    assert time.monotonic() - began < 5
+    with pytest.raises(Problem):
+        await asked
+    for thread in answers._pool._threads:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @awaited
