@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.harness import forks
-from tests.harness.browser import browser, tabs, visit
+from tests.harness.browser import begin_test, browser, tabs, visit
 from tests.harness.disks import disk, make_disk
 from tests.harness.processes import Server, servers
 from tests.harness.reaper import start_reaper
@@ -45,6 +45,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     forks.allow(item.get_closest_marker("new_interpreter") is None)
+    begin_test(uses_browser="browser" in getattr(item, "fixturenames", ()))
 
 
 def pytest_unconfigure() -> None:

@@ -1,5 +1,9 @@
-"""A real browser that shows pages of the dashboard, and reports whatever goes wrong in them."""
+"""A real browser that shows pages of the dashboard, and reports whatever goes wrong in them.
 
+Each pytest process has one browser, which runs from the first test that needs it to the end: a start costs more than a page.
+"""
+
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +16,20 @@ BROWSER_DEADLINE_MS = 60_000
 """A deadline, not an expectation: other tests may keep every core busy."""
 
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-_CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", *_QUIET)
+# All pages share one process, which has compiled the scripts of the dashboard. Else, each server's first page gets another one.
+_CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--renderer-process-limit=1", *_QUIET)
+
+_event_loop: list[asyncio.AbstractEventLoop] = []
+"""The one of Playwright while a browser runs."""
+
+
+def begin_test(*, uses_browser: bool) -> None:
+    """Call this before each test.
+
+    Playwright's event loop counts as running between its calls, and would forbid `asyncio.run` in the tests without a browser.
+    """
+    for loop in _event_loop:
+        asyncio._set_running_loop(loop if uses_browser else None)
 
 
 def wait_until_drawn(page: Any) -> None:
@@ -76,13 +93,16 @@ class PageVisit:
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A real browser that reaches nothing but this machine."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=list(_CHROMIUM_FLAGS))
+        _event_loop.append(asyncio.get_running_loop())
         yield chromium
+        begin_test(uses_browser=True)
+        _event_loop.clear()
         chromium.close()
 
 
@@ -112,7 +132,7 @@ class Tabs:
         from playwright.sync_api import Error
 
         try:
-            tab.goto(url + routes.HEALTH)  # on the same server, because another site gets another process
+            tab.goto(url + routes.HEALTH)  # on the same server, which is the site of the stored choices
             tab.evaluate("localStorage.clear(), sessionStorage.clear()")
             tab.context.clear_cookies()
             tab.emulate_media(color_scheme="light")
@@ -126,9 +146,9 @@ class Tabs:
             self._unused.append(tab)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tabs(browser: Any) -> Tabs:
-    """The tabs that the tests of a module share."""
+    """The tabs that the tests share."""
     return Tabs(browser)
 
 

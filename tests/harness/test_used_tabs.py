@@ -1,12 +1,13 @@
 """A tab of the browser that a test has used has nothing of that test left."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.harness.browser import Tabs
+from tests.harness.browser import Tabs, begin_test
 
 pytestmark = pytest.mark.browser
 
@@ -53,3 +54,14 @@ def test_a_tab_whose_server_has_ended_is_closed(browser):
     tab = tabs.take(width=640, height=480)
     tabs.give_back(tab, "http://127.0.0.1:9")
     assert tab.is_closed()
+
+
+def test_a_test_without_the_browser_may_run_an_event_loop_while_the_browser_runs(browser, tabs, pages):
+    tab = tabs.take(width=640, height=480)
+    assert asyncio.get_running_loop().is_running(), "that of Playwright"
+    begin_test(uses_browser=False)
+    assert asyncio.run(asyncio.sleep(0, "ran")) == "ran"
+    begin_test(uses_browser=True)
+    tab.goto(pages)
+    assert tab.inner_text("body") == "a page"
+    tabs.give_back(tab, pages)
