@@ -104,8 +104,11 @@ class _Workers:
     def _start(self, number: int) -> None:
         slot = WorkerSlot(number=number, workers=self._settings.workers, counters=self._counters)
         process = _fork.Process(target=_work, args=(self._life, self._settings, self._listener, slot, self._ready.release))
+        # The fork copies the handlers of this process. A worker that got the signal with them would not stop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         process.start()
         self._processes[number] = process
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _all_ready(self) -> bool:
         """True when every worker is ready; False if one has ended, which has reported the reason."""
@@ -118,9 +121,14 @@ class _Workers:
         for number, process in list(self._processes.items()):
             if not process.is_alive() and not self._stopping:
                 _log.warning("worker %d ended with code %s; another one replaces it", number, process.exitcode)
-                time.sleep(RESTART_PAUSE_S)
-                self._counters.pages[number].end_process()
-                self._start(number)
+                if self._pause():
+                    self._counters.pages[number].end_process()
+                    self._start(number)
+
+    def _pause(self) -> bool:
+        """Wait before a worker is replaced; False if it is not needed any more."""
+        time.sleep(RESTART_PAUSE_S)
+        return not self._stopping
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -149,7 +157,8 @@ def _work(
 ) -> None:
     """A worker's process. It stops with its parent; otherwise it would block the address and the spool of the next coordinator."""
     for stop_signal in STOP_SIGNALS:
-        signal.signal(stop_signal, signal.SIG_DFL)  # the fork has copied the handler of the parent
+        signal.signal(stop_signal, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     reading_end, writing_end = life
     os.close(writing_end)
     threading.Thread(target=_stop_after_parent, args=(reading_end,), name="parent", daemon=True).start()

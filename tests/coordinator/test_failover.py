@@ -1,10 +1,12 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from coordinator.worker_server import STOP_S
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
 from tests.harness.measurements import measurement
@@ -281,16 +283,31 @@ def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver,
 
 def test_a_worker_that_dies_is_replaced(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
-    children = [
-        int(pid) for pid in Path(f"/proc/{coordinator.process.pid}/task/{coordinator.process.pid}/children").read_text().split()
-    ]
-    assert len(children) == 2
-    os.kill(children[0], signal.SIGKILL)
+    [killed, _] = workers(coordinator)
+    os.kill(killed, signal.SIGKILL)
     eventually(lambda: "another one replaces it" in coordinator.log_text(), "the death is noticed")
-    url = f'feedback_server_up{{kind="feedback",server="{receiver.url}"}}'
-    eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
+    eventually(lambda: len(set(workers(coordinator)) - {killed}) == 2, "two workers run")
     assert coordinator.post(encoded(message()))[0] == 202
     assert coordinator.stop() == 0
+
+
+def workers(coordinator) -> list[int]:
+    pid = coordinator.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_coordinator_stops_at_once_while_it_replaces_a_worker_and_just_after(coordinators, receiver, replaced):
+    """A worker that got SIGTERM just after its fork ran on for nine seconds, until it was killed."""
+    coordinator = coordinators(receiver, flags=("--workers", "2"))
+    [killed, other] = workers(coordinator)
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: "another one replaces it" in coordinator.log_text(), "the death is noticed")
+    if replaced:
+        eventually(lambda: set(workers(coordinator)) - {killed, other}, "the other worker", every_s=0.001)
+    began_s = time.monotonic()
+    assert coordinator.stop() == 0
+    assert time.monotonic() - began_s < STOP_S
 
 
 def test_measurements_wait_in_the_spool_if_the_feedback_server_knows_only_feedback(coordinators, receiver, message, tmp_path):
