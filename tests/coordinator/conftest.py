@@ -15,6 +15,7 @@ import pytest
 
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
+from tests.harness.ports import free_port
 from tests.harness.processes import Server, servers
 
 DEADLINE_S = 15
@@ -40,7 +41,7 @@ class Receiver:
         self.released.set()
         """Clear it, and answers wait until it is set."""
         self.tls: ssl.SSLContext | None = None
-        self._port = port
+        self._port = port or free_port()  # the same one when it comes back
         self._server: ThreadingHTTPServer | None = None
         self.start()
 

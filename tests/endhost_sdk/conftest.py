@@ -17,6 +17,7 @@ import pytest
 
 from endhost_sdk import Telemetry
 from tests.endhost_sdk.scripted_answers import HTML, problem
+from tests.harness.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ class LoopbackCoordinator:
     heard: list[Heard] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.port = self.port or free_port()  # another one may follow on the same port
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler_for(self))
         self._server.daemon_threads = True
         if self.tls:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._connections: list = []
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 

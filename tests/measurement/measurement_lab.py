@@ -8,6 +8,7 @@ from pathlib import Path
 
 import requests
 
+from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 
 TIMERS = ("--keepalive-s", "1", "--agent-timer-s", "4", "--master-timer-s", "6", "--reconnect-s", "3.5")
@@ -39,7 +40,8 @@ SECRETS = {
 }
 
 
-def start_master(serve, folder: Path, *flags: str, listen="127.0.0.1:0", access=("--insecure",), timers=TIMERS):
+def start_master(serve, folder: Path, *flags: str, listen="", access=("--insecure",), timers=TIMERS):
+    listen = listen or f"127.0.0.1:{free_port()}"  # a restarted one gets the same port
     return serve(
         "measurement-master",
         *(*access, "--listen", listen, "--data", str(folder / "measurement"), "--allow-network", "127.0.0.0/8", *timers, *flags),
