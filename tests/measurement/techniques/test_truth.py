@@ -17,6 +17,7 @@ import pytest
 from measurement.operation import Technique
 from measurement.outcome import Outcome
 from netlab import Lab
+from tests.harness.waiting import eventually
 from tests.measurement.techniques import cross_traffic
 from tests.measurement.techniques.labs import answer_every_probe, chain, executed, operation, shape_for_trains, values
 from tests.measurement.techniques.test_paths_under_load import ROUTERS, path_with_slow_link, probed
@@ -50,9 +51,9 @@ def other_traffic(lab: Lab, kbps: float) -> Iterator[None]:
     with lab.socket("r2") as sink:
         sink.bind(("", 9))
         if kbps:
-            target = lab.address("r2", "r1-r2")
+            target, before = lab.address("r2", "r1-r2"), lab.counters("r1", "r1-r2").sent_packets
             lab.start("r1", [sys.executable, cross_traffic.__file__, target, "9", str(kbps)])
-            time.sleep(0.5)  # the traffic has to flow before it is measured
+            eventually(lambda: lab.counters("r1", "r1-r2").sent_packets > before + 100, "traffic before it is measured")
         yield
 
 

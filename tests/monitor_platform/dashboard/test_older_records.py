@@ -25,6 +25,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.older_records import MOST_KEPT, OlderRecords
 from monitor_platform.recorded_logs import RecordedLogs
+from tests.harness.browser import wait_until_drawn
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually
 
@@ -235,14 +236,14 @@ def test_a_peer_that_was_present_before_a_time_range_is_present_at_its_begin(arc
 def draw_over(page: object, hour: float) -> None:
     """Draw over some minutes of the day until that leads away; a figure that is being set up still ignores it."""
     for _ in range(6):
+        wait_until_drawn(page)
         figure = page.locator(".history-day")
-        figure.scroll_into_view_if_needed()
-        box = figure.bounding_box()
         # The axis begins 56 pixels from the left and ends 16 from the right.
-        at = box["x"] + 56 + (box["width"] - 72) * hour / 24
-        page.mouse.move(at - 5, box["y"] + 60)
+        at = 56 + (figure.bounding_box()["width"] - 72) * hour / 24
+        figure.hover(position={"x": at - 5, "y": 60})  # waits until the figure moves no more
+        box = figure.bounding_box()
         page.mouse.down()
-        page.mouse.move(at + 5, box["y"] + 60, steps=4)
+        page.mouse.move(box["x"] + at + 5, box["y"] + 60, steps=4)
         page.mouse.up()
         with suppress(playwright.TimeoutError):
             return page.wait_for_url(lambda url: "/history" not in url, timeout=20_000, wait_until="commit")
