@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
-from tests.harness.processes import SWARMSCOPE
+from tests.harness.processes import start_swarmscope
 from tests.harness.waiting import eventually
 from tests.measurement.measurement_lab import (
     TIMERS,
@@ -31,6 +31,8 @@ FLAGS = dict(zip(TIMERS[::2], map(float, TIMERS[1::2]), strict=True))
 
 LONG = {"technique": "PING", "parameters": {"count": 1000, "interval_ms": 200}, "time_limit_s": 300.0}
 """An operation that runs until something ends it."""
+
+OUTPUT_UNREAD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def agents_of(url):
@@ -109,9 +111,8 @@ def test_agents_stop_without_a_master_and_return_when_it_is_back(serve, tmp_path
         master.url, technique="PING", agents=["ALL"], destinations=["127.0.0.3"], period_s=2.0, keep=True, parameters={"count": 1}
     )
     lost = submit(master.url, agents=["a1"], destinations=["127.0.0.1"], **LONG)
-    client = subprocess.Popen(
-        [*SWARMSCOPE, "measure", "follow", lost["id"], "--master", master.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": False}
+    client = start_swarmscope("measure", "follow", lost["id"], "--master", master.url, **pipes)
     probe = running(agents[0])
     port = master.port
     master.kill()
@@ -133,13 +134,10 @@ def test_agents_stop_without_a_master_and_return_when_it_is_back(serve, tmp_path
 def test_the_request_of_a_client_that_is_killed_ends_and_its_agents_stop(serve, tmp_path):
     master = start_master(serve, tmp_path)
     agent = start_agent(serve, tmp_path, "a1", master.url)
-    client = subprocess.Popen(
-        [
-            *(*SWARMSCOPE, "measure", "PING", "127.0.0.1", "--master", master.url, "--agents", "ALL", "--schedule", "PM_RAN"),
-            *("--period-s", "1", "--parameter", "count=1000", "--time-limit-s", "300"),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    client = start_swarmscope(
+        *("measure", "PING", "127.0.0.1", "--master", master.url, "--agents", "ALL", "--schedule", "PM_RAN"),
+        *("--period-s", "1", "--parameter", "count=1000", "--time-limit-s", "300"),
+        **OUTPUT_UNREAD,
     )
     probe = running(agent)
     (live,) = call(master.url, "GET", "/v1/measurements")[1]["measurements"]
@@ -208,8 +206,8 @@ def test_agents_stop_within_two_seconds_after_their_client_is_killed(serve, tmp_
     master = start_master(serve, tmp_path)
     agent = start_agent(serve, tmp_path, "a1", master.url)
     flags = ("--schedule", "PM_RAN", "--period-s", "1", "--parameter", "count=1000", "--time-limit-s", "300")
-    command = [*SWARMSCOPE, "measure", "PING", "127.0.0.1", "--master", master.url, "--agents", "ALL", *flags]
-    client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ("measure", "PING", "127.0.0.1", "--master", master.url, "--agents", "ALL", *flags)
+    client = start_swarmscope(*command, **OUTPUT_UNREAD)
     probe = running(agent)
     client.kill()
     client.wait()

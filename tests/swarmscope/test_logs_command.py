@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from feedback_analysis.reading.log_files import find_logs
 from feedback_server.forms.bare_lines import bare_pieces
 from feedback_wire.frames import HEADER_BYTES, Damage, walk
 from swarmscope.commands.log_arguments import logs_to_read
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_swarmscope, start_swarmscope
 
 MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
 
@@ -169,8 +168,7 @@ def test_convert_writes_nothing_if_two_logs_would_become_one(journal, tmp_path):
 
 def test_a_closed_pipe_is_no_error(journal):
     path = journal(3000)
-    command = [sys.executable, "-m", "swarmscope", "logs", "cat", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reading:
+    with start_swarmscope("logs", "cat", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reading:
         assert reading.stdout is not None
         assert reading.stderr is not None
         assert reading.stdout.readline().startswith("{")

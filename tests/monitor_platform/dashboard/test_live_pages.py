@@ -1,10 +1,7 @@
 """Live, through real processes: messages are on the page within seconds, and silence is reported."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +10,8 @@ import pytest
 
 from feedback_wire import routes
 from feedback_wire.record import Origin
-from tests.harness.processes import Server
+from tests.harness import forks
+from tests.harness.processes import Server, run_swarmscope
 from tests.harness.waiting import eventually
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
@@ -126,20 +124,12 @@ def viewers(monitor: Server) -> float:
     return float(line.split()[1])
 
 
-KEEPS_UNCONNECTED_PAGES = """
-import monitor_platform.dashboard_server
-
-monitor_platform.dashboard_server.UNUSED_PAGE_MS = 3_600_000
-"""
-
-
 @pytest.mark.browser
 def test_viewers_who_leave_are_forgotten_although_unconnected_pages_are_kept(serve, feedback_server, visit, tmp_path):
     """A page whose browser does not connect stays for 15 s; in this process for an hour. A page that was open must not stay."""
-    (tmp_path / "sitecustomize.py").write_text(KEEPS_UNCONNECTED_PAGES)
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    keeps_unconnected = {forks.CONSTANTS: json.dumps({"monitor_platform.dashboard_server:UNUSED_PAGE_MS": 3_600_000})}
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
-    monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, env={"PYTHONPATH": path})
+    monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, env=keeps_unconnected)
     send(feedback_server.url, 1, range(30))
     pages = [visit(monitor.url, path) for path in ("/sessions", "/timeline")]
     urllib.request.urlopen(monitor.url, timeout=60).close()  # a page that no browser connects
@@ -168,8 +158,7 @@ def test_a_page_survives_a_restart_of_the_platform(serve, monitor, feedback_serv
 
 def test_a_mirror_in_use_is_refused_before_the_ready_line(monitor, feedback_server, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
-    command = [sys.executable, "-m", "swarmscope", "monitor", "--feedback-server", feedback_server.url, *arguments]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    second = run_swarmscope("monitor", "--feedback-server", feedback_server.url, *arguments)
     assert (second.returncode, second.stdout) == (1, "")
     [line] = second.stderr.splitlines()
     assert "another monitoring platform uses the mirror" in line

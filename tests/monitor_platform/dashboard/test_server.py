@@ -5,8 +5,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -19,7 +17,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
-from tests.harness.processes import start_server
+from tests.harness.processes import run_swarmscope, start_server
 
 FILES = ("duplicates", "conflicts", "unreadable", "lost", "late", "implausible")
 """Facts about files, which groups do not have."""
@@ -213,8 +211,7 @@ def test_other_coefficients_apply_to_the_pages_too(serve, recorded):
     ],
 )
 def test_a_startup_error_is_reported_in_one_line(tmp_path, arguments, code, advice):
-    command = [sys.executable, "-m", "swarmscope", "monitor", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    ended = run_swarmscope("monitor", *arguments, cwd=tmp_path)
     assert ended.returncode == code
     assert advice in " ".join((ended.stdout + ended.stderr).split())
     assert "Traceback" not in ended.stderr
