@@ -81,7 +81,7 @@ def without_increases(summary):
 
 def test_logs_in_any_order_merge_to_the_same_numbers_except_increases(tmp_path, locator):
     sent = [each for each in audience(peers=15, hours=2) if each["via"] == "c1"]  # no copies: each log on its own
-    paths = write_minutes(tmp_path / "logs", sent)
+    paths = write_minutes(tmp_path / "logs", sent, minutes=20)
     random.Random(7).shuffle(paths)
     table = open_logs([tmp_path / "logs"], locator=locator, mos=BASIS.mos)
     wanted = history_like(messages_summary.summarize(table, by=("channel",)))
