@@ -34,7 +34,7 @@ from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
-from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_garbage_collection
+from monitor_platform.dashboard.document_cleanup import DocumentCleanup, log_no_postponed_end, skip_garbage_collection
 from monitor_platform.dashboard.not_found import NotFoundHandler
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
@@ -114,6 +114,7 @@ class DashboardServer(BaseServer):
     ) -> None:
         self._pages = pages
         skip_garbage_collection()
+        log_no_postponed_end()
         self.gate = gate
         self.guarded = GuardedBokeh(
             gate,

@@ -2,12 +2,14 @@
 were closed at once, the others were not updated for 17 s. The interpreter collects the same objects later by itself.
 """
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
 from bokeh.application.application import SessionContext
 from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
 from bokeh.document import document
+from bokeh.server import contexts
 
 
 class DocumentCleanup(DocumentLifecycleHandler):
@@ -24,3 +26,8 @@ class DocumentCleanup(DocumentLifecycleHandler):
 def skip_garbage_collection() -> None:
     """Make Bokeh skip the garbage collection at the end of a document."""
     setattr(document, "gc", SimpleNamespace(collect=lambda: 0))  # noqa: B010 - its stubs do not know the name
+
+
+def log_no_postponed_end() -> None:
+    """Bokeh warns when the document of a closed page is in use at this moment. A second later it tries again."""
+    logging.getLogger(contexts.__name__).setLevel(logging.ERROR)

@@ -4,9 +4,13 @@ import asyncio
 import gc
 
 import pytest
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
+from bokeh.server.contexts import ApplicationContext
+from tornado.ioloop import IOLoop
 
-from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_garbage_collection
+from monitor_platform.dashboard.document_cleanup import DocumentCleanup, log_no_postponed_end, skip_garbage_collection
 
 
 @pytest.fixture
@@ -49,3 +53,23 @@ def test_a_viewer_who_leaves_triggers_no_garbage_collection(collections, monkeyp
     skip_garbage_collection()
     leave()
     assert (len(left), len(collections)) == (2, 1)
+
+
+def test_a_closed_page_whose_document_is_in_use_is_removed_later_without_a_warning(caplog):
+    log_no_postponed_end()
+
+    async def end() -> list[list[str]]:
+        pages = ApplicationContext(Application(FunctionHandler(lambda _: None), DocumentCleanup()), io_loop=IOLoop.current())
+        page = await pages.create_session_if_needed("one")
+        with await page._lock.acquire():
+            ending = asyncio.ensure_future(pages._cleanup_sessions(-1))
+            await asyncio.sleep(0)
+            page.block_expiration()
+        await ending
+        left = [[each.id for each in pages.sessions]]
+        page.unblock_expiration()
+        await pages._cleanup_sessions(-1)
+        return [*left, [each.id for each in pages.sessions]]
+
+    assert asyncio.run(end()) == [["one"], []]
+    assert caplog.messages == []
