@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.harness import forks
 from tests.harness.browser import begin_test, browser, tabs, visit
-from tests.harness.disks import disk, make_disk
+from tests.harness.disks import disk, enter_private_mounts, make_disk
 from tests.harness.processes import Server, servers
 from tests.harness.reaper import start_reaper
 from tests.harness.slow_files import rank
@@ -35,6 +35,7 @@ def pytest_configure() -> None:
     # Collecting makes millions of objects that stay until the end. The garbage collector would look at them again and again.
     gc.disable()
     start_reaper()
+    enter_private_mounts()  # before any other process starts, so that all of them see the disks of tests
     forks.remember_environment()
 
 
