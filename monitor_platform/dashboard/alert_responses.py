@@ -133,7 +133,7 @@ def _rule_in_words(rule: Rule) -> str:
 
 def _fixed_limit(rule: Rule) -> str:
     limit = rule.below if rule.below is not None else rule.above
-    return "–" if limit is None else shown(rule, limit)
+    return "no baseline yet" if limit is None else shown(rule, limit)
 
 
 def _slice_text(chosen: Mapping[str, str] | None) -> str:

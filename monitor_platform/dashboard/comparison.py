@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.time_units import DAY_MS
+from feedback_analysis.time_units import DAY_MS, HOUR_MS
 from monitor_platform.dashboard.address_query import ANYBODY, COMPARE, AddressQuery
 from monitor_platform.dashboard.display_names import dimension_name, value_name
 
-_SHIFT_MS = {"day": DAY_MS, "week": 7 * DAY_MS}
+_SHIFT_MS = {"hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

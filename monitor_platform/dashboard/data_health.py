@@ -6,7 +6,7 @@ from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.page_data import PageData
 from monitor_platform.dashboard.pill import ahead
-from monitor_platform.views.number_format import format_count
+from monitor_platform.views.number_format import format_count, format_share
 
 
 def losses_text(data: PageData) -> str:
@@ -52,7 +52,7 @@ def _delay(state: DashboardState) -> list[dict[str, Any]]:
 
 def _losses(data: PageData) -> list[dict[str, Any]]:
     missing = data.missing
-    share = f" ({missing.lost / missing.sent:.2%})" if missing.lost else ""
+    share = f" ({format_share(missing.lost / missing.sent, digits=2)})" if missing.lost else ""
     return [
         _figure(
             "Lost",

@@ -15,7 +15,7 @@ from bokeh.models import CustomJS, LayoutDOM
 from feedback_analysis.history.daily import Coverage, daily_and_coverage
 from feedback_analysis.history.history_timeline import minutes, timeline
 from feedback_analysis.history.periods import Unit, offset_note, zone_of
-from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.registry import COUNTS, MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
@@ -25,7 +25,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.views.history_view import HistoryView
 from monitor_platform.views.mark_strip import Mark
-from monitor_platform.views.number_format import format_value
+from monitor_platform.views.number_format import format_share, format_value
 from monitor_platform.views.timeline_view import TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
@@ -174,6 +174,8 @@ def _row(row: Mapping[str, Any]) -> list[str]:
 def _cell(name: str, value: float | None) -> str:
     if name.startswith("online_s"):
         return "–" if value is None else f"{value / 60:,.1f} min"
+    if MEASURES[name].kind in COUNTS and value is not None:
+        return f"{value:,.0f}"  # the headings say users, and the measures have the unit peers
     return format_value(MEASURES[name], value)
 
 
@@ -181,4 +183,4 @@ def _coverage(found: Sequence[Coverage]) -> list[list[str]]:
     """One row for each ISP: its name, and its share of each period."""
     names = list(found[-1].peers) if found else []
     head = ["ISP", *(each.period for each in found)]
-    return [head, *([name, *(f"{each.shares.get(name, 0):.2%}" for each in found)] for name in names)]
+    return [head, *([name, *(format_share(each.shares.get(name, 0), digits=2) for each in found)] for name in names)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bokeh.models import LayoutDOM
 
 from feedback_analysis.measures.definitions import FIGURES, Definition, definition_of
-from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.registry import MEASURES, shown_in
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 
 
@@ -37,7 +37,9 @@ MEASURES_PAGE = DashboardPage(
 
 def _row(name: str) -> dict[str, str]:
     measure = MEASURES[name]
-    unit = measure.unit or ("" if measure.range is None else "{:g}…{:g}".format(*measure.range))
+    unit = shown_in(measure)[1] or ("" if measure.range is None else "{:g}…{:g}".format(*measure.range))
+    if measure.unit == "ms":
+        unit += " (ms in CSV and in the API)"
     return _definition_row(name, measure.title, unit or "–", definition_of(measure))
 
 

@@ -13,6 +13,7 @@ from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.dashboard.dashboard_page import PageContext
 from monitor_platform.dashboard.page_states import Facts
 from monitor_platform.dashboard.record_queries import RecordQueries
+from monitor_platform.views.number_format import format_share
 
 LEAST_MS, MOST_MS = MINUTE_MS, 5 * MINUTE_MS
 """Of the time that is diagnosed: the last third of the time range within these limits."""
@@ -120,7 +121,7 @@ def _evidence(evidence: Evidence) -> str:
     parts = [f"{numbers['minutes']:.0f} minutes"]
     parts += [f"MOS down to {numbers['lowest_mos']:.1f}"] if "lowest_mos" in numbers else []
     if "highest_rebuffering_ratio" in numbers:
-        parts.append(f"stalled up to {numbers['highest_rebuffering_ratio']:.0%} of the time")
+        parts.append(f"stalled up to {format_share(numbers['highest_rebuffering_ratio'])} of the time")
     return f"{evidence.text[:1].upper()}{evidence.text[1:]}: {', '.join(parts)}"
 
 

@@ -125,6 +125,7 @@ def path_facts(details: PathDetails) -> list[list[str]]:
     """The facts at the side of a path's history."""
     path = details.path
     statuses = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(path.statuses.items()))
+    statuses = "all ok" if set(path.statuses) == {"ok"} else statuses
     viewers = ", ".join(details.viewers.values())
     return [
         ["Agent", path.agent + (f" ({path.agent_address})" if path.agent_address else "")],

@@ -37,6 +37,7 @@ RANKED = (
 SORTS = ("name", "peers", "sessions", *RANKED)
 NEUTRAL = TILES_NEUTRAL | {"playback_kbps"}
 ROWS_PER_PAGE = 50
+MOST_REASONS = 3
 
 LEAST_SHARE = 0.05
 """A value that is worse by a smaller share of the value of all is not marked."""
@@ -159,13 +160,21 @@ def _headings() -> list[list[str]]:
 
 def _row(by: str, group: GroupSummary, whole: Summary, largest: Mapping[str, float]) -> dict[str, Any]:
     name = group["by"][by]
+    worse = [each for each in RANKED if is_worse(each, group, whole)]
     return {
         "value": name if name != OTHER else "",
         "text": place_name(name),
         "cells": _cells(group, largest),
         "thin": group["sessions"] < THIN_SESSIONS,
-        "worse": [name in RANKED and is_worse(name, group, whole) for name in ("peers", "sessions", *RANKED)],
+        "worse": [False, False, *(name in worse for name in RANKED)],
+        "reasons": reasons(worse),
     }
+
+
+def reasons(worse: Sequence[str]) -> str:
+    """The first measures that are worse, for windows that do not show all columns."""
+    titles = [MEASURES[name].title for name in worse]
+    return ", ".join(titles[:MOST_REASONS]) + (f" and {len(titles) - MOST_REASONS} more" if len(titles) > MOST_REASONS else "")
 
 
 def is_worse(name: str, group: GroupSummary, whole: Summary) -> bool:

@@ -26,7 +26,7 @@ from monitor_platform.dashboard.inferred_beside_reported import comparison_rows,
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.views import thinning
 from monitor_platform.views.inferred_panels import InferredSeries
-from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_value
+from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_share, format_value
 from monitor_platform.views.session_view import SessionView, ShownSession, length_in_words, stalls_in_words
 
 MODELS = ("mos", "mos_stalling")
@@ -230,7 +230,7 @@ def _shares(shown_session: ShownSession) -> str:
         spent[each.state] = spent.get(each.state, 0) + each.to_ms - each.from_ms
     whole = sum(spent.values())
     shares = sorted(((ms / whole, state) for state, ms in spent.items() if whole and ms), reverse=True)
-    parts = [f"{state} {share:.0%}" for share, state in shares]
+    parts = [f"{state} {format_share(share) if share >= 0.005 else 'below ' + format_share(0.01)}" for share, state in shares]
     return ", ".join([*parts, "then gone"] if "gone" in spent else parts)
 
 

@@ -89,7 +89,9 @@ def _order(sort: str, measure: Measure) -> str:
         return f"by {measure.title if sort == 'value' else SORT_TITLES.get(sort, sort)}"
     side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
     weighted = measure.kind in (Kind.MEAN, Kind.RATIO)
-    return f"worst difference of {measure.title} from the mean × time first" if weighted else f"{side} {measure.title} first"
+    if weighted:
+        return f"worst first: how much worse {measure.title} is than the mean × how long"
+    return f"{side} {measure.title} first"
 
 
 def _note(found: int, order: str) -> str:

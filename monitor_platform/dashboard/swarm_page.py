@@ -201,7 +201,7 @@ class SwarmPart:
         sort, reverse = _order(query)
         return {
             "find": find,
-            "head": [[column.name, column.title] for column in COLUMNS],
+            "head": [[column.name, column.title, column.name in TEXTS] for column in COLUMNS],
             "sort": sort,
             "reverse": reverse,
             "rows": [

@@ -113,7 +113,7 @@ class NetworkView:
     def __init__(self) -> None:
         plots = Plots()
         self._x, self._y = Range1d(start=-0.3, end=4.3), Range1d(start=-1, end=1)
-        self.figure: Plot = plots.plot(self._x, self._y, sizing_mode="stretch_width", height=LEAST_PX, min_border=0)
+        self.figure: Plot = plots.plot(self._x, self._y, sizing_mode="stretch_width", height=LEAST_PX, min_border=2)
         self.grounds = ColumnDataSource(_empty(("xs", "ys")))
         self.links = ColumnDataSource(_empty(_LINK_COLUMNS))
         self.marks = ColumnDataSource(_empty(_MARK_COLUMNS))

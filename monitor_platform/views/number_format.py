@@ -53,6 +53,11 @@ def with_unit(number: str, unit: str) -> str:
     return f"{number}{_THIN_SPACE}{unit}" if unit else number
 
 
+def format_share(share: float, *, digits: int = 0) -> str:
+    """A share of 1 in percent: "32.50 %"."""
+    return with_unit(f"{share * 100:.{digits}f}", "%")
+
+
 def format_count(n: float, one: str) -> str:
     """`n` and a noun: "1 peer", "6,941 peers". With sampling n is an estimate, rounded to a whole number."""
     return f"{n:,.0f} {one}{'' if round(n) == 1 else 's'}"

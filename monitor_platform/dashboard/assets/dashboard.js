@@ -126,6 +126,15 @@ globalThis.swarmscope = (() => {
     if (element.matches(".note")) element.title = text; // for a note that is cut off
   }
 
+  // In a narrow window, the column that sorts a table may be outside its box.
+  function show_sorted_column(table, sort) {
+    if (table.dataset.sort === sort) return;
+    table.dataset.sort = sort;
+    const cell = table.querySelector("thead [aria-sort]");
+    const box = table.parentElement;
+    box.scrollLeft = cell ? Math.max(0, cell.offsetLeft + cell.offsetWidth - box.clientWidth) : 0;
+  }
+
   // Replaces the children only if their content has changed. The focus moves to the new child with the same key; without one, to the
   // child in the same place, or the last one; without any, to the element that `otherwise` returns.
   function keep_children(box, all, make_child, { key = () => "", otherwise = () => null } = {}) {
@@ -210,5 +219,5 @@ globalThis.swarmscope = (() => {
   });
   addEventListener("popstate", ask);
 
-  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, session_address, make, put, keep_children };
+  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, session_address, make, put, keep_children, show_sorted_column };
 })();

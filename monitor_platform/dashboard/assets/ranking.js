@@ -3,7 +3,7 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { choose, filter, narrowed, along, chosen, make, put } = swarmscope;
+  const { choose, filter, narrowed, along, chosen, make, put, show_sorted_column } = swarmscope;
 
   function heading([name, title], { sort, best_first }) {
     const cell = make("th", { scope: "col" });
@@ -31,7 +31,7 @@
     return made;
   }
 
-  function row({ value, text, cells, thin, worse }, { by, chosen: here }) {
+  function row({ value, text, cells, thin, worse, reasons }, { by, chosen: here }) {
     const line = make("tr", { className: thin ? "thin" : "" });
     if (value && value === here) line.ariaCurrent = "true";
     const name = make("th", { scope: "row", title: text });
@@ -40,6 +40,7 @@
       button.addEventListener("click", () => filter(by, value));
       name.append(button);
     } else name.textContent = text;
+    if (reasons) name.append(make("small", { className: "reasons", textContent: `! ${reasons}`, ariaHidden: "true" })); // the cells have the same
     line.append(name, ...cells.map((each, i) => cell(each, worse[i])));
     if (value) {
       const sessions = make("a", { textContent: "Sessions", href: `sessions?${along(narrowed(by, value))}`, ariaLabel: `Sessions of ${text}` });
@@ -86,6 +87,7 @@
       );
       Object.assign(table.dataset, { holds, page: own.page });
       if (at >= 0) table.querySelectorAll("button, a")[at]?.focus();
+      show_sorted_column(table, own.sort);
     }
     table.hidden = own.rows.length === 0;
     $("no-ranking").hidden = own.rows.length > 0;

@@ -65,19 +65,9 @@
       if (button.dataset.sort === sort) cell.ariaSort = reverse ? "ascending" : "descending";
       else cell.ariaSort = null;
     }
-    show_sorted_column(sort);
+    swarmscope.show_sorted_column($("sessions"), sort);
     $("refresh").hidden = true;
     swarmscope.put("#sessions-note", own.note);
-  }
-
-  // On a phone, the column that sorts the table may be outside its box.
-  function show_sorted_column(sort) {
-    const table = $("sessions");
-    if (table.dataset.sort === sort) return;
-    table.dataset.sort = sort;
-    const cell = table.querySelector("thead [aria-sort]");
-    const box = table.parentElement;
-    box.scrollLeft = cell ? Math.max(0, cell.offsetLeft + cell.offsetWidth - box.clientWidth) : 0;
   }
 
   // Rows that are being read hold still: newer rows wait for the button.

@@ -3,7 +3,7 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { choose, chosen, filter, session_address, make, put, keep_children } = swarmscope;
+  const { choose, chosen, filter, session_address, make, put, keep_children, show_sorted_column } = swarmscope;
   const { element, local } = swarmscope_times;
   const LINE_PX = 12; // the least height of a row with a name
   const LETTER_PX = 6.5;
@@ -184,9 +184,9 @@
     return item;
   }
 
-  function heading([name, title]) {
+  function heading([name, title, text]) {
     const { sort, reverse } = shown;
-    const cell = make("th", { scope: "col" });
+    const cell = make("th", { scope: "col", className: text ? "text" : "" });
     const button = make("button", { type: "button", textContent: title });
     if (name === sort) {
       cell.ariaSort = reverse ? "ascending" : "descending";
@@ -201,11 +201,11 @@
     return cell;
   }
 
-  function row({ name, session, feeds, problem, cells }) {
+  function row({ name, session, feeds, problem, cells }, head) {
     const line = make("tr", { className: problem ? "problem" : "" });
-    const head = make("th", { scope: "row", title: name });
-    head.append(session ? make("a", { href: session_address(session), textContent: name }) : make("span", { textContent: name }));
-    line.append(head, ...cells.map((text) => make("td", { textContent: text })), make("td"));
+    const first = make("th", { scope: "row", title: name, className: "text" });
+    first.append(session ? make("a", { href: session_address(session), textContent: name }) : make("span", { textContent: name }));
+    line.append(first, ...cells.map((text, at) => make("td", { textContent: text, className: head[at + 1][2] ? "text" : "" })), make("td"));
     if (feeds > 1) {
       const grouped = shown.grouped.includes(name);
       const button = make("button", { type: "button", className: "toggle", textContent: grouped ? "Show" : "Group" });
@@ -216,15 +216,24 @@
     return line;
   }
 
-  function fill_table({ head, rows, rows_of, sort, reverse, grouped, find }) {
+  // Columns that no node reports are left out.
+  function used(head, rows, sort) {
+    const kept = head.map(([name], at) => at === 0 || name === sort || rows.some(({ cells }) => cells[at - 1] && cells[at - 1] !== "–"));
+    const only = (all) => all.filter((_, at) => kept[at]);
+    return [only(head), rows.map((each) => ({ ...each, cells: only(["", ...each.cells]).slice(1) }))];
+  }
+
+  function fill_table({ head: all, rows: known, rows_of, sort, reverse, grouped, find }) {
     const table = $("swarm-rows");
+    const [head, rows] = used(all, known, sort);
     const holds = JSON.stringify([head, rows, sort, reverse, grouped, location.search]);
     if (table.dataset.holds !== holds) {
       const at = [...table.querySelectorAll("button, a")].indexOf(document.activeElement);
       table.tHead.rows[0].replaceChildren(...head.map(heading), make("th", { scope: "col", textContent: "Children" }));
-      table.tBodies[0].replaceChildren(...rows.map(row));
+      table.tBodies[0].replaceChildren(...rows.map((each) => row(each, head)));
       table.dataset.holds = holds;
       if (at >= 0) table.querySelectorAll("button, a")[at]?.focus();
+      show_sorted_column(table, sort);
     }
     const order = sort ? "" : "; those with a problem first";
     const matching = find ? ` with “${find}” in the name` : "";

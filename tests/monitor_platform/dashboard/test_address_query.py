@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.time_units import HOUR_MS
 from monitor_platform.dashboard.address_query import COLOURING, EARLIEST_MS, MINUTES, MOST_SERIES, SERIES, AddressQuery
+from monitor_platform.dashboard.comparison import other_side
+from tests.harness.logs import BEGIN_MS
 
 names = st.text(min_size=1, max_size=60)
 spans = st.tuples(st.integers(EARLIEST_MS, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
@@ -69,3 +72,10 @@ def test_district_and_area_exclude_each_other():
     assert AddressQuery(area="a").placed("district", "North") == AddressQuery(district="North")
     assert AddressQuery(district="North").placed("district", "") == AddressQuery()
     assert AddressQuery.parse("district=North&area=a") == AddressQuery(district="North")
+
+
+def test_a_comparison_with_an_hour_before_has_the_same_length():
+    begin = BEGIN_MS + 5 * HOUR_MS
+    query = AddressQuery.parse(f"from={begin}&to={begin + 60_000}&compare=hour")
+    side = other_side(query, Span(begin, begin + 60_000))
+    assert (side.span, side.name) == (Span(begin - HOUR_MS, begin - HOUR_MS + 60_000), "an hour before")

@@ -221,7 +221,7 @@ def test_the_dot_in_the_header_changes_when_something_is_missing(serve, visit, t
     write_log(tmp_path, [record(0, seq, BEGIN_MS + seq, chance=chance) for seq in (0, 1, 4)])
     page = visit(serve("monitor", "--static", str(tmp_path), "--listen", "127.0.0.1:0").url)
     assert page.page.locator("#trust").inner_text() == "Data missing"
-    assert "Lost: 2 messages (40.00%)" in page.page.locator("#trust").get_attribute("title")
+    assert "Lost: 2 messages (40.00\u202f%)" in page.page.locator("#trust").get_attribute("title")
     # A single viewer is a whole page too.
     assert page.tile("concurrent_peers") == "1"
     page.page.locator("#trust").click()

@@ -50,6 +50,11 @@ TOO_SMALL = """(least) => [...document.querySelectorAll("a, button, select, summ
     .map(([box, text]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${text}`)"""
 """Targets with a side shorter than `least`, without links in running text, whose height is that of the text."""
 
+SCROLLING_TABLES = """() => [...document.querySelectorAll(".scroll:not(.listed)")]
+    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && each.scrollWidth > each.clientWidth)
+    .map((each) => `${each.ariaLabel}: ${each.scrollWidth} > ${each.clientWidth}`)"""
+"""The tables of pages that are wider than their boxes."""
+
 SHIFTS = """() => new Promise((resolve) => {
     const sum = (list) => list.getEntries().reduce((total, each) => total + each.value, 0);
     new PerformanceObserver((list) => resolve(sum(list))).observe({ type: "layout-shift", buffered: true });
@@ -89,6 +94,7 @@ def assert_fits(page, width):
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width, width
     assert page.page.evaluate(TOO_SMALL, LARGE_TARGET if width <= NARROW else SMALL_TARGET) == [], width
     if width > NARROW:
+        assert page.page.evaluate(SCROLLING_TABLES) == [], width
         page.becomes("() => document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
 
 
@@ -139,6 +145,17 @@ def test_the_label_of_a_mark_has_the_letters_for_which_the_window_has_room(monit
     page.becomes(f"() => /^an ISP stalls: .*…$/.test({label})")
     page.page.set_viewport_size({"width": 1920, "height": 800})
     page.becomes(f"() => {label} === 'an ISP stalls: Continuity of ISP HKBN is below 98.50 %'")
+
+
+def test_a_map_fills_a_high_window(monitor, visit):
+    page = visit(monitor, "/map", width=1280, height=1500)
+    footer, card = page.page.locator("footer").bounding_box(), page.page.locator(".card.map").bounding_box()
+    assert footer["y"] - (card["y"] + card["height"]) <= 24
+
+
+def test_recorded_files_have_no_column_of_actions(monitor, visit):
+    page = visit(monitor, "/alerts")
+    assert page.page.locator("#rules thead th:visible").all_inner_texts() == ["State", "Rule", "Last value", "Limit", "Since"]
 
 
 def test_a_phone_leads_from_an_alert_to_the_viewer(monitor, visit):

@@ -79,6 +79,15 @@ def monitor(tmp_path_factory):
     assert server.stop() == 0
 
 
+LEFT_EDGE = """() => {
+    const root = [...Bokeh.index.roots].find((each) => each.model.name === "network");
+    const canvas = root.canvas_view.primary.canvas;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, 1, canvas.height).data;
+    return pixels.filter((_, at) => at % 4 === 3).reduce((sum, each) => sum + each, 0);
+}"""
+"""The sum of the alpha values of the leftmost pixels of the map."""
+
+
 @pytest.mark.browser
 def test_the_page_shows_the_lossy_link_and_leads_from_a_cell_of_the_mesh_to_the_history_of_its_path(monitor, visit):
     since_ms = BEGIN_MS + BAD_FROM * MINUTE_MS
@@ -104,6 +113,9 @@ def test_the_page_shows_the_lossy_link_and_leads_from_a_cell_of_the_mesh_to_the_
     assert parse_qs(urlsplit(page.page.url).query)["p.path"] == ["hgc-1|10.0.9.2"]
     page.page.locator("#network-colours button", has_text="Delay").click()
     page.becomes("() => document.querySelector('#network-mesh button').textContent.endsWith('ms')")
+    page.page.set_viewport_size({"width": 390, "height": 800})
+    page.becomes("() => Bokeh.documents[0].get_model_by_name('network').inner_width < 400 && Bokeh.documents[0].is_idle")
+    page.becomes(f"() => ({LEFT_EDGE})() === 0")  # nothing remains of the names in the wide window
 
 
 @pytest.mark.soak

@@ -10,7 +10,7 @@ from feedback_analysis.measures.summary import DISTRIBUTIONS
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.page_queries import worst_first
-from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse
+from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse, reasons
 from monitor_platform.dashboard.tiles import standard_error
 from tests.harness.processes import start_server
 
@@ -44,6 +44,12 @@ def test_the_worst_value_is_first_and_the_rest_beyond_the_budget_is_last():
 def test_values_with_few_sessions_and_other_names_are_left_out():
     assert order("p.sort=rebuffering_ratio&p.min=1")[0] == "tiny"
     assert order("p.sort=rebuffering_ratio&p.min=1&p.find=LAR") == ["large", "(other)"]
+
+
+def test_a_line_names_the_first_measures_that_are_worse():
+    assert reasons([]) == ""
+    assert reasons(["mos", "startup_ms"]) == "MOS, Startup"
+    assert reasons(["mos", "startup_ms", "continuity", "stall_ms"]) == "MOS, Startup, Continuity and 1 more"
 
 
 def slice_of(name, peers, impact, sessions=100):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.measures.registry import MEASURES
-from monitor_platform.views.number_format import format_change, format_count, format_value, title_of
+from monitor_platform.views.number_format import format_change, format_count, format_share, format_value, title_of
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, legend_of, round_ends, scale_for
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
@@ -57,6 +57,7 @@ def test_numbers_have_thousands_separators_and_units():
     assert format_value(MEASURES["mos"], 3.816) == "3.82"
     assert format_value(MEASURES["mos"], None) == format_value(MEASURES["mos"], float("nan")) == "–"
     assert (format_count(1, "peer"), format_count(6941.0, "peer")) == ("1 peer", "6,941 peers")
+    assert (format_share(0.325, digits=2), format_share(0.04)) == ("32.50\u202f%", "4\u202f%")
 
 
 def test_a_title_names_the_unit_unless_it_already_contains_it():
