@@ -81,7 +81,7 @@ class SwarmView:
     def __init__(self) -> None:
         plots = Plots()
         self._y, self._x = Range1d(start=-1, end=1), Range1d(start=-0.2, end=4)
-        self.figure: Plot = plots.plot(self._x, self._y, sizing_mode="stretch_width", height=LEAST_PX, min_border=0)
+        self.figure: Plot = plots.plot(self._x, self._y, sizing_mode="stretch_width", height=LEAST_PX, min_border=2)
         self.ghosts = ColumnDataSource({name: [] for name in ("xs", "ys")})
         self.seconds = ColumnDataSource({name: [] for name in ("xs", "ys")})
         self.links = ColumnDataSource({name: [] for name in _LINK_COLUMNS})
