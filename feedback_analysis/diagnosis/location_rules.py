@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from feedback_analysis.diagnosis.baselines import LOSSY, Judgement
 from feedback_analysis.diagnosis.observed_paths import BadShare, ObservedPath, route_of
-from feedback_analysis.diagnosis.path_parts import Node, PathPart, parts_of, possible_parts, text_of
+from feedback_analysis.diagnosis.path_parts import Node, PathPart, by_node, parts_of, possible_parts, text_of
 from feedback_analysis.diagnosis.tomography import Explanation, PathKey, SuspectGroup, explain
 from feedback_analysis.diagnosis.verdict import Cause, Confidence, DiagnosisAnswer, Evidence, NotEnoughEvidence, Subject, Verdict
 
@@ -21,7 +21,8 @@ class _Observed:
     """The judged paths with a known route."""
 
     lossy: Mapping[PathKey, tuple[Node, ...]]
-    clean: Mapping[PathKey, tuple[Node, ...]]
+    cleared_by: Mapping[PathPart, PathKey]
+    """For each part of clean paths, the first of them."""
     losses: Mapping[PathKey, BadShare]
     paths: Mapping[PathKey, ObservedPath]
 
@@ -34,14 +35,16 @@ def locate_losses(paths: Sequence[ObservedPath]) -> Iterator[DiagnosisAnswer]:
     for path in paths:
         if path.key in losses:
             yield from _missing(path, losses[path.key], has_route=path.key in known)
+    clean = {key: parts_of(route) for key, route in known.items() if _judged(losses, key) is Judgement.GOOD}
     observed = _Observed(
         lossy={key: route for key, route in known.items() if _judged(losses, key) is Judgement.BAD},
-        clean={key: route for key, route in known.items() if _judged(losses, key) is Judgement.GOOD},
+        cleared_by={part: key for key in sorted(clean, reverse=True) for part in clean[key] if not part.silent},
         losses=losses,
         paths={path.key: path for path in paths},
     )
-    lossy = {key: possible_parts(route, known.values()) for key, route in observed.lossy.items()}
-    for explanation in explain(lossy, map(frozenset, map(parts_of, observed.clean.values()))):
+    others = by_node(known.values())
+    lossy = {key: possible_parts(route, others) for key, route in observed.lossy.items()}
+    for explanation in explain(lossy, map(frozenset, clean.values())):
         yield from _answers(explanation, observed)
 
 
@@ -167,12 +170,9 @@ def _lossy(keys: Iterable[PathKey], observed: _Observed) -> Iterator[Evidence]:
 
 def _clean(keys: Iterable[PathKey], observed: _Observed) -> Iterator[Evidence]:
     """Clean paths that clear parts of these lossy paths; one for each part is enough."""
-    left = {part for key in keys for part in parts_of(observed.lossy[key]) if not part.silent}
-    for key, route in observed.clean.items():
-        cleared = left.intersection(parts_of(route))
-        if cleared:
-            left -= cleared
-            yield _evidence(key, observed, shows_problem=False)
+    parts = {part for key in keys for part in parts_of(observed.lossy[key])}
+    clearing = {observed.cleared_by[part] for part in parts if part in observed.cleared_by}
+    return (_evidence(key, observed, shows_problem=False) for key in sorted(clearing))
 
 
 def _evidence(key: PathKey, observed: _Observed, *, shows_problem: bool) -> Evidence:

@@ -4,7 +4,8 @@ A node is the text of an address, `agent NAME`, or None for a hop that did not a
 its destination.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,12 +43,21 @@ def parts_of(nodes: Sequence[Node]) -> tuple[PathPart, ...]:
     return tuple(parts)
 
 
-def possible_parts(nodes: Sequence[Node], others: Iterable[Sequence[Node]]) -> frozenset[PathPart]:
-    """All parts that a path may have. A silent hop may be any hop that another path has at such a place."""
+def by_node(paths: Iterable[Sequence[Node]]) -> Mapping[Node, Sequence[Sequence[Node]]]:
+    """The paths over each node."""
+    found: dict[Node, list[Sequence[Node]]] = defaultdict(list)
+    for nodes in paths:
+        for node in dict.fromkeys(nodes):
+            found[node].append(nodes)
+    return found
+
+
+def possible_parts(nodes: Sequence[Node], others: Mapping[Node, Sequence[Sequence[Node]]]) -> frozenset[PathPart]:
+    """All parts that a path may have. A silent hop may be any hop that another path has at such a place. `others`: by node."""
     found = set(parts_of(nodes))
     for part in list(found):
         if part.silent and part.after:
-            for other in others:
+            for other in others.get(part.before, ()):
                 found |= _parts_between(other, part)
     return frozenset(found)
 

@@ -8,7 +8,7 @@ from feedback_analysis.diagnosis.location_rules import locate_losses
 from feedback_analysis.diagnosis.observed_paths import ObservedPath, observe
 from feedback_analysis.diagnosis.service_rules import find_failing_resolvers, find_failing_tls, find_lossy_calls
 from feedback_analysis.diagnosis.verdict import Cause, Diagnosis, DiagnosisAnswer, NotEnoughEvidence, Verdict
-from feedback_analysis.diagnosis.viewer_quality import ViewerQuality, poor_quality, with_viewers, without_cause
+from feedback_analysis.diagnosis.viewer_quality import ViewerQuality, isps_of_operations, poor_quality, with_viewers, without_cause
 from feedback_analysis.measurements.measured_operations import MeasuredOperation
 
 
@@ -95,7 +95,7 @@ def diagnose(
     """
     paths = observe(operations, earlier)
     answers = [answer for find in dict.fromkeys(rule.find for rule in RULES) for answer in find(paths)]
-    poor = poor_quality(viewers)
-    verdicts = tuple(with_viewers(each, paths, poor) for each in answers if isinstance(each, Verdict))
+    poor, isps = poor_quality(viewers), isps_of_operations(paths)
+    verdicts = tuple(with_viewers(each, isps, poor) for each in answers if isinstance(each, Verdict))
     not_enough = tuple(each for each in answers if isinstance(each, NotEnoughEvidence))
-    return Diagnosis(verdicts=verdicts, not_enough=(*not_enough, *without_cause(verdicts, paths, poor)))
+    return Diagnosis(verdicts=verdicts, not_enough=(*not_enough, *without_cause(verdicts, isps, poor)))

@@ -11,8 +11,10 @@ answer has at most ln(paths) + 1 times as many groups as the smallest.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
 from math import comb
+from operator import or_
 from typing import TypeAlias
 
 from feedback_analysis.diagnosis.path_parts import PathPart
@@ -60,7 +62,12 @@ def explain(lossy: Suspects, clean: Iterable[frozenset[PathPart]]) -> list[Expla
     cleared = {part for parts in clean for part in parts if not part.silent}
     suspects = {path: lossy[path] - cleared for path in sorted(lossy)}
     groups = _groups(suspects)
-    return [_explanation(paths, [each for each in groups if each.paths[0] in paths]) for paths in _connected(suspects, groups)]
+    groups_on: dict[PathKey, list[SuspectGroup]] = defaultdict(list)
+    connected = _connected(suspects, groups)
+    first = {path: paths[0] for paths in connected for path in paths}
+    for group in groups:
+        groups_on[first[group.paths[0]]].append(group)
+    return [_explanation(paths, groups_on[paths[0]]) for paths in connected]
 
 
 def _groups(suspects: Suspects) -> list[SuspectGroup]:
@@ -76,34 +83,45 @@ def _groups(suspects: Suspects) -> list[SuspectGroup]:
 
 def _connected(suspects: Suspects, groups: Sequence[SuspectGroup]) -> list[tuple[PathKey, ...]]:
     """The lossy paths, divided into sets that share suspects."""
-    sets = [{path} for path in suspects]
+    sets = {path: [path] for path in suspects}
     for group in groups:
-        touched = [each for each in sets if each & set(group.paths)]
-        sets = [each for each in sets if each not in touched] + [set().union(*touched)]
-    return sorted(tuple(sorted(each)) for each in sets)
+        largest = max((sets[path] for path in group.paths), key=len)
+        for path in group.paths:
+            if sets[path] is not largest:
+                largest += sets[path]
+                sets |= dict.fromkeys(sets[path], largest)
+    return sorted({id(each): tuple(sorted(each)) for each in sets.values()}.values())
 
 
 def _explanation(paths: tuple[PathKey, ...], groups: Sequence[SuspectGroup]) -> Explanation:
-    smallest, exact = _smallest(set(paths), groups) if groups else ([], True)
+    smallest, exact = _smallest(paths, groups) if groups else ([], True)
     suspected = Counter(path for group in groups for path in group.paths)
     certain = frozenset(group for group in groups if any(suspected[path] == 1 for path in group.paths))
     return Explanation(paths=paths, groups=tuple(groups), smallest=tuple(smallest), exact=exact, certain=certain)
 
 
-def _smallest(paths: set[PathKey], groups: Sequence[SuspectGroup]) -> tuple[list[tuple[SuspectGroup, ...]], bool]:
+def _smallest(paths: Sequence[PathKey], groups: Sequence[SuspectGroup]) -> tuple[list[tuple[SuspectGroup, ...]], bool]:
+    """Sets of groups are compared as numbers with one bit for each path, which is fast."""
+    bit = {path: 1 << number for number, path in enumerate(paths)}
+    covered = [sum(bit[path] for path in group.paths) for group in groups]
+    everything = (1 << len(paths)) - 1
     for size in range(1, len(groups) + 1):
         if comb(len(groups), size) > MOST_COMBINATIONS:
             break
-        found = [chosen for chosen in combinations(groups, size) if paths <= {path for each in chosen for path in each.paths}]
+        found = [chosen for chosen in combinations(range(len(groups)), size) if _union(covered, chosen) == everything]
         if found:
-            return found, True
-    return [_greedy(paths, groups)], False
+            return [tuple(groups[each] for each in chosen) for chosen in found], True
+    return [tuple(groups[each] for each in _greedy(everything, covered))], False
 
 
-def _greedy(paths: set[PathKey], groups: Sequence[SuspectGroup]) -> tuple[SuspectGroup, ...]:
-    left, chosen = set(paths), list[SuspectGroup]()
+def _union(covered: Sequence[int], chosen: Iterable[int]) -> int:
+    return reduce(or_, (covered[each] for each in chosen))
+
+
+def _greedy(left: int, covered: Sequence[int]) -> list[int]:
+    chosen: list[int] = []
     while left:
-        best = max(groups, key=lambda group: len(left & set(group.paths)))
+        best = max(range(len(covered)), key=lambda each: (left & covered[each]).bit_count())
         chosen.append(best)
-        left -= set(best.paths)
-    return tuple(chosen)
+        left &= ~covered[best]
+    return chosen

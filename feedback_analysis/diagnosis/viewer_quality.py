@@ -1,8 +1,9 @@
 """What viewers of an ISP experience, as evidence beside the measurements of agents that have the same tag `isp`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from feedback_analysis.diagnosis.observed_paths import ObservedPath
 from feedback_analysis.diagnosis.verdict import Evidence, NotEnoughEvidence, Subject, Verdict
@@ -56,32 +57,41 @@ def _evidence(isp: str, area: str, minutes: Iterable[ViewerQuality]) -> Evidence
     return Evidence(text=f"viewers of {place} have poor quality", numbers=numbers)
 
 
-def with_viewers(verdict: Verdict, paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]) -> Verdict:
+IspsOfOperations: TypeAlias = Mapping[str, frozenset[str]]
+"""By the id of an operation: the ISPs of the agent that measured its path."""
+
+
+def isps_of_operations(paths: Iterable[ObservedPath]) -> IspsOfOperations:
+    """Of all operations on these paths."""
+    isps = ((path, frozenset(_isps(path))) for path in paths)
+    return {each.operation_id: found for path, found in isps if found for each in path.now}
+
+
+def with_viewers(verdict: Verdict, isps: IspsOfOperations, poor: dict[str, tuple[Evidence, ...]]) -> Verdict:
     """The verdict with the quality of viewers whose ISP is that of an agent which measured the problem.
 
     Operations of other agents in the evidence, such as those on clean paths, do not count.
     """
-    isps = {isp for path in paths if _blames(verdict, path) for isp in _isps(path)}
-    more = tuple(each for isp in sorted(isps & poor.keys()) for each in poor[isp])
+    more = tuple(each for isp in sorted(_blamed(verdict, isps) & poor.keys()) for each in poor[isp])
     return replace(verdict, evidence=verdict.evidence + more)
 
 
 def without_cause(
-    verdicts: Iterable[Verdict], paths: Sequence[ObservedPath], poor: dict[str, tuple[Evidence, ...]]
+    verdicts: Iterable[Verdict], isps: IspsOfOperations, poor: dict[str, tuple[Evidence, ...]]
 ) -> Iterator[NotEnoughEvidence]:
     """The ISPs with poor quality that no verdict explains."""
-    verdicts = list(verdicts)
-    explained = {isp for path in paths if any(_blames(each, path) for each in verdicts) for isp in _isps(path)}
-    measured = {isp for path in paths for isp in _isps(path)}
+    explained = {isp for verdict in verdicts for isp in _blamed(verdict, isps)}
+    measured = {isp for found in isps.values() for isp in found}
     for isp in sorted(poor.keys() - explained):
         problem = "measurements of the addresses that these viewers use: no problem was found from the agents of this ISP"
         missing = problem if isp in measured else f"an agent with the tag isp={isp}"
         yield NotEnoughEvidence(about=Subject(text=f"viewers of {isp}"), missing=missing)
 
 
-def _blames(verdict: Verdict, path: ObservedPath) -> bool:
-    ids = {each.operation_id for each in path.now}
-    return any(each.shows_problem and ids & set(each.operation_ids) for each in verdict.evidence)
+def _blamed(verdict: Verdict, isps: IspsOfOperations) -> set[str]:
+    """The ISPs of the agents that measured the problem."""
+    shown = (each for each in verdict.evidence if each.shows_problem)
+    return {isp for each in shown for operation in each.operation_ids for isp in isps.get(operation, ())}
 
 
 def _isps(path: ObservedPath) -> set[str]:

@@ -18,6 +18,9 @@ from feedback_analysis.record_table import RecordTable
 MOST_PATHS = 20_000
 """More pairs of agent and destination can neither be drawn nor listed; those with the latest operations remain."""
 
+MOST_ROUTES = 50
+"""Of one path; the latest ones. Each trace is compared with all of them."""
+
 DELAYS = {
     "PING": "rtt_median_ms",
     "TRACEROUTE": "rtt_min_ms",
@@ -208,4 +211,5 @@ def _add(routes: list[FoundRoute], one: FoundRoute) -> None:
             traces = known.traces + one.traces
             routes[at] = FoundRoute(route=merged, traces=traces, last_ms=max(known.last_ms, one.last_ms))
             return
-    routes.append(one)
+    if len(routes) < MOST_ROUTES:
+        routes.append(one)

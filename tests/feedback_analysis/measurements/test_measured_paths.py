@@ -182,3 +182,10 @@ def test_no_record_breaks_a_query(tmp_path, fields, technique):
     loss_steps(table, span=span, step_s=1, agent="hk-1", target="203.0.113.9")
     diagnose(operations_of(table), earlier=operations_of(table))
     table.close()
+
+
+def test_a_path_whose_every_trace_is_another_route_keeps_the_latest_routes(tmp_path):
+    write_measurements(tmp_path, [trace(f"t{n}", "a", n, hop(1, f"10.0.{n}.1"), hop(2, "203.0.113.9")) for n in range(120)])
+    records, _ = open_records([tmp_path], RecordKind.MEASUREMENT)
+    (path,) = measured_paths(records, span=Span(0, 2**52))
+    assert [found.route.routers for found in path.routes] == [(f"10.0.{n}.1",) for n in reversed(range(70, 120))]
