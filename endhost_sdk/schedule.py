@@ -9,6 +9,8 @@ from math import inf
 
 from endhost_sdk.session import Session
 
+_MOST_OUT_OF_DATE = 100
+
 
 class Schedule:
     """Open sessions, ordered by the time of their next report. `now_s` is on a clock that never runs backwards."""
@@ -31,6 +33,10 @@ class Schedule:
     def remove(self, session: Session) -> None:
         self._known.pop(session, None)
         self._hurried_s.pop(session, None)
+        # Sessions that left must not stay in memory until their report would be due, which may be a day.
+        if len(self._due) > 2 * len(self._known) + _MOST_OUT_OF_DATE:
+            self._due = [entry for entry in self._due if self._known.get(entry[2]) == entry[0]]
+            heapq.heapify(self._due)
 
     def hurry(self, session: Session, now_s: float, due_s: float) -> None:
         """Report at `due_s` already. No effect if a report is due earlier, or if the last request is less than a period old."""

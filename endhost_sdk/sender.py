@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from random import SystemRandom
 
 from endhost_sdk.backoff import asked_s
+from endhost_sdk.background_thread import background_thread, is_subinterpreter
 from endhost_sdk.buffer import Buffer, MessageBatch
 from endhost_sdk.coordinators import Coordinator, Coordinators
 from endhost_sdk.invalid_values import InvalidValues
@@ -68,7 +69,8 @@ class Sender:
         # close() waits for this event, because join() of an unpatched thread does not work after gevent's patches.
         self._done = threading.Event()
         # A daemon thread, because the app's exit must not wait for a coordinator.
-        self._thread = threading.Thread(target=self._run, name="endhost_sdk", daemon=True)
+        self._thread = background_thread("endhost_sdk", self._run)
+        self._must_end = is_subinterpreter()
 
     def start(self) -> None:
         """Start the thread; RuntimeError if no thread can be started."""
@@ -86,13 +88,13 @@ class Sender:
         self.notify(session)
 
     def close(self) -> None:
-        """Send the remaining messages. Returns after at most `flush_s`."""
+        """Send the remaining messages. Returns after at most `flush_s`, in a subinterpreter when the last request has ended."""
         self._stop_detector.stop()
         self._changed.put(None)
-        if self._done.wait(self._settings.flush_s):
-            # Both threads have finished their work. A subinterpreter must not end before their last instructions.
-            self._thread.join(_LAST_INSTRUCTIONS_S)
-            self._stop_detector.join(_LAST_INSTRUCTIONS_S)
+        if self._done.wait(None if self._must_end else self._settings.flush_s):
+            last_instructions_s = None if self._must_end else _LAST_INSTRUCTIONS_S
+            self._thread.join(last_instructions_s)
+            self._stop_detector.join(last_instructions_s)
 
     def stats(self) -> Stats:
         counts = self._counts

@@ -7,7 +7,9 @@ a stop any thread can be the first to run.
 
 import threading
 import time
+from functools import partial
 
+from endhost_sdk.background_thread import background_thread
 from endhost_sdk.forks import resets_after_fork
 
 READ_EVERY_S = 1.0
@@ -61,7 +63,7 @@ class StopDetector:
     def start(self) -> None:
         """Start the thread. If no thread can be started, stops are not detected; everything else works."""
         try:
-            thread = threading.Thread(target=self._run, args=(self._ending,), name="endhost_sdk stop detector", daemon=True)
+            thread = background_thread("endhost_sdk stop detector", partial(self._run, self._ending))
             thread.start()
         except (RuntimeError, MemoryError):
             return
@@ -71,7 +73,7 @@ class StopDetector:
         self._running = False
         self._ending.set()
 
-    def join(self, within_s: float) -> None:
+    def join(self, within_s: float | None) -> None:
         """After `stop`, wait for the end of the thread."""
         if self._thread is not None:
             self._thread.join(within_s)

@@ -221,13 +221,15 @@ import logging, sys
 sys.path[:0] = {path!r}
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 from endhost_sdk import Telemetry
-telemetry = Telemetry({url!r}, period_s=86_400, flush_s=10)
+telemetry = Telemetry({url!r}, period_s=86_400, **{limits})
 with telemetry.session(peer_id="p") as session:
     session.started(after_ms=1)
     session.update(upload_kbps=1)
+    while {limits}["flush_s"] < 1 and not telemetry.stats().buffered:
+        pass
 telemetry.close()
 print("went on", flush=True)
-'''.format(path=sys.path, url=sys.argv[1])
+'''.format(path=sys.path, url=sys.argv[1], limits=sys.argv[3])
 isolated = sys.argv[2] == "isolated"
 if hasattr(interpreters, "exec"):
     interpreter = interpreters.create("isolated" if isolated else "legacy")
@@ -240,12 +242,16 @@ interpreters.destroy(interpreter)
 """
 
 
-@pytest.mark.parametrize("kind", ["isolated", "legacy"])
-def test_an_app_in_a_subinterpreter_is_not_disturbed(coordinator, kind):
+def require_subinterpreters():
     if not any(find_spec(name) for name in ("_interpreters", "_xxsubinterpreters")):
         pytest.skip("this Python has no subinterpreters")
+
+
+@pytest.mark.parametrize("kind", ["isolated", "legacy"])
+def test_an_app_in_a_subinterpreter_is_not_disturbed(coordinator, kind):
+    require_subinterpreters()
     server = coordinator()
-    output = run(SUBINTERPRETER, server.url, kind).splitlines()
+    output = run(SUBINTERPRETER, server.url, kind, "dict(flush_s=10)").splitlines()
     assert output[-1] == "went on"
     if kind == "legacy":
         assert (output, [message["event"] for message in server.accepted]) == (["went on"], ["join", "leave"])
@@ -253,3 +259,32 @@ def test_an_app_in_a_subinterpreter_is_not_disturbed(coordinator, kind):
         # Such an interpreter allows no daemon thread, and waits for every other one before its end.
         assert output[0].startswith("no thread can be started, so nothing is reported: ")
         assert not server.accepted
+
+
+def test_a_subinterpreter_ends_after_the_last_request_to_a_coordinator_that_never_answers(black_hole):
+    """Python aborts the whole process if a thread is still there."""
+    require_subinterpreters()
+    assert run(SUBINTERPRETER, black_hole, "legacy", "dict(flush_s=0.1, timeout_s=0.6)").endswith("\nwent on\n")
+
+
+WAITS_FOR_SIGNAL = """
+import os, signal, sys, threading, time
+from endhost_sdk import Telemetry
+telemetry = Telemetry(sys.argv[1], flush_s=10)
+session = telemetry.session(peer_id="p")
+while threading.active_count() < 3 or not telemetry.stats().sent:
+    time.sleep(0.01)
+wanted = {signal.SIGTERM, signal.SIGUSR1}
+signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+os.kill(os.getpid(), signal.SIGUSR1)
+print(signal.sigwait(wanted).name)
+faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+for thread in threading.enumerate()[1:]:
+    [blocked] = [line for line in open(f"/proc/self/task/{thread.native_id}/status") if line.startswith("SigBlk")]
+    mask = int(blocked.split()[1], 16)
+    print(mask >> signal.SIGTERM - 1 & 1, any(mask >> fault - 1 & 1 for fault in faults))
+"""
+
+
+def test_no_thread_of_the_sdk_takes_a_signal_for_which_the_app_waits(coordinator):
+    assert run(WAITS_FOR_SIGNAL, coordinator().url).splitlines() == ["SIGUSR1", "1 False", "1 False"]

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -163,6 +164,20 @@ def test_a_session_that_left_reports_no_more():
     schedule.remove(session)
     assert list(schedule.due(1000.0)) == []
     assert schedule.next_s() is None
+
+
+def test_sessions_that_left_are_released_long_before_their_report_would_be_due():
+    schedule, stays = Schedule(86_400.0), Session(peer_id="stays")
+    schedule.add(stays, 0.0, 1.0)
+    left = []
+    for number in range(1000):
+        session = Session(peer_id=f"p-{number}")
+        left.append(ref(session))
+        schedule.add(session, 0.0, 0.5)
+        schedule.remove(session)
+    del session
+    assert sum(each() is not None for each in left) < 200
+    assert list(schedule.due(86_400.0)) == [stays]
 
 
 BODIES = {
