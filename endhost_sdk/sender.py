@@ -12,8 +12,8 @@ import time
 from datetime import UTC, datetime
 from random import SystemRandom
 
-from endhost_sdk.backoff import asked_s
 from endhost_sdk.background_thread import background_thread, is_subinterpreter
+from endhost_sdk.backoff import asked_s
 from endhost_sdk.buffer import Buffer, MessageBatch
 from endhost_sdk.coordinators import Coordinator, Coordinators
 from endhost_sdk.invalid_values import InvalidValues

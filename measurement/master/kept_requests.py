@@ -30,6 +30,7 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     destinations: list[Destination]
     agents: list[Name]
     submitted_ms: int
+    round: NotNegative = 0
     planned: NotNegative = 0
     statuses: dict[Status, NotNegative] = {}
     open: list[tuple[NotNegative, Name, str]] = []
@@ -62,6 +63,7 @@ class KeptRequests:
                 destinations=list(each.destinations),
                 agents=list(each.agents),
                 submitted_ms=each.submitted_ms,
+                round=each.round,
                 planned=each.planned,
                 statuses=dict(each.tally),
                 open=[(number, agent, f"{bits:x}") for (number, agent), bits in each.open_pairs.items()],
@@ -92,7 +94,7 @@ class KeptRequests:
         """The requests of the last run, with the operations that were open at the returned place of the journal.
 
         With `keep`, a request waits for its next round at `start_s`; the others are lost. The number of the next round is beyond
-        all earlier ones, because a round takes at least a period.
+        all earlier ones, because a round takes at least a period, and because the file has the last one: the date may be wrong.
         """
 
         def parse(data: bytes) -> tuple[list[LiveRequest], RecordCursor]:
@@ -128,7 +130,7 @@ def _restored(saved: SavedRequest, now_s: float, wall_ms: int, start_s: float) -
     live.open = sum(bits.bit_count() for bits in live.open_pairs.values())
     if saved.request.keep:
         past_s = max(0, wall_ms - saved.submitted_ms) / 1000
-        live.round = int(past_s // saved.request.period_s) + 1
+        live.round = max(int(past_s // saved.request.period_s), saved.round) + 1
         live.state, live.next_start_s = RequestState.WAITING, start_s
     else:
         live.state, live.ended_s = RequestState.LOST, now_s

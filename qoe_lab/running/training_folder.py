@@ -236,14 +236,23 @@ def find_trainings(root: Path) -> tuple[list[TrainingFolder], list[str]]:
     """The trainings in the folders of `root`, the newest first; and for each one that cannot be read, why."""
     found: list[TrainingFolder] = []
     unreadable: list[str] = []
-    for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if not (path / SETTINGS_FILE).exists():
-            continue
+    try:
+        paths = sorted(root.iterdir()) if root.is_dir() else []
+    except OSError as error:
+        return [], [_why_unreadable(root, error)]
+    for path in paths:
         try:
-            found.append(open_training_folder(path))
-        except (NoTrainingError, OSError) as error:
+            if (path / SETTINGS_FILE).exists():
+                found.append(open_training_folder(path))
+        except NoTrainingError as error:
             unreadable.append(str(error))
+        except OSError as error:  # such as `lost+found` on a disk of its own
+            unreadable.append(_why_unreadable(path, error))
     return sorted(found, key=lambda each: each.created_ms, reverse=True), unreadable
+
+
+def _why_unreadable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be read: {error.strerror or error}"
 
 
 def _text_of(path: Path) -> str | None:

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from measurement.control_messages import AddTask, Cancel, SkipRound, Start, StopAll, StopTask
+from measurement.master.kept_requests import KeptRequests
 from measurement.master.live_request import RequestState
+from measurement.master.operation_journal import RecordCursor
 from measurement.measurement_request import MeasurementRequest, Scheduling
 from measurement.operation import Destination, Technique
 from measurement.outcome import Status
@@ -356,3 +358,26 @@ def test_a_round_whose_agents_leave_before_their_queues_are_filled_is_accounted_
     master.fill_queues()
     assert (live.planned, live.open, live.tally) == (6, 0, {Status.AGENT_LOST: 2, Status.CANCELLED: 4})
     assert [each for each in master.commands["a3"] if isinstance(each, AddTask)] == []
+
+
+def test_a_restart_after_which_the_date_is_right_again_repeats_no_number_of_a_round(tmp_path):
+    """The request was submitted while the date was 400 days ahead."""
+    master = VirtualMaster()
+    master.wall_ahead_s = 400 * 86_400
+    master.join("a1")
+    live = master.submit("ALL", period_s=10.0, keep=True)
+    for _ in range(5):
+        master.answer("a1", master.starts("a1")[-1])
+        master.advance(11, alive=["a1"])
+    ended = {each.outcome.operation_id for each in master.records}
+    assert len(ended) == 5
+    kept = KeptRequests(tmp_path)
+    kept.save(kept.snapshot([live], RecordCursor(1, 0)))
+    [again], _ = kept.restored(master.now_s, int(master.now_s * 1000), start_s=master.now_s)
+    restarted = VirtualMaster()
+    restarted.now_s = master.now_s
+    restarted.dispatcher.restore([again], [], restarted.now_s)
+    restarted.join("a1")
+    restarted.advance(25, alive=["a1"])
+    assert restarted.starts("a1")
+    assert not ended & {start.operation.operation_id for start in restarted.starts("a1")}

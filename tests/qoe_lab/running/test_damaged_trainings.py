@@ -1,6 +1,9 @@
 """A training whose files were damaged is named, and hides no other training."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,30 @@ def test_a_journal_of_another_plan_is_named(tmp_path: Path) -> None:
         journal.append(StatusChange(number=99, attempt=1, session_id="s", status=SessionStatus.UNDER_CAPTURING, wall_ms=1))
     with pytest.raises(ValueError, match=r"sessions\.jsonl is damaged: .* session 99"):
         training.progress()
+
+
+@contextmanager
+def without_rights_of_root() -> Iterator[None]:
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_this_user_may_not_search_is_named_and_hides_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as `lost+found` on a disk of its own."""
+    create_training(tmp_path / "whole", SETTINGS, {})
+    (tmp_path / "lost+found").mkdir(mode=0o000)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above it belong to root alone, too
+    with without_rights_of_root():
+        found, unreadable = find_trainings(Path())
+        assert [each.path.name for each in found] == ["whole"]
+        assert unreadable == ["lost+found cannot be read: Permission denied"]
+        assert find_trainings(Path("lost+found")) == ([], ["lost+found cannot be read: Permission denied"])
