@@ -16,7 +16,7 @@ from feedback_analysis.duckdb_database import open_database, transaction
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs
 from feedback_analysis.reading.rows import SQL_TYPES, clean, scan
-from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
+from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, removed_since
 from feedback_analysis.time_limit import watched
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.frames import Damage
@@ -175,6 +175,8 @@ class RecordTable:
         return staged, self._count("incoming")
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> AddedRecords:
+        if removed := removed_since(log):
+            return AddedRecords(unread=(removed,))
         damage = Damage(0, log.end, f"whole, yet not readable: {str(error).splitlines()[0]}")
         return AddedRecords(unreadable=(log.records or 0) + log.lost, damages=((log.source, damage),))
 

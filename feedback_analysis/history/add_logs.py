@@ -72,19 +72,19 @@ def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator
     with ExitStack() as opened, closing(ColumnTable(locator, store.basis.mos, columns=_COLUMNS)) as table:
         found = {file: opened.enter_context(open_if_readable(file.path)) for file in files}
         logs = {file: log for file, log in found.items() if isinstance(log, VerifiedLog)}
-        lost = _read(table, list(logs.values()))
+        lost_of = _read(table, list(logs.values()))
         arrived = _arrived(table)
-    unread = tuple(log for log in found.values() if isinstance(log, UnreadLog))
-    if not logs:
+        unread = (*(log for log in found.values() if isinstance(log, UnreadLog)), *table.unread)
+    lost = {file: lost_of[log.source] for file, log in logs.items() if log.source in lost_of}
+    if not lost:
         return AddedLogs(unread=unread)
-    files = {file: files[file] for file in logs}
     with store.writing() as db:
         counted, known, renamed = _count(db, arrived, round(store.basis.period_s * 1000))
         left_out = {
             "copies": Counter() if again else arrived.copied + known,
             "conflicts": Counter() if again else arrived.conflicting,
         }
-        note(db, files, dict(zip(files, lost, strict=True)))
+        note(db, {file: files[file] for file in lost}, lost)
         for name, by_hour in left_out.items():
             if by_hour:
                 db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
@@ -92,15 +92,18 @@ def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator
         messages=counted,
         copies=left_out["copies"].total(),
         conflicts=left_out["conflicts"].total(),
-        unreadable=sum(lost),
-        logs=len(files),
+        unreadable=sum(lost.values()),
+        logs=len(lost),
         other_names=renamed,
         unread=unread,
     )
 
 
-def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
-    """Add the records of `logs` to the empty `table`; returns how many records of each log could not be read."""
+def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> dict[Path, int]:
+    """Add the records of `logs` to the empty `table`; returns how many records of each log could not be read.
+
+    A log that was removed meanwhile is not in the result, but in `table.unread`.
+    """
     groups = list(alike(logs))
     for group in groups:
         table.add_all(group)
@@ -108,9 +111,10 @@ def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
         for group in groups:
             table.compare(group)
     table.settle()
-    lost = [log.lost for log in logs]
+    removed = {log.path for log in table.unread}
+    lost = {log.source: log.lost for log in logs if log.source not in removed}
     if lost:  # DuckDB skipped lines in a sound frame and does not report the log: they count for the last one
-        lost[-1] += table.unreadable - sum(lost)
+        lost[list(lost)[-1]] += table.unreadable - sum(lost.values())
     return lost
 
 

@@ -28,7 +28,7 @@ from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog
-from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_analysis.reading.verified_log import VerifiedLog, removed_since
 from feedback_analysis.time_limit import watched
 from feedback_wire.frames import Damage
 from serving.memory import is_no_memory
@@ -331,12 +331,18 @@ class FeedbackTable:
         return edition
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
-        self._note_refused(log, error)
-        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
+        is_there = self._note_refused(log, error)
+        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost if is_there else 0)
 
-    def _note_refused(self, log: VerifiedLog, error: duckdb.Error) -> None:
+    def _note_refused(self, log: VerifiedLog, error: duckdb.Error) -> bool:
+        """Note that DuckDB cannot read a log; returns whether its file is still there."""
+        removed = removed_since(log)
+        if removed is not None:
+            self.note_unread([removed])
+            return False
         reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
         self._damages.append(DamagedLog(log.source, Damage(0, log.end, reason)))
+        return True
 
 
 def _raise_if_no_memory(error: duckdb.Error) -> None:

@@ -38,8 +38,9 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+NO_LONGER_THERE = "it is no longer there"
 _REASONS = {
-    errno.ENOENT: "it is no longer there",
+    errno.ENOENT: NO_LONGER_THERE,
     errno.EACCES: "this user may not read it",
     errno.EPERM: "this user may not read it",
     errno.ELOOP: "it links to itself",

@@ -4,6 +4,7 @@ Our logs have checksums of each row group and of the file's end (feedback_wire/p
 best checksums of some pages: it is decoded once to check them, and a flipped bit in its end may remain undetected.
 """
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedback_analysis.reading.log_files import NotReadable, check_file, open_file
+from feedback_analysis.reading.log_files import NO_LONGER_THERE, NotReadable, check_file, open_file
 from feedback_wire.frames import Damage
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
@@ -32,13 +33,23 @@ class CheckedParquet:
 
 
 def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
-    """A file with the readable rows of `path`: `path` itself if it is sound, else a file of `salvage` with its sound row groups."""
+    """A file with the readable rows of `path`: `path` itself if it is sound, else a file of `salvage` with its sound row groups.
+
+    NotReadable if it cannot be opened, or is removed meanwhile.
+    """
+    try:
+        return _check(path, salvage)
+    except FileNotFoundError as error:  # it is opened several times
+        raise NotReadable(errno.ENOENT, NO_LONGER_THERE, str(path)) from error
+
+
+def _check(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
     size = check_file(path)
     try:
         with open_file(path) as opened:
             found = damaged_groups(opened)
         file = pq.ParquetFile(path, page_checksum_verification=True)
-    except NotReadable:
+    except (NotReadable, FileNotFoundError):
         raise
     except UNREADABLE as error:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=not isinstance(error, DamagedEnd))

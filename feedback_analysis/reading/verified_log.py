@@ -19,10 +19,12 @@ import zstandard
 
 from feedback_analysis.reading.log_files import (
     BARE,
+    NO_LONGER_THERE,
     NotReadable,
     UnreadLog,
     check_file,
     form_of,
+    is_gone,
     is_utf_8,
     open_file,
     reading_from,
@@ -119,6 +121,11 @@ def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog |
         return opened.enter_context(open_log(sealed))
     except NotReadable as second:
         return UnreadLog(sealed, second.strerror or "")
+
+
+def removed_since(log: VerifiedLog) -> UnreadLog | None:
+    """The log as unread, if its file was removed after it was verified and before DuckDB opened it; otherwise None."""
+    return UnreadLog(log.source, NO_LONGER_THERE) if is_gone(log.path) else None
 
 
 @contextmanager

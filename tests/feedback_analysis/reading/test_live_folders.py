@@ -7,17 +7,22 @@ from contextlib import closing
 import pytest
 
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history import add_logs as adding
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages import load as opening
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading import parquet
 from feedback_analysis.reading.log_files import Found, UnreadLog, find_logs
 from feedback_analysis.reading.verified_log import open_if_readable
+from feedback_analysis.record_table import RecordTable
 from feedback_server.forms import log_writer
+from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form
 from tests.harness.logs import BEGIN_MS, lines_of, record, write_log
+from tests.harness.measurements import measurement_record, write_measurements
 from tests.harness.unreadable_logs import make_unreadable_logs
 
 BEGIN_S = BEGIN_MS // 1000
@@ -75,6 +80,75 @@ def test_a_log_that_is_removed_after_the_listing_is_named_and_counted_and_the_re
     with closing(opening.open_logs([tmp_path], locator=locator, mos=MosModel())) as table:
         assert table.unread == (UnreadLog(old, "it is no longer there"),)
         assert summarize(table)["messages"] == 1
+
+
+def removing(monkeypatch, module, path):
+    """Remove `path` after it was verified, and before DuckDB opens it."""
+
+    def alike(logs):
+        logs = list(logs)
+        if any(log.source == path for log in logs):
+            path.unlink(missing_ok=True)
+        return verified_alike(logs)
+
+    verified_alike = module.alike
+    monkeypatch.setattr(module, "alike", alike)
+
+
+SEALED = [form for form in Form if form is not Form.JOURNAL]
+
+
+@pytest.mark.parametrize("columns", [None, columns_for(())], ids=["whole table", "gathering"])
+@pytest.mark.parametrize("form", SEALED)
+def test_a_log_that_is_removed_after_it_was_verified_is_no_damage_and_the_rest_is_read(
+    tmp_path, monkeypatch, locator, form, columns
+):
+    old = write_log(tmp_path, RECORDS, form, begin_s=BEGIN_S - 60)
+    write_log(tmp_path, [record(seq=9)], form)
+    removing(monkeypatch, opening, old)
+    with closing(opening.open_logs([tmp_path], locator=locator, mos=MosModel(), columns=columns)) as table:
+        assert not old.exists()
+        assert (table.unread, table.damages) == ((UnreadLog(old, "it is no longer there"),), ())
+        summary = summarize(table)
+        assert (summary["messages"], summary["unreadable"]) == (1, 0)
+
+
+def test_a_history_does_not_take_a_removed_log_for_one_that_it_has_read(tmp_path, monkeypatch, locator):
+    old = write_log(tmp_path / "logs", RECORDS, begin_s=BEGIN_S - 60)
+    write_log(tmp_path / "logs", [record(seq=9)])
+    content = old.read_bytes()
+    with HistoryStore(tmp_path / "history", Basis(mos=MosModel(), period_s=30.0)) as store:
+        with monkeypatch.context() as patched:
+            removing(patched, adding, old)
+            taken = catch_up(store, [tmp_path / "logs"], locator)
+        assert (taken.messages, taken.logs, taken.unreadable) == (1, 1, 0)
+        assert taken.unread == (UnreadLog(old, "it is no longer there"),)
+        copy = tmp_path / "mirror" / old.name
+        copy.parent.mkdir()
+        copy.write_bytes(content)
+        assert catch_up(store, [tmp_path / "mirror"], locator).messages == len(RECORDS)
+
+
+def test_a_log_of_another_kind_that_is_removed_after_it_was_verified_is_no_damage(tmp_path):
+    path = write_measurements(tmp_path, [measurement_record()])
+    table = RecordTable(RecordKind.MEASUREMENT)
+    with closing(table), open_if_readable(path) as log:
+        path.unlink()
+        added = table.add([log])
+    assert (added.unread, added.damages, added.unreadable) == ((UnreadLog(path, "it is no longer there"),), (), 0)
+
+
+def test_a_parquet_log_that_is_removed_while_it_is_verified_is_no_damage(tmp_path, monkeypatch):
+    path = write_log(tmp_path, RECORDS, Form.PARQUET)
+
+    def damaged_groups(file):
+        path.unlink()
+        return verified_groups(file)
+
+    verified_groups = parquet.damaged_groups
+    monkeypatch.setattr(parquet, "damaged_groups", damaged_groups)
+    with open_if_readable(path) as found:
+        assert found == UnreadLog(path, "it is no longer there")
 
 
 def test_a_path_whose_journal_was_sealed_before_the_command_began_is_read(tmp_path):
