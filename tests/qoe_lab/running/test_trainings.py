@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from feedback_wire.trainings import TrainingState
+from feedback_wire.trainings import TrainingSettings, TrainingState
 from netlab import read_capture
 from qoe_lab.player_events import read_events
+from qoe_lab.running import session_queue
 from qoe_lab.running.session_files import sha256_of
-from qoe_lab.running.training_folder import open_training_folder
+from qoe_lab.running.training_folder import create_training, open_training_folder
+from qoe_lab.running.training_run import RunOptions, TrainingRun
 from tests.harness.processes import run_here, run_swarmscope
 from tests.harness.waiting import eventually
 from tests.qoe_lab.running.labs import descendants, json_of, kill, needs_sessions, start_lab, statuses, with_status
@@ -131,11 +133,31 @@ def is_process_of(pid: int, session_id: str, module: str = "") -> bool:
     return session_id.encode() in b" ".join(command) and (not module or module.encode() in command)
 
 
-def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(contents: Path, tmp_path: Path) -> None:
-    """The client cannot play contents whose segments are missing."""
-    broken = tmp_path / "broken"
-    (broken / "ball").mkdir(parents=True)
-    (broken / "ball" / "content.json").write_bytes((contents / "ball" / "content.json").read_bytes())
+@pytest.fixture
+def broken(contents: Path, tmp_path: Path) -> Path:
+    """Contents whose segments are missing: no client can play them."""
+    (tmp_path / "broken" / "ball").mkdir(parents=True)
+    (tmp_path / "broken" / "ball" / "content.json").write_bytes((contents / "ball" / "content.json").read_bytes())
+    return tmp_path / "broken"
+
+
+def test_a_session_whose_client_fails_is_given_up_with_its_reason(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its first failure here. A test of the queue, and a long one of whole trainings, have all three."""
+    monkeypatch.setattr(session_queue, "MOST_FAILURES", 1)
+    settings = TrainingSettings(name="t", sessions=1, limits_mbps=(1.0,), seconds=5)
+    training = create_training(tmp_path / "t", settings, {})
+    options = RunOptions(parallel=1, contents=broken, content_ids=("ball",))
+    progress = TrainingRun(training, options, changed=lambda *_: None, check=lambda: None).run()
+    assert (progress.state, progress.given_up) == (TrainingState.FINISHED, 1)
+    [failed] = with_status(training.path, 2)
+    assert (failed["attempt"], failed["reason"]) == (1, "client_failed")
+    assert "client_failed 1; 1 sessions given up" in run_here("lab", "show", training.path).stdout
+
+
+@pytest.mark.soak
+def test_a_session_that_fails_is_tried_three_times_and_given_up_with_its_reason(broken: Path, tmp_path: Path) -> None:
     plan = ["--name", "t", "--sessions", 1, "--limits", "1", "--seconds", 5]
     ended = run_swarmscope("lab", "run", *plan, *flags(broken, tmp_path), timeout_s=ENDS_WITHIN_S)
     assert ended.returncode == 1, ended.stderr
