@@ -42,6 +42,7 @@ olympics: setup-demo ## reproduce the paper's figures from a simulation of its e
 test: setup-tests ## run the quick tests, including those in the browser; with another Python: make test PYTHON=python3.13
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	@# With byte code, each worker collects the tests in half of the time.
+	-$(BIN)/python -m tests.harness.byte_code
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 soak: setup-tests ## run the long versions of the tests (about half an hour on two idle cores)
