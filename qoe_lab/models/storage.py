@@ -7,10 +7,13 @@ file can write both. So everything that is read is checked, too: names, types, s
 import hashlib
 import io
 import json
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,13 +24,15 @@ from qoe_lab.models.fitted_task import FittedTask
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.lab_model import LabModel, names_for
 from qoe_lab.models.plain_models import KINDS, kind_of
-from qoe_lab.models.tasks import TASKS, ModelTask
+from qoe_lab.models.tasks import HEIGHT, TASKS, ModelTask
 
 CARD, ARRAYS = "model.json", "model.npz"
 FORMAT, VERSION = "swarmscope lab model", 1
 _MOST_CARD_BYTES = 16 * 2**20
 _MOST_ARRAY_BYTES = 512 * 2**20
 _MOST_FEATURES = 100_000
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, TokenError, EOFError, OSError, MemoryError, KeyError, RuntimeError)
+"""What `zipfile` and NumPy raise, besides ValueError, for arrays that are damaged or made by an attacker."""
 
 
 class ModelFileError(ValueError):
@@ -158,7 +163,7 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
                 raise ValueError("the arrays are too large")
         with np.load(io.BytesIO(content), allow_pickle=False) as packed:
             return {name: packed[name] for name in packed.files}
-    except (zipfile.BadZipFile, EOFError, OSError, MemoryError, KeyError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"the arrays cannot be read: {error}") from error
 
 
@@ -171,7 +176,9 @@ def _task(name: str, part: object, arrays: Mapping[str, NDArray[Any]], slot_feat
         raise ValueError(f"{name}: its features are not those that this version computes from the features of slots")
     if (len(classes) < 2) != (task.kind == "number"):
         raise ValueError(f"{name}: {len(classes)} classes do not fit the task")
-    kind = KINDS.get(part.get("kind", ""))
+    if task == HEIGHT and not all(each.isascii() and each.isdecimal() and len(each) <= 5 for each in classes):
+        raise ValueError(f"{name}: its classes must be heights in pixels")
+    kind = KINDS.get(str(part.get("kind")))
     if kind is None:
         raise ValueError(f"{name}: {part.get('kind')!r} is no kind of model; known are {', '.join(KINDS)}")
     try:

@@ -3,6 +3,9 @@
 import hashlib
 import io
 import json
+import random
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +181,47 @@ def test_an_array_with_objects_is_not_unpickled(folder: Path, tmp_path: Path):
     assert not canary.exists()
 
 
+def archive(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive with one array."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as file:
+        file.writestr("height.model.left.npy", content)
+    return packed.getvalue()
+
+
+HOSTILE_ARCHIVES = {
+    "a damaged member": archive(random.Random(1).randbytes(500)).replace(b"npy", b"npy\xff", 1),
+    "a damaged member of another method": archive(bytes(500), zipfile.ZIP_LZMA).replace(b"npy\x09", b"npy\xff", 1),
+    "an encrypted member": archive(bytes(500)).replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"),
+    "a header that nests too deep": archive(b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + b"(" * 8999 + b"\n"),
+    "a header of another member": archive(b"\x93NUMPY\x09\x00"),
+    "a shape beyond all memory": archive(
+        b"\x93NUMPY\x01\x00\x80\x00" + repr({"descr": "<f8", "fortran_order": False, "shape": (2**50,)}).encode().ljust(127) + b"\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE_ARCHIVES.values(), ids=HOSTILE_ARCHIVES)
+def test_hostile_archives_get_a_clear_error(folder: Path, content: bytes):
+    replace_arrays(folder, content)
+    with pytest.raises(ModelFileError, match="fit it again"):
+        load(folder)
+
+
+def test_any_damage_that_the_hash_hides_gets_a_clear_error_or_is_harmless(folder: Path):
+    good, chance = (folder / ARRAYS).read_bytes(), random.Random(3)
+    refused = 0
+    for _ in range(100):
+        damaged = bytearray(good)
+        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        replace_arrays(folder, bytes(damaged))
+        try:
+            load(folder)
+        except ModelFileError:
+            refused += 1
+    assert refused > 30
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive", b"\x93NUMPY\x01\x00"], ids=["empty", "cut", "text", "npy"])
 def test_arrays_that_are_no_archive_get_a_clear_error(folder: Path, content: bytes):
     replace_arrays(folder, content)
@@ -206,6 +250,11 @@ def test_a_card_that_is_none_gets_a_clear_error(folder: Path, text: str, message
 CHANGES = {
     "an unknown task": (lambda card: card["tasks"].update(t9={}), "'t9' is no task"),
     "an unknown kind": (lambda card: card["tasks"]["height"].update(kind="pickle"), "'pickle' is no kind of model"),
+    "a kind that is no text": (lambda card: card["tasks"]["height"].update(kind=["forest"]), "is no kind of model"),
+    "classes that are no heights": (
+        lambda card: card["tasks"]["height"].update(classes=["x\x1b[2J"] * len(card["tasks"]["height"]["classes"])),
+        "must be heights in pixels",
+    ),
     "features in another order": (lambda card: card["tasks"]["height"]["features"].reverse(), "its features are not those"),
     "a feature that is the answer": (lambda card: card["slot_features"].append("stalled_ms"), "stalled_ms must not be features"),
     "no classes": (lambda card: card["tasks"]["height"].update(classes=[]), "0 classes do not fit the task"),
