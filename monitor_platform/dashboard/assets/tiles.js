@@ -36,7 +36,7 @@
   // A button for the longest time range whose time before is recorded (the platform needs half of it).
   function shorter(minutes, extent) {
     const recorded = extent ? (extent.to - extent.from) / 60000 : 0;
-    const fits = offered.filter((each) => each * 1.5 <= recorded && each < minutes);
+    const fits = offered.filter((each) => each > 0 && each * 1.5 <= recorded && each < minutes);
     if (!fits.length) return [];
     const longest = Math.max(...fits);
     const button = make("button", { type: "button", className: "text", textContent: `Compare the last ${longest} min with those before` });
