@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from measurement.agent.agent_process import AgentLife
+from measurement.agent.agent_process import MeasurementAgent
 from measurement.agent.master_link import MasterLink
 from measurement.agent.outcome_spool import OutcomeSpool
 from measurement.agent.settings import Settings
@@ -106,7 +106,7 @@ async def _agent(url: str, folder: Path, number: int) -> None:
     settings = Settings(master=url, name=f"agent-{number}")
     spool = OutcomeSpool(folder / f"spool-{number}", 100)
     try:
-        await AgentLife(settings, spool).run()
+        await MeasurementAgent(settings, spool).run()
     finally:
         spool.close()
 

@@ -67,7 +67,7 @@ class Case:
         """The streams that each client subscribes to. A stream is named after its publisher and its track."""
         if not self.meetings:
             return {f"c{number}": [f"p {track.name}" for track in self.tracks] for number in range(self.subscribers)}
-        clients = [f"m{meeting} {place}" for meeting in range(self.meetings) for place in range(3)]
+        clients = [f"m{side} {place}" for side in range(self.meetings) for place in range(3)]
         return {
             one: [f"{other} {track.name}" for other in clients for track in self.tracks if one != other and one[:-2] == other[:-2]]
             for one in clients

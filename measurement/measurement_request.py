@@ -1,4 +1,4 @@
-"""What a client asks of the master (Emodis, Table 1, with priority, dry run, rounds and consent added)."""
+"""A client's request to the master (Emodis, Table 1, with priority, dry run, rounds and consent added)."""
 
 import re
 from enum import StrEnum
@@ -49,17 +49,17 @@ class MeasurementRequest(Struct, frozen=True, kw_only=True, forbid_unknown_field
     schedule: Scheduling = Scheduling.PM_SYN
     order: SyncAlgorithm = SyncAlgorithm.DENSE
     period_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
-    """A new round every so many seconds; 0: one round."""
+    """Seconds from the start of a round to the next; 0: one round."""
     rounds: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    """End after so many rounds; None: at a cancel."""
+    """The number of rounds; None: until it is cancelled."""
     priority: Annotated[int, Meta(ge=0, le=9)] = 0
-    """Of PM_SYN: a request of higher priority is served first. Only managers may raise it."""
+    """Under PM_SYN, a request with a higher priority is served first. Only managers may raise it."""
     most_agents: Annotated[int, Meta(ge=1, le=1000)] = 10
-    """AUTO selects at most so many agents."""
+    """The most agents that AUTO selects."""
     parameters: dict[Name, Parameter] = {}
     """Of the technique."""
     consent: dict[Name, Name] = {}
-    """Of techniques that send packet trains: for each destination, the token of the responder that runs there."""
+    """For techniques with packet trains: the token of the responder of each destination."""
     time_limit_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     """Of each operation."""
     attached: bool = False

@@ -9,11 +9,11 @@ Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
 
 
 class Status(StrEnum):
-    """The one way in which an operation ended. Of each request, the operations planned are the sum over all statuses."""
+    """How an operation ended: each operation has one status."""
 
     OK = "ok"
     PARTIAL = "partial"
-    """Some of the samples are there, such as 7 of 10 replies or a route with silent hops."""
+    """Some samples are missing, such as 3 of 10 replies, or a route has silent hops."""
     TIMEOUT_TARGET = "timeout_target"
     """The destination did not answer."""
     TIMEOUT_AGENT = "timeout_agent"
@@ -39,11 +39,11 @@ class Value(Struct, frozen=True, kw_only=True):
     """One measured number, with everything that is needed to understand it."""
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """Ends with its unit where it has one: `rtt_median_ms`, `capacity_kbps`, `loss_ratio`."""
+    """It ends with the unit, if the value has one: `rtt_median_ms`, `capacity_kbps`, `loss_ratio`."""
     value: float | None
     """None: not known. A lost packet has no delay, so a mean over lost packets only is None, never 0."""
     method: Text = ""
-    """How it was computed, such as `direct` or `RFC 3550 A.8`; empty where the name says it."""
+    """How it was computed, such as `direct` or `RFC 3550 A.8`; empty if the name is sufficient."""
 
 
 class Hop(Struct, frozen=True, kw_only=True):
@@ -52,16 +52,16 @@ class Hop(Struct, frozen=True, kw_only=True):
     ttl: Annotated[int, Meta(ge=1, le=255)]
     address: Text | None = None
     rtt_ms: float | None = None
-    """The smallest of the hop's replies."""
+    """The smallest round trip of the hop's replies."""
     name: Text | None = None
-    """Observed in DNS, if the request wanted it."""
+    """The name in DNS, if the request asked for names."""
     as_number: int | None = None
     """The autonomous system of the address, where the agent has a table of them."""
     icmp_type: int | None = None
     icmp_code: int | None = None
     """What the hop answered: 11 and 0 are the usual `time exceeded`, for IPv6 3 and 0."""
     mpls_labels: Text | None = None
-    """With which the probe reached the router, the outermost first, such as `24001 16` (RFC 4950); None if its answer has none."""
+    """The MPLS labels with which the probe reached the router, the outermost first, such as `24001 16` (RFC 4950)."""
     sent: Annotated[int, Meta(ge=0)] = 0
     answered: Annotated[int, Meta(ge=0)] = 0
     gap_us: float | None = None
@@ -77,7 +77,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     operation_id: Annotated[str, Meta(min_length=1, max_length=128)]
     status: Status
     reason: Text = ""
-    """For people; always there unless the status is `ok`."""
+    """The reason for people. Only the status `ok` may lack it."""
     started_ms: Annotated[int, Meta(ge=0)]
     """The agent's clock at the first packet, Unix time."""
     duration_ms: Annotated[float, Meta(ge=0)]

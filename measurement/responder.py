@@ -59,7 +59,7 @@ DATAGRAM_HEADERS = 28
 
 @dataclass(slots=True)
 class ResponderSession:
-    """One agent that may measure."""
+    """The session of one agent that may measure."""
 
     session_id: bytes
     address: str
@@ -67,7 +67,7 @@ class ResponderSession:
     received_bytes: int = 0
     train: int = 0
     arrivals: list[tuple[int, int]] = field(default_factory=list)
-    """Of the current train: sequence number and Unix time in ns."""
+    """The arrivals of the current train: sequence number and Unix time in ns."""
     last_arrival: float = 0.0
     """On the monotonic clock."""
     reception: RtpReception | None = None
@@ -92,7 +92,7 @@ class Responder:
 
     def __init__(self, *, token: str, host: str, port: int, log: Callable[[str], None] = lambda _text: None) -> None:
         self.counts = dict.fromkeys(("sessions", "wrong_tokens", "too_many", "foreign_datagrams", "over_limit"), 0)
-        """What the responder admitted, refused and dropped."""
+        """The number of admitted sessions, refusals and dropped datagrams, by name."""
         self._token = token
         self._log = log
         self._connections: list[str] = []

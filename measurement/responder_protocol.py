@@ -31,7 +31,7 @@ REFLECTED = struct.Struct("!8sQQI")
 """Payload of a reflected packet: session, arrival and departure in ns of the responder's clock, number of reflected packets."""
 
 Purpose: TypeAlias = Literal["train", "reflect", "consent"]
-"""`consent`: the agent measures in a way that needs no answers, and the destination only permits it."""
+"""The purpose of a session. `consent`: the technique needs no answers of the responder, only its permission."""
 
 
 class Challenge(Struct, frozen=True, tag="challenge"):
@@ -63,7 +63,7 @@ class Refused(Struct, frozen=True, tag="refused"):
 
 
 class Collect(Struct, frozen=True, tag="collect"):
-    """The agent has sent a train, or with `train` -1 the packets that are reflected."""
+    """The agent has sent a train and asks for its arrivals; `train` -1 asks for the count of reflected packets."""
 
     train: int
     packets: int
@@ -78,7 +78,7 @@ class TrainArrivals(Struct, frozen=True, tag="arrivals"):
 
 
 class ReflectorCount(Struct, frozen=True, tag="reflected"):
-    """What the responder counted of the packets that it reflected."""
+    """The responder's counts of the packets that it reflected."""
 
     received: int
     """Different packets."""
@@ -100,5 +100,5 @@ def line(message: ToAgent | ToResponder) -> bytes:
 
 
 def proof(token: str, nonce: str) -> str:
-    """What shows that the agent knows the token (HMAC-SHA256)."""
+    """The proof that the agent knows the token (HMAC-SHA256)."""
     return hmac.new(token.encode(), b"swarmscope responder 1 " + nonce.encode(), hashlib.sha256).hexdigest()

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from overlay.control import ControlConnection, Handshakes, MeetingEndedError
+from overlay.control import ControlConnection, HandshakeFailedError, Handshakes
 from overlay.control_listener import listening
 from overlay.discovery import Discovery
+from overlay.handshake_side import Identity, Listening, Roster, speers
 from overlay.leases import Leases
 from overlay.measured_links import MeasuredLinks, TreeWatch
-from overlay.meeting import Identity, Listening, Roster, speers
 from overlay.messages import (
     Control,
     Error,
@@ -62,7 +62,7 @@ class Member:
     """A node that is in the overlay."""
 
     connection: ControlConnection
-    meeting: Listening
+    side: Listening
     identity: Identity
 
 
@@ -107,14 +107,14 @@ class Bootstrapper:
                     self._remove(node)
                 if time.monotonic() - self._watched_s >= WATCH_EVERY_S:
                     self._watched_s = time.monotonic()
-                    self._settle_neighbors()
+                    self._improve_links()
                     self._watch_routes()
 
     # Members
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = ControlConnection(reader, writer)
-        meeting = Listening(
+        side = Listening(
             Identity(node=NAME, tcp_port=0, udp_port=0),
             keys=self._key_of,
             guard=self._guard,
@@ -122,9 +122,9 @@ class Bootstrapper:
             roster=self._roster,
         )
         try:
-            await self._handshakes.meet(connection, meeting)
-            await self._serve_member(connection, meeting)
-        except (MeetingEndedError, ProtocolError) as error:
+            await self._handshakes.perform(connection, side)
+            await self._serve_member(connection, side)
+        except (HandshakeFailedError, ProtocolError) as error:
             self.counts[f"refused_{getattr(error, 'reason', 'unreadable_message')}"] += 1
         finally:
             connection.close()
@@ -132,13 +132,13 @@ class Bootstrapper:
     def _key_of(self, node: str) -> bytes | None:
         return node_key(self._secret, node) if self._discovery.admits(node) else None
 
-    async def _serve_member(self, connection: ControlConnection, meeting: Listening) -> None:
-        if meeting.partner is None:
+    async def _serve_member(self, connection: ControlConnection, side: Listening) -> None:
+        if side.partner is None:
             return
-        if meeting.partner.tcp_port == 0:
+        if side.partner.tcp_port == 0:
             await self._answer_visitor(connection)
             return
-        member = Member(connection=connection, meeting=meeting, identity=meeting.partner)
+        member = Member(connection=connection, side=side, identity=side.partner)
         self._add(member)
         try:
             while (message := await connection.receive()) is not None:
@@ -209,18 +209,18 @@ class Bootstrapper:
         elif isinstance(message.body, LinkState):
             self._linkstate(node, message.body)
         elif isinstance(message.body, NodeDown):
-            self._doubt(node, message.body.node)
+            self._check_reported_failure(node, message.body.node)
         else:
             self.counts[f"heard_{type(message.body).__name__}"] += 1
         return True
 
-    def _doubt(self, reporter: str, node: str) -> None:
+    def _check_reported_failure(self, reporter: str, node: str) -> None:
         """A node reports that a neighbour has failed. Send PING to the neighbour: perhaps only the link between them has failed."""
         if pair(reporter, node) not in self.overlay.links:
             self.counts["link_unknown"] += 1
         elif node in self.members:
             self.counts["nodes_doubted"] += 1
-            self._leases.doubt(node, time.monotonic())
+            self._leases.shorten(node, time.monotonic())
             self.members[node].connection.send(Ping(node=NAME, number=0))
 
     def _linkstate(self, node: str, state: LinkState) -> None:
@@ -286,10 +286,10 @@ class Bootstrapper:
     def _neighbors_of(self, node: str) -> Iterator[str]:
         return (other for ends in self.overlay.links if node in ends for other in ends if other != node)
 
-    def _roster(self, meeting: Listening) -> Roster:
+    def _roster(self, side: Listening) -> Roster:
         """The neighbours that are in the overlay, with the keys of the links to them."""
-        node = meeting.partner.node if meeting.partner is not None else ""
-        bound = meeting.ack_nonce, meeting.speers_nonce, self._epoch.to_bytes(8, "big")
+        node = side.partner.node if side.partner is not None else ""
+        bound = side.ack_nonce, side.speers_nonce, self._epoch.to_bytes(8, "big")
         neighbors = []
         for name in self._neighbors_of(node):
             if name in self.members:
@@ -300,7 +300,7 @@ class Bootstrapper:
                         host=other.connection.host,
                         tcp_port=other.identity.tcp_port,
                         udp_port=other.identity.udp_port,
-                        sealed_key=sealed(link_key(self._secret, node, name), meeting.key, name, *bound),
+                        sealed_key=sealed(link_key(self._secret, node, name), side.key, name, *bound),
                         transport=self.overlay.links[pair(node, name)].transport,
                     )
                 )
@@ -313,12 +313,12 @@ class Bootstrapper:
         for name in dict.fromkeys((node, *self._neighbors_of(node), *changed)):
             member = self.members.get(name)
             if member is not None:
-                met = member.meeting
+                met = member.side
                 member.connection.send(speers(NAME, met.key, met.ack_nonce, met.speers_nonce, self._roster(met)))
 
-    def _settle_neighbors(self) -> None:
+    def _improve_links(self) -> None:
         """Improve the links of the nodes that find their neighbours themselves."""
-        changed = sorted(self._discovery.settle(self.members, self._measured.costs("composite"), time.monotonic()))
+        changed = sorted(self._discovery.improve_links(self.members, self._measured.costs("composite"), time.monotonic()))
         if changed:
             self.counts["neighbors_changed"] += 1
             self._send_rosters(changed[0], *changed[1:])

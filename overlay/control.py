@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from overlay.handshake import TIMEOUT_S, HandshakeState
+from overlay.handshake_side import Connecting, Listening
 from overlay.linux_sockets import resend_soon
-from overlay.meeting import Connecting, Listening
 from overlay.messages import Control, ControlReader, ProtocolError, encode
 
 READ_BYTES = 64 * 1024
@@ -25,7 +25,7 @@ MOST_HANDSHAKES = 256
 """Connections in a handshake at once. A handshake ends after at most 3 s, so a flood occupies at most 256 connections."""
 
 
-class MeetingEndedError(Exception):
+class HandshakeFailedError(Exception):
     """The handshake did not lead to CONNECTED; `reason` is the name of a counter."""
 
     def __init__(self, reason: str) -> None:
@@ -140,30 +140,30 @@ def _close_unused(opened: asyncio.Task[StreamPair]) -> None:
         opened.result()[1].close()
 
 
-async def meet(connection: ControlConnection, meeting: Connecting | Listening) -> None:
-    """Carry a handshake through. MeetingEndedError if it does not end in CONNECTED; the connection is closed then."""
-    if isinstance(meeting, Connecting):
-        _send_all(connection, meeting.opened(_now_ms()))
-    while meeting.state not in (HandshakeState.CONNECTED, HandshakeState.OFFLINE):
+async def perform_handshake(connection: ControlConnection, side: Connecting | Listening) -> None:
+    """Carry a handshake through. HandshakeFailedError if it does not end in CONNECTED; the connection is closed then."""
+    if isinstance(side, Connecting):
+        _send_all(connection, side.opened(_now_ms()))
+    while side.state not in (HandshakeState.CONNECTED, HandshakeState.OFFLINE):
         try:
-            async with asyncio.timeout(TIMEOUT_S[meeting.state]):
+            async with asyncio.timeout(TIMEOUT_S[side.state]):
                 message = await connection.receive()
         except TimeoutError:
-            _send_all(connection, meeting.timed_out())
-            meeting.refusal = "timeout"
+            _send_all(connection, side.timed_out())
+            side.refusal = "timeout"
             break
         except ProtocolError:
-            meeting.refusal = "unreadable_message"
+            side.refusal = "unreadable_message"
             break
         if message is None:
-            meeting.closed()
-        elif isinstance(meeting, Connecting):
-            _send_all(connection, meeting.received(message))
+            side.closed()
+        elif isinstance(side, Connecting):
+            _send_all(connection, side.received(message))
         else:
-            _send_all(connection, meeting.received(message, _now_ms()))
-    if meeting.state is not HandshakeState.CONNECTED:
+            _send_all(connection, side.received(message, _now_ms()))
+    if side.state is not HandshakeState.CONNECTED:
         connection.close()
-        raise MeetingEndedError(meeting.refusal or "closed")
+        raise HandshakeFailedError(side.refusal or "closed")
 
 
 class Handshakes:
@@ -172,14 +172,14 @@ class Handshakes:
     def __init__(self) -> None:
         self._running = 0
 
-    async def meet(self, connection: ControlConnection, meeting: Listening) -> None:
-        """As `meet`; MeetingEndedError too if there are too many."""
+    async def perform(self, connection: ControlConnection, side: Listening) -> None:
+        """As `perform_handshake`; HandshakeFailedError too if there are too many."""
         if self._running >= MOST_HANDSHAKES:
             connection.close()
-            raise MeetingEndedError("too_many_handshakes")
+            raise HandshakeFailedError("too_many_handshakes")
         self._running += 1
         try:
-            await meet(connection, meeting)
+            await perform_handshake(connection, side)
         finally:
             self._running -= 1
 

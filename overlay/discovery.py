@@ -69,7 +69,7 @@ class Discovery:
         if gone or len(nodes) < len(self.overlay.nodes):
             self._change(nodes=nodes)
 
-    def settle(self, present: Collection[str], costs: Mapping[tuple[str, str], float], now_s: float) -> set[str]:
+    def improve_links(self, present: Collection[str], costs: Mapping[tuple[str, str], float], now_s: float) -> set[str]:
         """Each second: keep the best links, and add some where there are too few. Returns the nodes whose neighbours change."""
         changed: set[str] = set()
         sought: dict[str, list[tuple[str, str]]] = {}

@@ -36,7 +36,7 @@ REPLAY_SPEED = 4
 class Links(Protocol):
     """How messages and packets get to the neighbours."""
 
-    def tell(self, neighbor: str, body: Body) -> bool:
+    def send_message(self, neighbor: str, body: Body) -> bool:
         """Send a control message; False if there is no connection."""
 
     def send(self, neighbor: str, packet: bytes) -> None:
@@ -79,7 +79,7 @@ class Distribution:
             self._change_parent(forwarding, place.parent)
         self._change_second(forwarding)
 
-    def heard(self, neighbor: str, body: Graft | Prune) -> None:
+    def handle_request(self, neighbor: str, body: Graft | Prune) -> None:
         """A neighbour requests a stream (GRAFT), or no longer needs it from here (PRUNE)."""
         forwarding = self.streams.get(body.stream)
         if forwarding is None:
@@ -123,7 +123,7 @@ class Distribution:
         for forwarding in self.streams.values():
             other = forwarding.second or forwarding.tree.backup
             if forwarding.second == neighbor:
-                self._links.tell(neighbor, Prune(stream=forwarding.tree.stream))
+                self._links.send_message(neighbor, Prune(stream=forwarding.tree.stream))
                 forwarding.second = None
             elif forwarding.parent == neighbor and other not in (None, neighbor):
                 self._change_parent(forwarding, other)
@@ -132,7 +132,7 @@ class Distribution:
         """The children that another node can feed: those in the streams that do not begin here."""
         return {child for each in self.streams.values() if each.parent is not None for child in each.children}
 
-    def beat(self, now_s: float) -> None:
+    def retry_requests(self, now_s: float) -> None:
         """Send GRAFT again to the parents that do not deliver."""
         for forwarding in self.streams.values():
             if forwarding.parent is None or forwarding.asked_s is None:
@@ -251,7 +251,7 @@ class Distribution:
             forwarding.asked_from = body.from_sequence
             self._change_parent(forwarding, upstream)
         else:
-            self._links.tell(upstream, body)
+            self._links.send_message(upstream, body)
 
     def _replay(self, forwarding: Forwarding, child: str, packets: Iterator[tuple[str, bytes]]) -> None:
         """Send some packets of a replay, and the rest later."""
@@ -271,7 +271,7 @@ class Distribution:
         if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
             second = {forwarding.second} if forwarding.second is not None else set()
             for parent in {forwarding.parent, *second, *forwarding.leaving}:
-                self._links.tell(parent, Prune(stream=forwarding.tree.stream))
+                self._links.send_message(parent, Prune(stream=forwarding.tree.stream))
             forwarding.parent = forwarding.second = forwarding.wanted = forwarding.asked_from = forwarding.asked_s = None
             forwarding.leaving.clear()
             forwarding.forget()
@@ -280,7 +280,7 @@ class Distribution:
         """Send GRAFT to a parent, from the first missing packet on. The old parent is left when the new one delivers."""
         now_s = time.monotonic()
         graft = Graft(stream=forwarding.tree.stream, from_sequence=forwarding.ask_from(now_s))
-        if not self._links.tell(parent, graft):
+        if not self._links.send_message(parent, graft):
             forwarding.wanted = parent  # GRAFT is sent as soon as there is a connection
             self._counts["grafts_waited"] += 1
             return
@@ -304,18 +304,18 @@ class Distribution:
         if second == before:
             return
         if second is not None:
-            if not self._links.tell(second, Graft(stream=forwarding.tree.stream)):
+            if not self._links.send_message(second, Graft(stream=forwarding.tree.stream)):
                 return  # GRAFT is sent when there is a connection
             forwarding.begin_link(second)
             forwarding.leaving.discard(second)
         forwarding.second = second
         if before is not None and before != forwarding.parent:
-            self._links.tell(before, Prune(stream=forwarding.tree.stream))
+            self._links.send_message(before, Prune(stream=forwarding.tree.stream))
 
     def _parent_delivers(self, forwarding: Forwarding) -> None:
         """The new parent delivers: leave the earlier parents."""
         forwarding.asked_s = None
         for parent in forwarding.leaving:
-            self._links.tell(parent, Prune(stream=forwarding.tree.stream))
+            self._links.send_message(parent, Prune(stream=forwarding.tree.stream))
             forwarding.begin_link(parent)
         forwarding.leaving.clear()

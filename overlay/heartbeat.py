@@ -37,7 +37,7 @@ def interval_s(*, feeds: bool, link_in_use: bool, node_in_use: bool) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class DuePing:
     """A PING that is due."""
 
     number: int
@@ -68,7 +68,7 @@ class Heartbeat:
         self._longest = 0.0, now_s
         self._interval_s = self._next_s = 0.0
 
-    def due(self, interval_s: float, now_s: float, media_s: float = 0.0) -> Beat | None:
+    def due(self, interval_s: float, now_s: float, media_s: float = 0.0) -> DuePing | None:
         """The PING that has to be sent now; a changed interval is announced at once. `media_s` is when media was sent last."""
         changed, with_media = interval_s != self._interval_s, now_s - media_s < interval_s
         if not changed and (now_s < self._next_s or (with_media and self._sent and now_s - self._sent[-1][1] < WITH_MEDIA_S)):
@@ -78,7 +78,7 @@ class Heartbeat:
             self._next_s = now_s + interval_s
         self._number += 1
         self._sent.append((self._number, now_s))
-        return Beat(self._number, round(interval_s * 1000), changed or (interval_s == IN_USE_S and not with_media))
+        return DuePing(self._number, round(interval_s * 1000), changed or (interval_s == IN_USE_S and not with_media))
 
     def announced(self, number: int, interval_ms: int) -> None:
         """The neighbour has sent a PING. The newest one counts: datagrams can overtake each other."""
@@ -86,7 +86,7 @@ class Heartbeat:
             self._heard_number = number
             self._silent_after_s = max(interval_ms / 1000, IN_USE_S) * INTERVALS
 
-    def heard(self, now_s: float) -> None:
+    def note_sign_of_life(self, now_s: float) -> None:
         """The neighbour has shown a sign of life."""
         self._note_gap(now_s - self.heard_s, now_s)
         self.heard_s = max(now_s, self.heard_s)

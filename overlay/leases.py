@@ -26,7 +26,7 @@ class Leases:
         """The node announces a sign of life every `interval_s`. From the next renewal on, its lease is three times as long."""
         self._lengths_s[node] = max(self.lease_s, INTERVALS * interval_s)
 
-    def doubt(self, node: str, now_s: float) -> None:
+    def shorten(self, node: str, now_s: float) -> None:
         """A neighbour reports that the node has failed: its lease ends soon, unless it shows a sign of life."""
         if node in self._until_s:
             self._until_s[node] = min(self._until_s[node], now_s + self.lease_s)

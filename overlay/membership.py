@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from overlay.control import ControlConnection, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
-from overlay.meeting import Connecting, Identity
+from overlay.control import ControlConnection, HandshakeFailedError, TlsFailedError, TlsTo, backoff_s, perform_handshake
+from overlay.handshake_side import Connecting, Identity
 from overlay.messages import (
     Body,
     Control,
@@ -52,13 +52,13 @@ def advice(error: Exception, node: str) -> str:
 
 
 async def join(settings: NodeSettings, me: Identity) -> tuple[ControlConnection, Connecting]:
-    """Connect to the bootstrapper and prove the name. OSError or MeetingEndedError if this fails."""
+    """Connect to the bootstrapper and prove the name. OSError or HandshakeFailedError if this fails."""
     host, port = settings.bootstrapper
     tls = TlsTo(settings.tls.link, host) if settings.tls is not None else None
     connection = await ControlConnection.open(host, port, local_host=settings.host, tls=tls)
-    meeting = Connecting(me, key=settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
-    await meet(connection, meeting)
-    return connection, meeting
+    side = Connecting(me, key=settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
+    await perform_handshake(connection, side)
+    return connection, side
 
 
 async def offers_at_bootstrapper(settings: NodeSettings) -> list[FilesOffer]:
@@ -77,24 +77,24 @@ async def offers_at_bootstrapper(settings: NodeSettings) -> list[FilesOffer]:
             connection.close()
     except TimeoutError:
         raise ConnectionError("the bootstrapper does not list its streams; it may be an earlier version") from None
-    except (OSError, MeetingEndedError, ProtocolError) as error:
+    except (OSError, HandshakeFailedError, ProtocolError) as error:
         raise ConnectionError(advice(error, settings.name)) from error
     return offers
 
 
 class Membership:
-    """Connects again whenever the connection is lost. `heard` gets the messages that this class does not handle."""
+    """Connects again whenever the connection is lost. `on_message` gets the messages that this class does not handle."""
 
     def __init__(
         self,
         settings: NodeSettings,
         counts: Counter[str],
-        heard: Callable[[Control, Connecting], None],
+        on_message: Callable[[Control, Connecting], None],
         on_refused: Callable[[str, str], None] | None = None,
     ) -> None:
         self.joined = asyncio.Event()
         self.connection: ControlConnection | None = None
-        self._settings, self._counts, self._heard, self._on_refused = settings, counts, heard, on_refused
+        self._settings, self._counts, self._on_message, self._on_refused = settings, counts, on_message, on_refused
         self._choices = {choice.name: choice for choice in settings.plays}
         self._paused: set[str] = set()
         self._left = False
@@ -106,10 +106,10 @@ class Membership:
         attempt = 0
         while not self._left:
             try:
-                connection, meeting = await join(self._settings, me)
+                connection, side = await join(self._settings, me)
                 attempt, self._warned = 0, ""
-                await self._serve(connection, meeting)
-            except (OSError, MeetingEndedError, ProtocolError) as error:
+                await self._serve(connection, side)
+            except (OSError, HandshakeFailedError, ProtocolError) as error:
                 self._counts[f"not_joined_{getattr(error, 'reason', type(error).__name__)}"] += 1
                 self._warn(error)
             self.connection = None
@@ -123,16 +123,16 @@ class Membership:
             log.warning("%s cannot join, and tries again: %s", self._settings.name, text)
         self._warned = text
 
-    async def _serve(self, connection: ControlConnection, meeting: Connecting) -> None:
+    async def _serve(self, connection: ControlConnection, side: Connecting) -> None:
         self.connection, self._joined_s = connection, time.monotonic()
-        if meeting.speers is not None:
-            self._heard(meeting.speers, meeting)
+        if side.speers is not None:
+            self._on_message(side.speers, side)
         for stream, files in self._settings.originates.items():
             if files:
-                self.tell(FilesOffer(stream=stream, files=list(files)))
+                self.send_message(FilesOffer(stream=stream, files=list(files)))
         for choice in self._settings.plays:
             if choice.name not in self._paused:
-                self.tell(Subscribe(stream=choice.stream, file=choice.file))
+                self.send_message(Subscribe(stream=choice.stream, file=choice.file))
         self.joined.set()
         try:
             while (message := await connection.receive()) is not None:
@@ -142,7 +142,7 @@ class Membership:
                 elif isinstance(body, Error) and body.stream is not None:
                     self._refused(StreamChoice(stream=body.stream, file=body.file), body.reason)
                 else:
-                    self._heard(message, meeting)
+                    self._on_message(message, side)
         finally:
             connection.close()
 
@@ -158,7 +158,7 @@ class Membership:
         if self._on_refused is not None:
             self._on_refused(choice.name, reason)
 
-    def tell(self, body: Body) -> None:
+    def send_message(self, body: Body) -> None:
         """Send a message, if there is a connection."""
         if self.connection is not None:
             self.connection.send(GeneralMessage(node=self._settings.name, body=body))
@@ -166,16 +166,16 @@ class Membership:
     def leave(self, body: Leave) -> None:
         """Leave permanently. The bootstrapper then closes the connection."""
         self._left = True
-        self.tell(body)
+        self.send_message(body)
 
     def pause(self, name: str) -> None:
         """Stop receiving a stream until `play`."""
         choice = self._choices[name]
         self._paused.add(name)
-        self.tell(Pause(stream=choice.stream, file=choice.file))
+        self.send_message(Pause(stream=choice.stream, file=choice.file))
 
     def play(self, name: str) -> None:
         """Receive a stream again, from now on."""
         choice = self._choices[name]
         self._paused.discard(name)
-        self.tell(Play(stream=choice.stream, file=choice.file))
+        self.send_message(Play(stream=choice.stream, file=choice.file))

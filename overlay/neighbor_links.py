@@ -17,7 +17,7 @@ are dropped."""
 
 
 class NeighborLinks:
-    """The links of one node (`distribution.Links`, `tracing.Ways`)."""
+    """The links of one node (`distribution.Links`, `tracing.TraceLinks`)."""
 
     def __init__(self, node: str, neighbors: dict[str, KnownNeighbor], counts: Counter[str]) -> None:
         self._node, self._neighbors, self._counts = node, neighbors, counts
@@ -35,7 +35,7 @@ class NeighborLinks:
         if self.datagrams is not None:
             self.datagrams.read_each(each)
 
-    def tell(self, neighbor: str, body: Body) -> bool:
+    def send_message(self, neighbor: str, body: Body) -> bool:
         """Send a control message on TCP; False if there is no connection."""
         known = self._neighbors.get(neighbor)
         if known is None or known.connection is None:

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from overlay import socket_memory
-from overlay.control import ControlConnection, Handshakes, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
+from overlay.control import ControlConnection, HandshakeFailedError, Handshakes, TlsFailedError, TlsTo, backoff_s, perform_handshake
 from overlay.control_datagram import is_control, read_control_datagram
 from overlay.control_listener import listening
 from overlay.datagrams import Address, Datagrams, bound_socket
 from overlay.distribution import Distribution
+from overlay.handshake_side import Connecting, Identity, Listening, is_true_speers
 from overlay.heartbeat import IDLE_S, interval_s
 from overlay.known_neighbor import KnownNeighbor, address_of
 from overlay.link_measure import is_news
-from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.membership import Membership
 from overlay.messages import (
     Control,
@@ -90,7 +90,7 @@ class OverlayNode:
 
     async def run(self) -> None:
         """Run until cancelled. `on_refused` gets the name of a stream that the node cannot get, and the reason."""
-        udp = self._links.datagrams = Datagrams(await bound_socket(self.settings.host), self._heard_datagram)
+        udp = self._links.datagrams = Datagrams(await bound_socket(self.settings.host), self._handle_datagram)
         udp_port, tls = udp.socket.getsockname()[1], self.settings.tls
         try:
             async with listening(self.settings.host, 0, self._accepted, tls, self.counts) as tcp_port, asyncio.TaskGroup() as tasks:
@@ -105,7 +105,7 @@ class OverlayNode:
         fed, leave = self._distribution.fed_children(), Leave(drain_ms=round(within_s * 1000))
         self.membership.leave(leave)
         for name in fed:
-            self._links.tell(name, leave)
+            self._links.send_message(name, leave)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while self._distribution.fed_children():  # noqa: ASYNC110 - it is no event
@@ -140,10 +140,7 @@ class OverlayNode:
         return socket_memory.queued_bytes(self._links.datagrams.socket) if self._links.datagrams is not None else 0
 
     def read(self) -> None:
-        """Read the datagrams that wait.
-
-        A node that forwards nothing does so at its beats, because to wake for each packet would cost twice the processor time.
-        """
+        """Read the waiting datagrams. A node that forwards nothing reads at its beats, which halves the processor time."""
         self._links.read()
         self._links.read_each(self._distribution.is_urgent(time.monotonic()))
 
@@ -153,18 +150,18 @@ class OverlayNode:
 
     # The bootstrapper
 
-    def _from_bootstrapper(self, message: Control, meeting: Connecting) -> None:
+    def _from_bootstrapper(self, message: Control, side: Connecting) -> None:
         if isinstance(message, Speers):
-            self._update_neighbors(message, meeting)
+            self._update_neighbors(message, side)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
             self._distribution.install(message.body, {name for name, each in self.neighbors.items() if not each.listed})
             self.read()
 
-    def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
-        if not is_true_speers(message, self.settings.key, meeting.ack_nonce) or message.nonce != meeting.speers_nonce:
+    def _update_neighbors(self, message: Speers, side: Connecting) -> None:
+        if not is_true_speers(message, self.settings.key, side.ack_nonce) or message.nonce != side.speers_nonce:
             self.counts["speers_wrong_proof"] += 1
             return
-        bound = meeting.ack_nonce, meeting.speers_nonce, message.epoch.to_bytes(8, "big")
+        bound = side.ack_nonce, side.speers_nonce, message.epoch.to_bytes(8, "big")
         listed = {each.node for each in message.neighbors}
         for name, neighbor in self.neighbors.items():
             if neighbor.listed and name not in listed:
@@ -196,11 +193,12 @@ class OverlayNode:
                 host, port, _ = address_of(neighbor.contact)
                 tls = TlsTo(self.settings.tls.link, neighbor.contact.node) if self.settings.tls is not None else None
                 connection = await ControlConnection.open(host, port, local_host=self.settings.host, tls=tls)
+                side = Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES))
                 with closing(connection):
-                    await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
+                    await perform_handshake(connection, side)
                     attempt = 0
                     await self._serve_neighbor(neighbor, connection)
-            except (OSError, MeetingEndedError) as error:
+            except (OSError, HandshakeFailedError) as error:
                 self.counts[f"neighbor_failed_{getattr(error, 'reason', 'unreachable')}"] += 1
                 if isinstance(error, TlsFailedError) and attempt == 0:
                     log.warning("TLS with the neighbour %s fails: %s; check the certificates of both", neighbor.contact.node, error)
@@ -209,14 +207,14 @@ class OverlayNode:
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = ControlConnection(reader, writer)
-        meeting = Listening(self._me, keys=self._key_of, guard=self._guard, nonce=secrets.token_bytes(NONCE_BYTES))
+        side = Listening(self._me, keys=self._key_of, guard=self._guard, nonce=secrets.token_bytes(NONCE_BYTES))
         try:
-            await self._handshakes.meet(connection, meeting)
-        except MeetingEndedError as error:
+            await self._handshakes.perform(connection, side)
+        except HandshakeFailedError as error:
             self.counts[f"refused_{error.reason}"] += 1
             return
-        if meeting.partner is not None and meeting.partner.node in self.neighbors:
-            await self._serve_neighbor(self.neighbors[meeting.partner.node], connection)
+        if side.partner is not None and side.partner.node in self.neighbors:
+            await self._serve_neighbor(self.neighbors[side.partner.node], connection)
 
     def _key_of(self, node: str) -> bytes | None:
         return self.neighbors[node].key if node in self.neighbors else None
@@ -229,18 +227,18 @@ class OverlayNode:
         self._distribution.connected(neighbor.contact.node)
         try:
             while (message := await connection.receive()) is not None:
-                neighbor.heartbeat.heard(time.monotonic())
-                self._heard(neighbor, message)
+                neighbor.heartbeat.note_sign_of_life(time.monotonic())
+                self._handle_message(neighbor, message)
                 self.read()  # it may have got a child
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
         finally:
             connection.close()
             if neighbor.connection is connection:
-                self._lose(neighbor, "closed")
+                self._handle_failed_neighbor(neighbor, "closed")
 
-    def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
-        if neighbor.uses_tcp and self._heard_on_tcp_link(neighbor, message, time.monotonic()):
+    def _handle_message(self, neighbor: KnownNeighbor, message: Control) -> None:
+        if neighbor.uses_tcp and self._handle_on_tcp_link(neighbor, message, time.monotonic()):
             return
         if isinstance(message, Ping):
             neighbor.heartbeat.announced(message.number, message.interval_ms)
@@ -248,13 +246,13 @@ class OverlayNode:
         body = message.body if isinstance(message, GeneralMessage) else None
         if isinstance(body, Graft | Prune):
             neighbor.heartbeat.announce()
-            self._distribution.heard(neighbor.contact.node, body)
+            self._distribution.handle_request(neighbor.contact.node, body)
         elif isinstance(body, Leave):
             self._distribution.leaves(neighbor.contact.node)
         else:
             self.counts["unexpected_message"] += 1
 
-    def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control, now_s: float) -> bool:
+    def _handle_on_tcp_link(self, neighbor: KnownNeighbor, message: Control, now_s: float) -> bool:
         """Handle messages that other links send in datagrams; False for all others."""
         if isinstance(message, Data):
             neighbor.measure.received_bytes += IP_TCP_BYTES + len(message.packet)
@@ -275,7 +273,7 @@ class OverlayNode:
             self._allow_for_own_stop(now_s - before_s - TICK_S, now_s)
             before_s = now_s
             self.read()  # each waiting datagram is a sign of life
-            self._distribution.beat(now_s)
+            self._distribution.retry_requests(now_s)
             in_use, fed = self._distribution.in_use(now_s), self._distribution.fed(now_s)
             self._report(now_s, MEASURE_S if in_use else IDLE_S)
             self._beaten.set()
@@ -286,9 +284,9 @@ class OverlayNode:
                     self._forget(neighbor)
                 elif neighbor.connection is not None:
                     every_s = interval_s(feeds=name in fed, link_in_use=name in in_use, node_in_use=bool(in_use))
-                    self._beat_to(neighbor, every_s, now_s)
+                    self._ping_if_due(neighbor, every_s, now_s)
 
-    def _beat_to(self, neighbor: KnownNeighbor, every_s: float, now_s: float) -> None:
+    def _ping_if_due(self, neighbor: KnownNeighbor, every_s: float, now_s: float) -> None:
         beat = neighbor.heartbeat.due(every_s, now_s, neighbor.media_sent_s)
         if beat is not None:
             ping = Ping(node=self.settings.name, number=beat.number, interval_ms=beat.interval_ms)
@@ -296,7 +294,7 @@ class OverlayNode:
             if beat.on_tcp and not neighbor.uses_tcp and neighbor.connection is not None:
                 neighbor.connection.send(ping)
         if neighbor.heartbeat.is_silent(now_s):
-            self._lose(neighbor, "silent")
+            self._handle_failed_neighbor(neighbor, "silent")
 
     def _forget(self, neighbor: KnownNeighbor) -> None:
         """Forget a neighbour that has not been listed for a while, and that no stream needs."""
@@ -332,22 +330,22 @@ class OverlayNode:
             state = neighbor.measure.state(name)
             if neighbor.connection is not None and state is not None and (every_s < IDLE_S or is_news(neighbor.reported, state)):
                 neighbor.reported = state
-                self.membership.tell(state)
+                self.membership.send_message(state)
         for name in self._originates & self.streams.keys():
             self._tracing.begin(name, self._ping)
 
-    def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
+    def _handle_failed_neighbor(self, neighbor: KnownNeighbor, how: str) -> None:
         """A neighbour has failed. Where it is the parent, change to the backup."""
         connection, neighbor.connection = neighbor.connection, None
         if connection is not None:
             connection.close()
         self.counts[f"neighbor_{how}"] += 1
         self._distribution.lost(neighbor.contact.node)
-        self.membership.tell(NodeDown(node=neighbor.contact.node))
+        self.membership.send_message(NodeDown(node=neighbor.contact.node))
 
     # Datagrams
 
-    def _heard_datagram(self, data: bytes, address: Address, now_s: float) -> None:
+    def _handle_datagram(self, data: bytes, address: Address, now_s: float) -> None:
         """Handle media or a control message. Datagrams of other senders than neighbours are counted and not answered."""
         name = self._names.get(address[:2])
         if name is None:
@@ -356,12 +354,12 @@ class OverlayNode:
         neighbor = self.neighbors[name]
         neighbor.measure.received_bytes += IP_UDP_BYTES + len(data)
         if is_control(data):
-            self._heard_control(neighbor, data, now_s)
+            self._handle_control_datagram(neighbor, data, now_s)
         else:
-            neighbor.heartbeat.heard(now_s)
+            neighbor.heartbeat.note_sign_of_life(now_s)
             self._distribution.arrived(name, data, now_s)
 
-    def _heard_control(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
+    def _handle_control_datagram(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
         try:
             message = read_control_datagram(neighbor.contact.node, neighbor.key, data)
         except ProtocolError:
@@ -370,7 +368,7 @@ class OverlayNode:
         if message is None:
             self.counts["refused_wrong_proof"] += 1
             return
-        neighbor.heartbeat.heard(now_s)
+        neighbor.heartbeat.note_sign_of_life(now_s)
         if isinstance(message, Ping):
             self._pinged(neighbor, message, now_s)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, Nack):
@@ -380,7 +378,7 @@ class OverlayNode:
 
     def _pinged(self, neighbor: KnownNeighbor, ping: Ping, now_s: float) -> None:
         if ping.stream is not None:
-            self._tracing.heard(neighbor.contact.node, ping, now_s, plays=ping.stream in self._plays)
+            self._tracing.handle_ping(neighbor.contact.node, ping, now_s, plays=ping.stream in self._plays)
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)

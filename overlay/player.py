@@ -54,7 +54,7 @@ class Player:
             self.reception.begin_again()
             self.playout.begin_again()
         self._source_id = source_id
-        sequence = self.reception.took(arrival)
+        sequence = self.reception.count_arrival(arrival)
         if sequence is not None:
             self.playout.arrived(sequence, arrival.rtp, arrival.now_s)
 

@@ -63,7 +63,7 @@ class Reception:
         ordered = sorted(self.delays_ms)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
-    def took(self, arrival: Arrival) -> int | None:
+    def count_arrival(self, arrival: Arrival) -> int | None:
         """Count a new packet with its delay and hops. Returns its extended sequence number, like `arrived`."""
         sequence = self.arrived(arrival.rtp, arrival.now_s)
         if sequence is not None:

@@ -20,7 +20,7 @@ def held_us(arrived_s: float) -> int:
     return max(round((time.monotonic() - arrived_s) * 1e6), 0)
 
 
-class Ways(Protocol):
+class TraceLinks(Protocol):
     """How PINGs get to the neighbours."""
 
     def ping(self, neighbor: str, ping: Ping) -> None:
@@ -62,9 +62,14 @@ class Tracing:
     """The traces that begin at a node, pass it, or end there. `on_trace` gets those that the node receives as source or player."""
 
     def __init__(
-        self, node: str, ways: Ways, streams: dict[str, Forwarding], counts: Counter[str], on_trace: Callable[[Trace], None] | None
+        self,
+        node: str,
+        links: TraceLinks,
+        streams: dict[str, Forwarding],
+        counts: Counter[str],
+        on_trace: Callable[[Trace], None] | None,
     ) -> None:
-        self._node, self._ways, self._streams, self._counts, self._on_trace = node, ways, streams, counts, on_trace
+        self._node, self._links, self._streams, self._counts, self._on_trace = node, links, streams, counts, on_trace
 
     def begin(self, stream: str, number: int) -> None:
         """Send a PING from the source down the tree."""
@@ -72,7 +77,7 @@ class Tracing:
         if forwarding is not None:
             self._down(forwarding, Ping(node=self._node, number=number, stream=stream), 0, plays=False)
 
-    def heard(self, neighbor: str, ping: Ping, arrived_s: float, *, plays: bool) -> None:
+    def handle_ping(self, neighbor: str, ping: Ping, arrived_s: float, *, plays: bool) -> None:
         """Handle a PING with a stream from a neighbour. It is forwarded only along the tree, so it cannot circle or multiply."""
         forwarding = self._streams.get(ping.stream or "")
         if forwarding is None or len(ping.hops) >= MOST_HOPS:
@@ -89,18 +94,18 @@ class Tracing:
     def _down(self, forwarding: Forwarding, ping: Ping, held: int, *, plays: bool) -> None:
         hops = [*ping.hops, Hop(node=self._node, time_ns=time.time_ns() - held * 1000)]
         for child in forwarding.children:
-            self._ways.ping(child, Ping(node=self._node, number=ping.number, stream=ping.stream, hops=hops))
+            self._links.ping(child, Ping(node=self._node, number=ping.number, stream=ping.stream, hops=hops))
         if plays and forwarding.parent is not None:
             self._found(Trace(stream=forwarding.tree.stream, hops=tuple(hops), round_trip_ms=None))
             answer = Ping(node=self._node, number=ping.number, stream=ping.stream, answer=True, hops=hops, held_us=held)
-            self._ways.ping(forwarding.parent, answer)
+            self._links.ping(forwarding.parent, answer)
 
     def _up(self, forwarding: Forwarding, ping: Ping, held: int) -> None:
         if ping.hops[0].node == self._node:
             round_trip_ms = (time.time_ns() - ping.hops[0].time_ns) / 1e6 - (held + ping.held_us) / 1e3
             self._found(Trace(stream=forwarding.tree.stream, hops=tuple(ping.hops), round_trip_ms=round_trip_ms))
         elif forwarding.parent is not None:
-            self._ways.ping(forwarding.parent, ping)
+            self._links.ping(forwarding.parent, ping)
 
     def _found(self, trace: Trace) -> None:
         if self._on_trace is not None:

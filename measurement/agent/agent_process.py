@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
 async def _until_stopped(settings: Settings, spool: OutcomeSpool) -> None:
     stopped = asyncio.Event()
     on_stop(stopped.set)
-    life = asyncio.ensure_future(AgentLife(settings, spool).run())
+    life = asyncio.ensure_future(MeasurementAgent(settings, spool).run())
     waiting = asyncio.ensure_future(stopped.wait())
     await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED)
     for task in (life, waiting):
@@ -69,7 +69,7 @@ class _Epoch:
     number: int = 0
 
 
-class AgentLife:
+class MeasurementAgent:
     """One agent."""
 
     def __init__(self, settings: Settings, spool: OutcomeSpool) -> None:
@@ -114,7 +114,11 @@ class AgentLife:
             await self._deliver(link, epoch)  # before the stream: the master then knows that no outcome of an earlier epoch follows
         jobs = [
             asyncio.ensure_future(each)
-            for each in (self._obey(link, epoch, work), self._keep_alive(link, epoch, work), self._deliver_all(link, epoch))
+            for each in (
+                self._execute(link, epoch, work),
+                self._keep_alive(link, epoch, work),
+                self._deliver_all(link, epoch),
+            )
         ]
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
@@ -126,7 +130,7 @@ class AgentLife:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _obey(self, link: MasterLink, epoch: _Epoch, work: AgentWork) -> None:
+    async def _execute(self, link: MasterLink, epoch: _Epoch, work: AgentWork) -> None:
         async for command in link.commands(self._settings.agent_name, epoch.registered.epoch, epoch.registered.agent_timer_s):
             if command is not None:
                 work.take(command)

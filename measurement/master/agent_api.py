@@ -26,7 +26,7 @@ class AgentApi:
     async def register(self, request: Request) -> Response:
         """POST /v1/agents: a new epoch of an agent."""
         context = self.context
-        context.keys.visitor(request.headers.get("authorization"))
+        context.keys.holder(request.headers.get("authorization"))
         registration = await _read(request, Registration, REQUEST_BYTES)
         context.keys.check_agent(request.headers.get("authorization"), registration.name)
         context.learn_own_address(request)
@@ -53,7 +53,7 @@ class AgentApi:
         """POST /v1/agents/NAME/keepalive: the answer is KEEPALIVE_REPLY."""
         keepalive = await _read(request, Keepalive, REQUEST_BYTES)
         member = self._member(request, keepalive.epoch)
-        self.context.dispatcher.membership.heard(member, keepalive, self.context.monotonic())
+        self.context.dispatcher.membership.note_keepalive(member, keepalive, self.context.monotonic())
         return json_answer({"number": keepalive.number})
 
     async def outcomes(self, request: Request) -> Response:

@@ -70,7 +70,7 @@ class AgentMembership:
         member = self.members.get(name)
         return member if member is not None and member.epoch == epoch else None
 
-    def heard(self, member: AgentMember, keepalive: Keepalive, now_s: float) -> None:
+    def note_keepalive(self, member: AgentMember, keepalive: Keepalive, now_s: float) -> None:
         member.heard_s, member.keepalive = now_s, keepalive.number
         member.queued, member.running, member.spooled = keepalive.queued, keepalive.running, keepalive.spooled
 

@@ -132,7 +132,7 @@ class Dispatcher:
             self._close(live, state)
             self.queues.stop(live, reason)
             self.rounds.cancel(live, reason)
-            live.tell()
+            live.notify()
             self._advance()
 
     def stop_all(self) -> None:
@@ -208,7 +208,7 @@ class Dispatcher:
             self._check([live])
         return live is not None
 
-    def tidy(self) -> None:
+    def forget_old(self) -> None:
         """Forget old routes, budgets and requests."""
         now_s = self.clock()
         self.routes.forget_old(now_s)
@@ -248,7 +248,7 @@ class Dispatcher:
                 live.state = RequestState.WAITING  # its agents have left: wait for them
             else:
                 self._plan_next_round(live)
-            live.tell()
+            live.notify()
 
     def _plan_next_round(self, live: LiveRequest) -> None:
         following = next_round(live.round_start_s, self.clock(), live.request.period_s)
@@ -285,17 +285,17 @@ class Dispatcher:
         outcome = report.outcome
         lease = self.rounds.report(agent, report)
         if lease is not None:
-            self._learn(lease.pair, outcome)
+            self._keep_route(lease.pair, outcome)
             self._check([lease.pair.live])
             return "" if is_expected_end(lease, outcome) else "late"
         pair = self.queues.report(agent, report) or self.restored.report(agent, report)
         if pair is not None:
-            self._learn(pair, outcome)
+            self._keep_route(pair, outcome)
             self._check([pair.live])
             return ""
         return "late" if self.recorder.has_ended(outcome.operation_id) else "unknown"
 
-    def _learn(self, pair: Pair, outcome: Outcome) -> None:
+    def _keep_route(self, pair: Pair, outcome: Outcome) -> None:
         """Keep the end of a route, which AUTO covers."""
         if pair.live.request.technique is Technique.TRACEROUTE:
             address = pair.live.destinations[pair.destination].address

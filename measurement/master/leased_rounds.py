@@ -60,7 +60,7 @@ class LeasedRounds:
     rng: random.Random
     board: Board = field(default_factory=Board)
     leases: dict[str, RunningLease] = field(default_factory=dict)
-    """By the id of the operation."""
+    """The running leases, by the id of the operation."""
     _waves: dict[str, _Wave] = field(default_factory=dict)
     """By the key of the round on the board."""
 

@@ -100,7 +100,7 @@ class LiveRequest:
         self.close(number, agent, destination, status)
         self.lines.append(line)
         self.count += 1
-        self.tell()
+        self.notify()
 
     def lines_after(self, number: int) -> tuple[list[bytes], int]:
         """The lines from line `number` on that are still kept, and how many before them are no longer kept."""
@@ -108,7 +108,7 @@ class LiveRequest:
         skipped = max(0, first - number)
         return list(self.lines)[max(0, number - first) :], skipped
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         for each in list(self.changed):
             each()
 

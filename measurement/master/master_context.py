@@ -1,4 +1,4 @@
-"""What the routes of the master share."""
+"""The state that the routes of the master share."""
 
 import asyncio
 from collections import Counter
@@ -28,8 +28,8 @@ REPORTS_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(eq=False)
-class ComeAgain(Problem):
-    """A refusal that states when to come again."""
+class RetryLater(Problem):
+    """A refusal that states when to try again."""
 
     retry_after_s: int = 1
 
@@ -64,14 +64,14 @@ class MasterContext:
             await asyncio.sleep(0)
 
     async def durable(self) -> None:
-        """Return when all records so far are durable; Problem 503 if they cannot be."""
+        """Return when all records so far are durable; Problem 503 if this is not possible."""
         try:
             await self.journal.synced(self.threads)
         except OSError as error:
             raise Problem(503, "not_durable", f"the master cannot write its records: {error.strerror}; try again later") from None
 
     async def save_requests(self) -> None:
-        """Return when the requests are saved as they are now, and all records so far are durable; Problem 503 if they cannot be."""
+        """Return when the present requests are saved and all records so far are durable; Problem 503 if this is not possible."""
         async with self.saving:
             behind, data = await self._durable_snapshot()
             try:
@@ -91,7 +91,7 @@ class MasterContext:
                 return behind, data
 
     def learn_own_address(self, request: Request) -> None:
-        """The address at which this connection arrived must not be measured."""
+        """Add the address at which this connection arrived to the addresses that must not be measured."""
         server = request.scope.get("server")
         if server is not None:
             self.own_addresses.add(str(server[0]))

@@ -1,4 +1,4 @@
-"""Who may do what: each key of the keys file has a name and a role.
+"""The rights of clients and agents: each key of the keys file has a name and a role.
 
 A requester may submit requests, rarely, and sees its own ones. A manager has no such limits and sees everything. An agent's key is
 bound to the agent's name: no other agent can take its place.
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class KeyRole(StrEnum):
-    """What a key is for."""
+    """The role of a key."""
 
     REQUESTER = "requester"
     MANAGER = "manager"
@@ -58,8 +58,8 @@ class MeasurementKeys:
     def __init__(self, keys: Iterable[MeasurementKey]) -> None:
         self._by_digest = {digest(each.secret): each for each in keys}
 
-    def visitor(self, authorization: str | None) -> KeyHolder:
-        """Problem 401 without a valid key."""
+    def holder(self, authorization: str | None) -> KeyHolder:
+        """The holder of the key of a request; Problem 401 without a valid key."""
         if not self._by_digest:
             return KeyHolder("anyone", KeyRole.MANAGER)
         key = self._by_digest.get(digest(bearer_token(authorization or "")))
@@ -69,13 +69,13 @@ class MeasurementKeys:
 
     def check_agent(self, authorization: str | None, name: str) -> None:
         """Problem 401 or 403 unless the key is the one of this agent."""
-        visitor = self.visitor(authorization)
+        visitor = self.holder(authorization)
         if self._by_digest and (visitor.role is not KeyRole.AGENT or visitor.name != name):
             raise Problem(403, "not_this_agent", f"this key is not the key of the agent {name!r}: see its table in the keys file")
 
     def requester(self, authorization: str | None) -> KeyHolder:
         """Problem 401 or 403 unless the key is one of a requester or manager."""
-        visitor = self.visitor(authorization)
+        visitor = self.holder(authorization)
         if visitor.role is KeyRole.AGENT:
             raise Problem(403, "not_allowed", "this is the key of an agent; use the key of a requester or manager")
         return visitor

@@ -58,7 +58,7 @@ class OperationJournal:
             lock(self._descriptor, f"{folder} is in use by another master")
             self._segments = self._found()
             self.cursor = self._saved_cursor()
-            """What is before it has been forwarded."""
+            """Everything before it has been forwarded."""
             self._file, self._number = self._open_last()
             if not self._is_between_lines(self.cursor):
                 log.error("the journal does not have the place of cursor.json: all records that are there are forwarded again")
@@ -68,19 +68,19 @@ class OperationJournal:
             raise
         self._syncing = asyncio.Lock()
         self._in_sync = False
-        """A thread syncs the open segment."""
+        """Whether a thread syncs the open segment now."""
         self._is_complete = self._file.tell() > 0
-        """The open segment must not be written again."""
+        """Whether the open segment must not be written again."""
         self.failed_syncs = 0
         self._undurable = bytearray()
         """The end of the open segment, which is not durable yet."""
         self._pending = bytearray()
-        """What no segment has taken yet."""
+        """Lines that are not written to a segment yet."""
         self._within_line = False
-        """The open segment has taken only the begin of a line."""
+        """Whether the open segment has only the beginning of a line."""
 
     def append(self, line: bytes) -> None:
-        """Write a line; it is durable after the next `synced`. It waits in memory while the disk takes nothing."""
+        """Write a line. It is durable after the next `synced`, and waits in memory while the disk cannot be written."""
         if b"\n" in line:
             raise ValueError("a record of the journal is one line")
         if len(self._pending) >= MOST_PENDING_BYTES:
@@ -106,7 +106,7 @@ class OperationJournal:
             del self._undurable[:size]
 
     def read(self, most: int) -> tuple[list[bytes], RecordCursor]:
-        """The lines after the cursor, at most so many, and the cursor behind them."""
+        """The lines after the cursor, at most `most`, and the cursor after them."""
         self._try_to_write()
         lines: list[bytes] = []
         at = self.cursor
@@ -118,7 +118,7 @@ class OperationJournal:
         return lines, at
 
     async def move(self, cursor: RecordCursor, threads: Executor) -> None:
-        """Everything before `cursor` has been forwarded; durable when this returns."""
+        """Note that everything before `cursor` has been forwarded; the note is durable when this returns."""
         cursor = self._within_segment(max(cursor, self.cursor))  # meanwhile, `append` may have dropped records behind `cursor`
         text = json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode()
         await asyncio.get_running_loop().run_in_executor(threads, replace_file, self._folder / "cursor.json", text)
@@ -130,7 +130,7 @@ class OperationJournal:
 
     @property
     def end(self) -> RecordCursor:
-        """The place behind the last line, which may not be durable yet."""
+        """The place after the last line, which may not be durable yet."""
         if self._needs_segment():
             return RecordCursor(self._number + 1, len(self._pending))
         return RecordCursor(self._number, self._file.tell() + len(self._pending))
@@ -143,7 +143,7 @@ class OperationJournal:
 
     @property
     def waiting_bytes(self) -> int:
-        """The size of what has not been forwarded."""
+        """The size of the lines that have not been forwarded."""
         self._try_to_write()
         sizes = {number: self._path(number).stat().st_size for number in self._segments if number >= self.cursor.segment}
         return sum(sizes.values()) - (self.cursor.offset if self.cursor.segment in sizes else 0)
@@ -163,7 +163,7 @@ class OperationJournal:
         return bool(self._pending) and (self._is_complete or is_full)
 
     def _write(self) -> None:
-        """Let the disk take what is pending, unless that needs another segment during a sync. OSError if it does not take it."""
+        """Write the pending lines, unless this needs a new segment during a sync. OSError if the disk does not take all of them."""
         if self._needs_segment():
             if self._in_sync:
                 return
@@ -207,7 +207,7 @@ class OperationJournal:
             self._write()
 
     def _make_room(self) -> None:
-        """Remove the oldest segments while all of them are too large together."""
+        """Remove the oldest segments until the total size is within the limit."""
         while self._size() + self._segment_bytes > self._most_bytes and len(self._segments) > 1:
             oldest = self._segments[0]
             first = self.cursor.offset if oldest == self.cursor.segment else 0

@@ -26,7 +26,7 @@ class Pair:
 
     @property
     def operation_id(self) -> str:
-        """For PM_RAN, the agent builds the ids of later rounds (`AddTask`)."""
+        """The id of the operation. Under PM_RAN, the agent makes the ids of later rounds (`AddTask`)."""
         return f"{self.live.request_id}.{self.round}.{self.agent}.{self.destination}"
 
     @property
@@ -74,7 +74,7 @@ class OperationRecorder:
         self.end(pair, outcome)
 
     def remember(self, operation_id: str) -> None:
-        """This operation has ended."""
+        """Remember that this operation has ended."""
         self._recent[operation_id] = None
         if len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]

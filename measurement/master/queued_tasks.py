@@ -1,4 +1,4 @@
-"""PM_RAN at the master: what is in the queues of the agents, and how it ended. The agents decide when it runs."""
+"""PM_RAN at the master: the operations in the queues of the agents, which decide when to run them."""
 
 import secrets
 from collections import deque
@@ -16,10 +16,10 @@ OVER_BUDGET = "the budget of this destination for packets or bytes per minute is
 AGENT_GONE = "the agent disconnected before it delivered an outcome"
 
 _SPARE_S = 60.0
-"""Beyond the time limits of everything before it in the queue, an operation may take this much longer before it expires."""
+"""An operation expires this long after the sum of the time limits of all operations before it in the queue."""
 
 MOST_MISSED = 100
-"""Of one gap. Rounds beyond are not planned at all."""
+"""The most missed rounds of one gap that are recorded. Further ones are not planned at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class QueuedTasks:
         return entry.pair
 
     def stop(self, live: LiveRequest, reason: str) -> None:
-        """Client-stop: cancel everything of a request that is in queues."""
+        """Cancel all queued operations of a request (client-stop)."""
         mine = [entry for entry in self.queued.values() if entry.pair.live is live]
         self._end_all(mine, Status.CANCELLED, reason)
         for agent in sorted({entry.pair.agent for entry in mine}):
@@ -110,12 +110,12 @@ class QueuedTasks:
         return self._end_all([each for each in self.queued.values() if each.pair.agent == agent], Status.AGENT_LOST, AGENT_GONE)
 
     def expire(self) -> list[LiveRequest]:
-        """End what should have ended long ago; returns its requests."""
+        """End the operations that should have ended long ago. Returns their requests."""
         late = [each for each in self.queued.values() if each.expires_s <= self.clock()]
         return self._end_all(late, Status.EXPIRED, "the agent delivered no outcome in time")
 
     def has(self, live: LiveRequest, agent: str) -> bool:
-        """Whether something of the request is in the agent's queue."""
+        """Whether the agent's queue has an operation of the request."""
         return any(each.pair.live is live and each.pair.agent == agent for each in self.queued.values())
 
     def _plan_next(self, entry: QueuedOperation, next_round: int) -> None:

@@ -25,18 +25,18 @@ from measurement.finished_operation import FinishedOperation
 from measurement.master.operation_journal import OperationJournal
 
 BATCH = 500
-"""Operations in one request; one has about a kilobyte."""
+"""The most operations in one request. An operation has about 1 KB."""
 
 ANSWER_S = 10.0
 RETRY_S = 2.0
 LOOK_EVERY_S = 0.25
-"""Also after a batch that was not full: each one costs several syncs of disks here and at the servers behind."""
+"""The pause after a batch, full or not. Each batch costs several disk syncs here and at the servers that store it."""
 
 log = logging.getLogger(__name__)
 
 
 def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
-    """The message of one operation (docs/formats/measurement.md), for msgspec. What is longer than allowed is cut."""
+    """The message of one operation (docs/formats/measurement.md), for msgspec. Values above their limits are cut."""
     outcome, destination = operation.outcome, operation.destination
     optional = {
         "agent_address": operation.agent_address,
@@ -65,7 +65,7 @@ def measurement_message(operation: FinishedOperation) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class RecordForwarder:
-    """Sends what the journal keeps to one coordinator, a batch at a time, in order."""
+    """Sends the lines of the journal to one coordinator, one batch after the other, in order."""
 
     journal: OperationJournal
     url: str
@@ -78,7 +78,7 @@ class RecordForwarder:
     refused: Counter[str] = field(default_factory=Counter)
     """Operations that the coordinator refused permanently, by reason. They stay in the master's answers only."""
     failure: str = ""
-    """Why nothing can be sent now; empty if it can."""
+    """Why nothing can be sent now; empty while sending works."""
     _batch: int = BATCH
     _transport: HttpTransport = field(default_factory=HttpTransport)
 
@@ -97,7 +97,7 @@ class RecordForwarder:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _forward(self) -> bool:
-        """Send a batch; whether more may wait. OSError if the journal cannot be read, or its cursor cannot be moved."""
+        """Send a batch. Returns whether more may wait. OSError if the journal cannot be read, or its cursor not moved."""
         wanted = self._batch
         lines, cursor = self.journal.read(wanted)
         if lines and await self._settled([message for line in lines if (message := self._message(line))]):

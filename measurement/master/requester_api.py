@@ -1,4 +1,4 @@
-"""The routes for clients: submit, look, follow and cancel requests; and for managers: agents and the kill switch."""
+"""The routes for clients: submit, show, follow and cancel requests. For managers also: agents and the kill switch."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from feedback_wire.problem import Problem
 from measurement.master.admission_rules import admitted_destinations, check_consent, check_role
 from measurement.master.dispatcher import Dispatcher
 from measurement.master.live_request import LiveRequest, RequestState
-from measurement.master.master_context import REQUEST_BYTES, ComeAgain, MasterContext, body_of, json_answer
+from measurement.master.master_context import REQUEST_BYTES, MasterContext, RetryLater, body_of, json_answer
 from measurement.master.measurement_keys import KeyHolder
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest, read_request
 from measurement.technique_parameters import ParameterError
 
 HEARTBEAT_S = 5.0
 _FOLLOWED_AT_ONCE = 500
-"""Lines that are sent together."""
+"""The most lines that are sent together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RequesterApi:
         if asked.dry_run:
             return json_answer({"dry_run": plan.to_json()})
         await check_consent(asked, destinations)
-        _check_running(dispatcher)  # again: much may have happened while the request was examined
+        _check_running(dispatcher)  # again: its state may have changed while the request was checked
         if limited:
             self._check_limit(visitor)
             try:
@@ -82,7 +82,7 @@ class RequesterApi:
         if retry_s:
             every_s = self.context.settings.request_every_s
             detail = f"a requester may submit one request every {every_s:g} s; come again in {retry_s} s"
-            raise ComeAgain(429, "rate_limited", detail, retry_s)
+            raise RetryLater(429, "rate_limited", detail, retry_s)
 
     async def requests(self, request: Request) -> Response:
         """GET /v1/measurements: the visitor's requests; a manager sees all."""
@@ -95,7 +95,7 @@ class RequesterApi:
         return json_answer(self._live(request).to_json())
 
     async def outcomes(self, request: Request) -> Response:
-        """GET /v1/measurements/ID/outcomes: those that are there, or with follow=1 all as they come, until the request ends."""
+        """GET /v1/measurements/ID/outcomes: the present outcomes, or with follow=1 all as they arrive, until the request ends."""
         live = self._live(request)
         if request.query_params.get("follow", "0") not in {"", "0"}:
             return StreamingResponse(self._follow(live), media_type=routes.NDJSON)
@@ -174,7 +174,7 @@ class RequesterApi:
         return live
 
     async def _follow(self, live: LiveRequest) -> AsyncIterator[bytes]:
-        """The outcomes, then the request with its state; an empty line whenever nothing has come for a while."""
+        """The outcomes, then the request with its state. After a time without an outcome, it sends an empty line."""
         changed = asyncio.Event()
         live.changed.add(changed.set)
         live.followers += 1

@@ -30,7 +30,7 @@ class RestoredOperations:
     recorder: OperationRecorder
     open: dict[str, Pair] = field(default_factory=dict)
     until_s: float = 0.0
-    """Then all agents have had the time to return."""
+    """The time at which all agents have had the time to return."""
 
     def restore(self, requests: Iterable[LiveRequest], lines: Iterable[bytes], until_s: float) -> None:
         """Take over requests as they were saved, and the records that were written after that."""
@@ -58,7 +58,7 @@ class RestoredOperations:
         return pair
 
     def expire(self, now_s: float) -> None:
-        """End what no agent has delivered in time."""
+        """End the operations that no agent has delivered in time."""
         if self.open and now_s >= self.until_s:
             pairs, self.open = self.open, {}
             for pair in pairs.values():
@@ -74,7 +74,7 @@ def _operation(line: bytes) -> FinishedOperation | None:
 
 
 def _end_recorded(live: LiveRequest, operation: FinishedOperation, line: bytes) -> None:
-    """An operation that ended after the request was saved; it may also have been planned after that."""
+    """End an operation that ended after the request was saved. It may also have been planned after that."""
     digits = operation.outcome.operation_id.rpartition(".")[2]
     destination = int(digits) if digits.isdecimal() and len(digits) < MOST_DIGITS else len(live.destinations)
     if destination >= len(live.destinations):

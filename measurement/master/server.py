@@ -1,4 +1,4 @@
-"""The master as one process: its event loop answers requests and does ten times a second what is due."""
+"""The master as one process. Its event loop answers requests, and does due work ten times a second."""
 
 import asyncio
 import contextlib
@@ -44,9 +44,9 @@ _TIDY_TICKS = 600
 _OWN_FILES = 64
 _LEAST_CONNECTIONS = 16
 _MOST_CONNECTIONS = 8192
-"""Each agent has one for its commands and one for its messages."""
+"""The most connections. An agent has one for its commands and one for its messages."""
 _UNREAD_MS = 30_000
-"""A peer that acknowledges nothing for this long is gone (a half-open connection)."""
+"""A connection without any acknowledgement for this time is half-open, and is closed."""
 
 
 def run(settings: Settings) -> None:
@@ -152,7 +152,7 @@ class _MasterAcceptor(TlsAcceptor[LimitedConnection]):
 
 
 class MasterServer(SignalledServer):
-    """uvicorn with a ready line, and with what is due."""
+    """uvicorn with a ready line and a tick for due work."""
 
     def __init__(self, context: MasterContext, tls: ListenerTls, most: int) -> None:
         super().__init__(plain_config(master_application(context), idle_s=75, stop_s=_STOP_S))
@@ -178,7 +178,7 @@ class MasterServer(SignalledServer):
         if counter % _TICKS_A_SECOND == 0 or context.dispatcher.rounds_begun > begun:
             await self._save()
         if counter % _TIDY_TICKS == 0:
-            context.dispatcher.tidy()
+            context.dispatcher.forget_old()
         return await super().on_tick(counter)
 
     def _second(self) -> None:
@@ -191,7 +191,7 @@ class MasterServer(SignalledServer):
             cast("LimitedConnection", connection).sweep(now_s)
 
     async def _save(self) -> None:
-        """A restart must know which operations are open."""
+        """Save the open operations for a restart."""
         try:
             await self._context.save_requests()
         except Problem as problem:
@@ -218,7 +218,7 @@ class MasterServer(SignalledServer):
         with contextlib.suppress(Problem):
             await context.save_requests()
         for live in context.dispatcher.requests.values():
-            live.tell()
+            live.notify()
         context.streams.close_all()
         await super().shutdown(sockets)
 

@@ -1,4 +1,4 @@
-"""Which destinations may be measured, and how much. These rules bind managers too. Pure: the caller passes the monotonic time."""
+"""Which destinations may be measured, and how much. The rules apply to managers too. Pure: the caller passes the monotonic time."""
 
 import ipaddress
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ BUDGET_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRules:
-    """Refuses what must not be measured."""
+    """Refuses destinations that must not be measured."""
 
     allowed: Sequence[Network] = ()
     """Networks that are exempt, for labs: private and loopback addresses there may be measured."""
@@ -23,7 +23,7 @@ class TargetRules:
     """Names and addresses to which SIP_INVITE is allowed: it makes phones ring."""
 
     def refusal(self, technique: Technique, destination: Destination, consent: str) -> str:
-        """Why this must not be measured; empty if it may be."""
+        """Why this destination must not be measured; empty if it may be measured."""
         address = address_of(destination.address)
         if address is None:
             return f"{destination.address} is not an address"
@@ -51,10 +51,10 @@ class DestinationBudgets:
     packets: float
     bytes: float
     _left: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """Of each address in use: packets and bytes left, and when this was so."""
+    """For each address in use: the packets and bytes left, and the time of this state."""
 
     def take(self, address: str, packets: float, size: float, now_s: float) -> bool:
-        """Whether an operation may send this much now; it is taken from the budget then."""
+        """Whether an operation may send this much now. If so, it is subtracted from the budget."""
         packets_left, bytes_left = self._now(address, now_s)
         if packets > packets_left or size > bytes_left:
             return False
@@ -62,7 +62,7 @@ class DestinationBudgets:
         return True
 
     def forget_full(self, now_s: float) -> None:
-        """Forget addresses whose budget is whole again."""
+        """Forget addresses whose budget is full again."""
         self._left = {address: left for address, left in self._left.items() if now_s - left[2] < BUDGET_S}
 
     def _now(self, address: str, now_s: float) -> tuple[float, float]:

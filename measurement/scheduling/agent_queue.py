@@ -27,7 +27,7 @@ class QueueTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
-    """What to measure, not before `start_s`."""
+    """One destination of a task, to be measured not before `start_s`."""
 
     task: QueueTask
     destination: str
@@ -56,7 +56,7 @@ class AgentQueue:
         return len(self._heap)
 
     def add(self, task: QueueTask, now_s: float) -> None:
-        """Put all destinations of a task into the queue, due now."""
+        """Add all destinations of a task to the queue. They are due now."""
         for destination in task.destinations:
             self._push(QueueEntry(task=task, destination=destination, round=task.first_round, start_s=now_s))
 
@@ -65,7 +65,7 @@ class AgentQueue:
         return self._take_out({task_id})
 
     def clear(self) -> list[QueueEntry]:
-        """Take everything out: the master is gone."""
+        """Remove all entries, because the master is gone."""
         return self._take_out({item[3].task.task_id for item in self._heap})
 
     def due_s(self) -> float | None:

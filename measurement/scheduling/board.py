@@ -30,12 +30,12 @@ class _Entry:
 
 @dataclass(slots=True)
 class Board:
-    """What is pending, running and free."""
+    """The pending and running operations, and the free agents and destinations."""
 
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _in_order: list[tuple[tuple[int, int], str]] = field(default_factory=list)
     _agents: dict[str, Slot | None] = field(default_factory=dict)
-    """Each agent that is present, with what it measures."""
+    """Each present agent, with the slot that it measures now."""
     _holders: dict[str, Slot] = field(default_factory=dict)
     _lines: dict[str, list[tuple[tuple[int, int], str]]] = field(default_factory=dict)
     _arrivals: int = 0
@@ -43,7 +43,7 @@ class Board:
     def add_agent(self, name: str) -> None:
         """An agent is present and free."""
         self._agents[name] = None
-        self._tell_agent(name, free=True)
+        self._set_agent(name, free=True)
 
     def remove_agent(self, name: str) -> list[Slot]:
         """An agent has left: returns its pending slots, which are dropped.
@@ -97,7 +97,7 @@ class Board:
                 entry.running += 1
                 self._agents[slot.agent] = slot
                 self._holders[slot.destination] = slot
-                self._tell_agent(slot.agent, free=False)
+                self._set_agent(slot.agent, free=False)
                 started.append(slot)
         return started
 
@@ -111,7 +111,7 @@ class Board:
         entry.round.ended(slot.agent)
         if self._agents.get(slot.agent) == slot:
             self._agents[slot.agent] = None
-            self._tell_agent(slot.agent, free=True)
+            self._set_agent(slot.agent, free=True)
         self._close_if_done(entry)
         self._offer(slot.destination)
 
@@ -123,12 +123,12 @@ class Board:
     def running(self) -> list[Slot]:
         return list(self._holders.values())
 
-    def _tell_agent(self, name: str, *, free: bool) -> None:
+    def _set_agent(self, name: str, *, free: bool) -> None:
         for entry in self._entries.values():
             entry.round.set_agent(name, free=free)
 
     def _offer(self, destination: str) -> None:
-        """Let the first round in line that still wants the destination have it, if it is free."""
+        """If a destination is free, give it to the first round in line that still needs it."""
         line = self._lines.get(destination, [])
         while line and not ((entry := self._entries.get(line[0][1])) and entry.round.wants(destination)):
             del line[0]

@@ -12,7 +12,7 @@ from measurement.scheduling.sync_round import SyncRound
 
 
 class RingRound(SyncRound):
-    """The order of the paper."""
+    """The order of the Emodis paper."""
 
     def __init__(self, agents: Sequence[str], destinations: Sequence[str]) -> None:
         super().__init__(agents, destinations)

@@ -11,7 +11,7 @@ from measurement.scheduling.sync_round import SyncRound
 
 
 class ShuffledRound(SyncRound):
-    """An order of its own for each agent."""
+    """A random order for each agent."""
 
     def __init__(self, agents: Sequence[str], destinations: Sequence[str], rng: random.Random) -> None:
         super().__init__(agents, destinations)

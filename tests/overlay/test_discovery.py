@@ -43,7 +43,7 @@ class Simulated:
     def run(self, seconds: int) -> None:
         for _ in range(seconds):
             self.now_s += 1
-            self.discovery.settle(self.places, self.costs(), self.now_s)
+            self.discovery.improve_links(self.places, self.costs(), self.now_s)
 
     def costs(self) -> dict[tuple[str, str], float]:
         return {link: math.dist(*(self.places[end] for end in link)) for link in self.discovery.overlay.links}

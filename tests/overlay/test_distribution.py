@@ -21,7 +21,7 @@ class Written:
         self.requests: list[tuple[str, Nack]] = []
         self.packets: list[tuple[str, bytes]] = []
 
-    def tell(self, neighbor: str, body: Body) -> bool:
+    def send_message(self, neighbor: str, body: Body) -> bool:
         if neighbor in self.connected:
             self.sent.append((neighbor, body))
         return neighbor in self.connected
@@ -54,7 +54,7 @@ def test_packets_are_urgent_for_a_node_with_children_and_for_one_whose_link_lose
         leaf.arrived("up", packet(3), now_s)
         assert leaf.is_urgent(time.monotonic())
         assert not leaf.is_urgent(time.monotonic() + LOSSY_S)
-        leaf.heard("child", Graft(stream="news"))
+        leaf.handle_request("child", Graft(stream="news"))
         assert leaf.is_urgent(time.monotonic() + LOSSY_S)
         leaf.close()
 
@@ -86,12 +86,12 @@ def test_a_parent_that_delivers_nothing_is_asked_again_for_what_is_missing_then(
     made, counts = node(links, place(parent="up"))
     asked_s = made.streams["news"].asked_s
     assert asked_s is not None
-    made.beat(asked_s + 0.2)
+    made.retry_requests(asked_s + 0.2)
     assert counts["grafts_repeated"] == 0
-    made.beat(asked_s + 0.4)
+    made.retry_requests(asked_s + 0.4)
     assert [body for _, body in links.sent] == [Graft(stream="news")] * 2
     made.arrived("up", packet(1), asked_s + 0.5)
-    made.beat(asked_s + 10)
+    made.retry_requests(asked_s + 10)
     assert counts["grafts_repeated"] == 1
 
 
@@ -145,7 +145,7 @@ def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
     for number in (1, 2, 3):
         made.arrived("up", packet(number), time.monotonic())
     made.install(place(parent=None, epoch=2))
-    made.heard("child", Prune(stream="news"))
+    made.handle_request("child", Prune(stream="news"))
     made.arrived("up", packet(4), time.monotonic() + 0.1)
     assert counts["data_not_wanted"] == 1
     made.install(place("child", parent="up", epoch=3))
@@ -158,14 +158,14 @@ def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
 def test_a_standby_asks_for_what_its_child_misses():
     links = Written("up")
     made, _ = node(links, place(parent=None, backup="up"))
-    made.heard("child", Graft(stream="news", from_sequence=70))
+    made.handle_request("child", Graft(stream="news", from_sequence=70))
     assert links.sent == [("up", Graft(stream="news", from_sequence=70))]
 
 
 def test_a_stream_that_is_not_known_yet_is_counted():
     links = Written("up")
     made, counts = node(links, place(parent="up"))
-    made.heard("child", Graft(stream="other"))
+    made.handle_request("child", Graft(stream="other"))
     assert counts["unknown_stream"] == 1
     made.repeat("child", Nack(stream="other", ranges=[(1, 1)]))
     assert counts["unknown_stream"] == 2
@@ -177,7 +177,7 @@ def test_a_replay_begins_with_a_few_packets_and_continues_faster_than_the_stream
         made, _ = node(links, place(parent="up"))
         for number in range(100):
             made.arrived("up", packet(number), time.monotonic() + number / 1000)
-        made.heard("child", Graft(stream="news", from_sequence=0))
+        made.handle_request("child", Graft(stream="news", from_sequence=0))
         assert len(links.packets) == REPLAYED_AT_ONCE
         async with asyncio.timeout(10):
             while len(links.packets) < 100:  # noqa: ASYNC110 - a replay has no event

@@ -82,7 +82,7 @@ def beating(gaps_s: list[float]) -> tuple[Heartbeat, float]:
         now_s += gap_s
         assert not heartbeat.is_silent(now_s)
         heartbeat.announced(number, 100)
-        heartbeat.heard(now_s)
+        heartbeat.note_sign_of_life(now_s)
     return heartbeat, now_s
 
 
@@ -148,10 +148,10 @@ def test_a_lease_is_three_times_the_announced_interval_and_ends_soon_after_a_nei
     leases.announced("a", 15.0)
     leases.renew("a", 1.0)
     assert leases.expire(45.9) == []
-    leases.doubt("a", 20.0)
+    leases.shorten("a", 20.0)
     leases.renew("a", 22.0)  # it answers
     assert leases.expire(66.9) == []
-    leases.doubt("a", 50.0)
+    leases.shorten("a", 50.0)
     assert leases.expire(53.1) == ["a"]
     leases.renew("a", 54.0)
     assert leases.expire(57.1) == ["a"]  # its interval is not known any more

@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from overlay.bootstrapper import Bootstrapper
-from overlay.control import MOST_HANDSHAKES, ControlConnection, MeetingEndedError, meet
-from overlay.meeting import Connecting, Identity
+from overlay.control import MOST_HANDSHAKES, ControlConnection, HandshakeFailedError, perform_handshake
+from overlay.handshake_side import Connecting, Identity
 from overlay.messages import LENGTH, Ack, Error, GeneralMessage, InstallTree, encode
 from overlay.node import OverlayNode
 from overlay.node_settings import NodeSettings, StreamChoice
@@ -108,8 +108,10 @@ def test_hostile_bytes_and_joins_are_refused_by_name_and_the_stream_continues():
 async def refused(port: int, name: str, key: bytes) -> None:
     connection = await ControlConnection.open("127.0.0.1", port)
     try:
-        await meet(connection, Connecting(Identity(node=name, tcp_port=1, udp_port=1), key=key, nonce=random.randbytes(16)))
-    except MeetingEndedError:
+        await perform_handshake(
+            connection, Connecting(Identity(node=name, tcp_port=1, udp_port=1), key=key, nonce=random.randbytes(16))
+        )
+    except HandshakeFailedError:
         return
     raise AssertionError(f"{name} was let in")
 
@@ -117,13 +119,13 @@ async def refused(port: int, name: str, key: bytes) -> None:
 async def replayed(port: int) -> str:
     """Join as `x`, then send the same ACK on a new connection; the reason of the error that answers."""
     connection = await ControlConnection.open("127.0.0.1", port)
-    meeting, sent = (
+    side, sent = (
         Connecting(Identity(node="x", tcp_port=1, udp_port=1), key=node_key(SECRET, "x"), nonce=random.randbytes(16)),
         [],
     )
     send = connection.send
     connection.send = lambda message: (sent.append(message), send(message))[1]  # type: ignore[method-assign]
-    await meet(connection, meeting)
+    await perform_handshake(connection, side)
     assert isinstance(sent[0], Ack)
     again = await ControlConnection.open("127.0.0.1", port)
     again.send(sent[0])
@@ -144,7 +146,7 @@ def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_ag
         async with swarm() as (bootstrapper, port, nodes, _):
             connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="r", tcp_port=1, udp_port=1)
-            await meet(connection, Connecting(me, key=node_key(SECRET, "r"), nonce=random.randbytes(16)))
+            await perform_handshake(connection, Connecting(me, key=node_key(SECRET, "r"), nonce=random.randbytes(16)))
             assert nodes["r"].counts["not_joined_closed"] == 0  # the relay does not know yet
             async with asyncio.timeout(10):
                 while not (
@@ -184,7 +186,7 @@ def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_c
             await until(lambda: sum(counts[each] for each in refused) == len(idle))
             connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="x", tcp_port=1, udp_port=1)
-            await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
+            await perform_handshake(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
             connection.close()
 
     asyncio.run(scenario())
@@ -229,7 +231,7 @@ def test_a_receiver_that_does_not_read_is_disconnected():
         async with swarm() as (bootstrapper, port, nodes, _):
             connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="x", tcp_port=1, udp_port=1)
-            await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
+            await perform_handshake(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
             await until(lambda: "x" in bootstrapper.members)
             big = encode(GeneralMessage(node="b", body=_long_error()))
             member = bootstrapper.members["x"].connection

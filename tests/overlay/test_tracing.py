@@ -28,11 +28,11 @@ class Overlay:
         parent, children = TREE[name]
         forwarding = Forwarding(place(*children, parent=parent), parent=parent)
 
-        class Ways:
+        class TraceLinks:
             def ping(_self, neighbor: str, ping: Ping) -> None:  # noqa: N805
-                self.nodes[neighbor].heard(name, ping, time.monotonic() - self.waits_s, plays=neighbor in ("p", "q"))
+                self.nodes[neighbor].handle_ping(name, ping, time.monotonic() - self.waits_s, plays=neighbor in ("p", "q"))
 
-        return Tracing(name, Ways(), {"news": forwarding}, self.counts, lambda trace: self.traces.append((name, trace)))
+        return Tracing(name, TraceLinks(), {"news": forwarding}, self.counts, lambda trace: self.traces.append((name, trace)))
 
 
 def test_the_source_learns_the_path_to_each_player_and_each_player_its_own():
@@ -83,5 +83,5 @@ def test_a_trace_is_printed_with_the_time_of_each_hop():
 )
 def test_a_trace_that_does_not_follow_the_tree_is_dropped_and_counted(sender: str, ping: Ping):
     overlay = Overlay()
-    overlay.nodes["r"].heard(sender, ping, time.monotonic(), plays=False)
+    overlay.nodes["r"].handle_ping(sender, ping, time.monotonic(), plays=False)
     assert (overlay.counts["traces_dropped"], overlay.traces) == (1, [])

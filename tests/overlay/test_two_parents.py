@@ -120,18 +120,18 @@ class Net:
 
     def add(self, name: str, tree: InstallTree) -> None:
         heard = self.heard[name] = []
-        made = Distribution(_Ways(self, name), Counter(), lambda arrival: heard.append(int.from_bytes(arrival.rtp[2:4], "big")))
+        made = Distribution(_Links(self, name), Counter(), lambda arrival: heard.append(int.from_bytes(arrival.rtp[2:4], "big")))
         self.nodes[name] = made
         made.install(tree)
 
 
-class _Ways:
+class _Links:
     def __init__(self, net: Net, name: str) -> None:
         self._net, self._name = net, name
 
-    def tell(self, neighbor: str, body: Body) -> bool:
+    def send_message(self, neighbor: str, body: Body) -> bool:
         if isinstance(body, Graft | Prune) and neighbor in self._net.nodes:
-            self._net.nodes[neighbor].heard(self._name, body)
+            self._net.nodes[neighbor].handle_request(self._name, body)
         return True
 
     def send(self, neighbor: str, data: bytes) -> None:

@@ -67,7 +67,9 @@ class VirtualMaster:
         for name in names:
             self.keepalives[name] += 1
             member = self.members[name]
-            self.dispatcher.membership.heard(member, Keepalive(epoch=member.epoch, number=self.keepalives[name]), self.now_s)
+            self.dispatcher.membership.note_keepalive(
+                member, Keepalive(epoch=member.epoch, number=self.keepalives[name]), self.now_s
+            )
 
     def advance(self, seconds, *, alive=()):
         """Let time pass, a second at a time; the agents `alive` send keep-alives."""

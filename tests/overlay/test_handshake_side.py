@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from overlay.handshake import HandshakeState
-from overlay.meeting import Connecting, Identity, Listening, Roster, is_true_speers, speers
+from overlay.handshake_side import Connecting, Identity, Listening, Roster, is_true_speers, speers
 from overlay.messages import Ack, Control, FinalAck, GeneralMessage, Neighbor, Ping, Speers
 from overlay.proofs import ReplayGuard, link_key, node_key, sealed
 
@@ -27,7 +27,7 @@ def sides(key: bytes | None = None, guard: ReplayGuard | None = None) -> tuple[C
         keys=lambda node: node_key(SECRET, node) if node in ("n1", "n2") else None,
         guard=guard or ReplayGuard(),
         nonce=b"l" * 16,
-        roster=lambda _meeting: ROSTER,
+        roster=lambda _side: ROSTER,
     )
     return connecting, listening
 

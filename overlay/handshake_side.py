@@ -81,7 +81,7 @@ def _ack_bytes(nonce: bytes, time_ms: int, tcp_port: int, udp_port: int) -> tupl
     return nonce, time_ms.to_bytes(8, "big"), tcp_port.to_bytes(2, "big"), udp_port.to_bytes(2, "big")
 
 
-class Meeting:
+class HandshakeSide:
     """The common part of both sides: the state, and the reason for its end."""
 
     def __init__(self, me: Identity, nonce: bytes, state: HandshakeState) -> None:
@@ -115,7 +115,7 @@ class Meeting:
         return self._at(HandshakeEvent.REFUSED)
 
 
-class Connecting(Meeting):
+class Connecting(HandshakeSide):
     """The side that connects."""
 
     def __init__(self, me: Identity, *, key: bytes, nonce: bytes) -> None:
@@ -154,7 +154,7 @@ class Connecting(Meeting):
         return self._at(HandshakeEvent.SPEERS, FINALACK=FinalAck(node=self._me.node, neighbor=True, mac=mac))
 
 
-class Listening(Meeting):
+class Listening(HandshakeSide):
     """The side that listens. `keys` returns the key that a node has to prove; None for an unknown node."""
 
     def __init__(
@@ -164,7 +164,7 @@ class Listening(Meeting):
         keys: Callable[[str], bytes | None],
         guard: ReplayGuard,
         nonce: bytes,
-        roster: Callable[["Listening"], Roster] = lambda _meeting: Roster(),
+        roster: Callable[["Listening"], Roster] = lambda _side: Roster(),
     ) -> None:
         super().__init__(me, nonce, HandshakeState.ACK_RECEIVING)
         self.speers_nonce = nonce
