@@ -31,7 +31,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 
     packets: int
     size_bytes: int
-    """With the headers of IP and of the transport."""
+    """The size with the headers of IP and of the transport."""
     seconds: float
 
 
@@ -46,7 +46,7 @@ class PingParameters(_Parameters, frozen=True, kw_only=True):
 
     count: Annotated[int, Meta(ge=1, le=1000)] = 10
     interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 200
-    """Between two packets. The agent adds up to 10 % at random, so that it does not beat in time with the network."""
+    """Between two packets. The agent adds up to 10 % at random, so that it does not follow a rhythm of the network."""
     payload_bytes: Annotated[int, Meta(ge=16, le=1400)] = 56
     timeout_ms: TimeoutMs = 2000
     """A later answer counts as lost."""
@@ -96,11 +96,11 @@ class IgiParameters(_Parameters, frozen=True, kw_only=True):
     """The token of the responder at the destination: its consent."""
     packets: Annotated[int, Meta(ge=16, le=256)] = 60
     packet_bytes: Annotated[int, Meta(ge=100, le=1472)] = 500
-    """Payload. The agent takes 1472 on paths that are too fast for smaller packets."""
+    """Payload. The agent uses 1472 on paths that are too fast for smaller packets."""
     trains: Annotated[int, Meta(ge=1, le=20)] = 3
-    """With each gap."""
+    """The number of trains with each gap."""
     tolerance: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.05
-    """The gaps of both ends are equal up to this share of the gap."""
+    """Gaps that differ by at most this share count as equal."""
 
     def cost(self) -> Cost:
         """The limits at which a search ends."""
@@ -115,7 +115,7 @@ class PathneckParameters(_Parameters, frozen=True, kw_only=True):
     trains: Annotated[int, Meta(ge=1, le=20)] = 10
     load_packets: Annotated[int, Meta(ge=20, le=100)] = 60
     load_bytes: Annotated[int, Meta(ge=200, le=1500)] = 500
-    """Of each load packet, with its headers."""
+    """The size of each load packet with its headers."""
     max_ttl: Annotated[int, Meta(ge=4, le=30)] = 30
     timeout_ms: TimeoutMs = 2000
 
@@ -164,9 +164,9 @@ class HttpParameters(_Parameters, frozen=True, kw_only=True):
     scheme: Literal["http", "https"] = "http"
     path: Annotated[str, Meta(pattern="^/[!-~]*$", max_length=1024)] = "/"
     most_bytes: Annotated[int, Meta(ge=0, le=10_000_000)] = 1_000_000
-    """Of the body; the agent reads no more."""
+    """The most bytes of the body that the agent reads."""
     redirects: Annotated[int, Meta(ge=0, le=10)] = 3
-    """Followed at most, and only on the same host, scheme and port."""
+    """The most redirects that the agent follows, on the same host, scheme and port only."""
     lookup: bool = True
     """Measure how long the agent's resolver needs for the name of the destination."""
     timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 10_000
@@ -250,7 +250,7 @@ class ResponsivenessParameters(ThroughputParameters, frozen=True, kw_only=True):
     """RESPONSIVENESS: round trips per minute while the path is idle, and while iperf3 loads it."""
 
     def cost(self) -> Cost:
-        """As THROUGHPUT, and the probes before and meanwhile."""
+        """The cost of THROUGHPUT, and of the probes before and during the load."""
         load = super().cost()
         return Cost(packets=load.packets + 400, size_bytes=load.size_bytes + 100_000, seconds=load.seconds + 10.0)
 

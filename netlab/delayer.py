@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def arrived(source: socket) -> list[bytes]:
-    """The frames that wait at `source`, at most FRAMES_AT_ONCE."""
+    """The waiting frames at `source`, at most FRAMES_AT_ONCE."""
     frames: list[bytes] = []
     with suppress(OSError):  # nothing more, or the interface is down
         while len(frames) < FRAMES_AT_ONCE:

@@ -25,7 +25,7 @@ class Door:
     nodes: Sequence[str]
     port: int
     server: Path
-    """The path of the socket."""
+    """The path of the socket of the server."""
 
 
 class LabProcess:

@@ -67,7 +67,7 @@ class MasterLink:
             try:
                 return msgspec.json.decode(await answer.read(), type=kind)
             except (ValueError, RecursionError):
-                raise ConnectionError("the answer is not that of a master; what is between may have sent it") from None
+                raise ConnectionError("the answer is not that of a master; a proxy between may have sent it") from None
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:

@@ -81,7 +81,7 @@ class RequesterApi:
         retry_s = self.context.limits.retry_after_s(visitor.name)
         if retry_s:
             every_s = self.context.settings.request_every_s
-            detail = f"a requester may submit one request every {every_s:g} s; come again in {retry_s} s"
+            detail = f"a requester may submit one request every {every_s:g} s; try again in {retry_s} s"
             raise RetryLater(429, "rate_limited", detail, retry_s)
 
     async def requests(self, request: Request) -> Response:

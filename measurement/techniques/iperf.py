@@ -28,7 +28,7 @@ PORT = 5201
 IDLE_S = 1.0
 INTERVAL_S = 0.05
 WARM_UP_S = 1.0
-"""Until the load has filled the queue of the path."""
+"""The time until the load has filled the queue of the path."""
 LAST_ANSWERS_S = 1.0
 PATIENCE_S = 8.0
 """How much longer than planned iperf3 may take."""
@@ -124,7 +124,7 @@ class _Echoes:
 
 @contextmanager
 def _iperf(task: Task, parameters: ThroughputParameters) -> Iterator[subprocess.Popen[str]]:
-    """iperf3 runs meanwhile, and ends with the block."""
+    """Run iperf3 during the block."""
     program = shutil.which("iperf3")
     if program is None:
         raise NotMeasured(Status.REFUSED, f"{task.operation.technique} needs the program iperf3, which the agent does not have")

@@ -1,4 +1,4 @@
-"""Sockets that report when the kernel received a packet, and what routers answered, without any right of root.
+"""Sockets that report when the kernel received a packet, and the answers of routers. They need no root rights.
 
 The time stamps are those of the system clock, so a step of this clock falsifies one sample; `waited_ms` guards against that.
 """
@@ -40,9 +40,9 @@ class Received:
     data: bytes
     """For an error: the payload of the packet that caused it, as far as it was quoted."""
     address: str
-    """Of the sender of the packet, or of the error."""
+    """The address of the sender of the packet or of the error."""
     port: int
-    """Of the sender; for an error, the destination port of the packet that caused it."""
+    """The port of the sender; for an error, the destination port of the packet that caused it."""
     arrived_ns: int
     """Unix time from the kernel."""
     ttl: int | None = None
@@ -51,7 +51,7 @@ class Received:
     error: int = 0
     """The errno that the kernel makes of the ICMP error."""
     extensions: bytes = b""
-    """What a router has added to the error (RFC 4884), with a right checksum."""
+    """The extensions that a router has added to the error (RFC 4884), if their checksum is correct."""
 
 
 def stamp_arrivals(sock: socket.socket, *, errors: bool = False) -> None:

@@ -37,10 +37,10 @@ NEEDS = "{} sends raw packets; give the agent the capability CAP_NET_RAW"
 
 @dataclass(slots=True)
 class _TrainAnswers:
-    """Who answered which packet of one train, and when."""
+    """The answers to the packets of one train: from where, and when."""
 
     heads: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """By TTL: address and arrival in ns."""
+    """For each TTL: the address, and the arrival in ns."""
     tails: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def hop_gaps(self) -> list[HopGap]:
@@ -92,7 +92,7 @@ class PathProbe:
             self.rejected += 1
 
     def _note_late_answers(self) -> None:
-        """Answers to a rejected train, or after the timeout: they have no gap, but a router may give no others for long."""
+        """Note answers to a rejected train, or after the timeout. They give no gap, but the router may send no others."""
         for answer in receive_all(self.receiver):
             identification = self._quoted_identification(answer)
             if identification is not None and (number := identification & 0xFF):
@@ -132,14 +132,14 @@ class PathProbe:
         return answers
 
     def _number(self, answer: Received) -> int | None:
-        """The number of a packet of this train that a TIME_EXCEEDED quotes; None for anything else."""
+        """The number of the packet of this train that a TIME_EXCEEDED quotes; None for all other packets."""
         identification = self._quoted_identification(answer)
         if identification is None or identification >> 8 != self._identification(0) >> 8:
             return None
         return identification & 0xFF
 
     def _quoted_identification(self, answer: Received) -> int | None:
-        """The IP identification of our packet that a TIME_EXCEEDED quotes; None for anything else."""
+        """The IP identification of our packet that a TIME_EXCEEDED quotes; None for all other packets."""
         icmp = (answer.data[0] & 15) * 4 if answer.data else 0
         quoted = icmp + 8
         if len(answer.data) < quoted + IP_HEADER.size + UDP_HEADER.size or answer.data[icmp] != TIME_EXCEEDED:

@@ -20,7 +20,7 @@ from measurement.techniques.task import Findings, NotMeasured, Task, values_of
 ECHO = struct.Struct("!BBHHH")
 """Type, code, checksum, identifier, sequence number."""
 STAMP = struct.Struct("!8sII")
-"""What marks our packets, the run, and the number of the packet: 16 bytes."""
+"""A mark of our packets, the run, and the number of the packet: 16 bytes."""
 MAGIC = b"swarmscp"
 REQUEST_REPLY = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 RIGHTS = (

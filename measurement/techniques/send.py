@@ -1,4 +1,4 @@
-"""UDP_SEND and TCP_SEND: send data of the requester, and wait for whatever the destination answers."""
+"""UDP_SEND and TCP_SEND: send data of the requester, and wait for an answer of the destination."""
 
 import socket
 import time

@@ -115,7 +115,7 @@ def sip_options(task: Task, parameters: SipParameters) -> Findings:
 
 
 def _note(transaction: _Transaction, times: dict[str, float | None], name: str) -> None:
-    """The time since the first request, once."""
+    """Note the time since the first request, once for each name."""
     if times.get(name) is None:
         times[name] = (time.monotonic() - transaction.sent_at[0]) * 1e3
 

@@ -1,4 +1,4 @@
-"""What a technique works on, and what it finds."""
+"""The task of a technique, and its findings."""
 
 import errno
 import ipaddress
@@ -14,7 +14,7 @@ from measurement.outcome import Hop, Status, Value
 
 
 class ProbeSettings(Struct, frozen=True, kw_only=True):
-    """What the agent, not the requester, decides."""
+    """Settings of the agent, which a requester cannot change."""
 
     source_address: str = ""
     """The local address to send from; empty: the system chooses it."""
@@ -53,13 +53,13 @@ class Task:
     operation: Operation
     settings: ProbeSettings
     report: Callable[[Findings], None]
-    """Takes what has been found so far; may be called any number of times."""
+    """Accepts the findings so far. A technique may call it any number of times."""
     deadline: float
-    """On the monotonic clock: the operation's time limit."""
+    """The end of the operation's time limit, on the monotonic clock."""
 
     @property
     def destination(self) -> Destination:
-        """Where to send."""
+        """The destination of the operation."""
         return self.operation.destination
 
     @property

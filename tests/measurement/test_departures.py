@@ -174,7 +174,7 @@ def waited_s(url, request_id, since_s):
 
 
 @pytest.mark.soak
-def test_those_who_wait_for_a_killed_agent_are_free_within_the_masters_timer_and_a_second(serve, tmp_path):
+def test_agents_that_wait_for_a_killed_agent_continue_within_the_masters_timer_and_a_second(serve, tmp_path):
     master = start_master(serve, tmp_path)
     agents = {name: start_agent(serve, tmp_path, name, master.url) for name in ("a1", "a2")}
     lost = submit(master.url, agents=["a1"], destinations=["127.0.0.1"], **LONG)

@@ -30,7 +30,7 @@ def test_a_datagram_of_another_sender_key_or_text_is_refused():
         assert read_control_datagram("p", KEY, datagram[:end]) is None
 
 
-def test_a_signed_text_that_is_no_message_breaks_the_protocol():
+def test_an_invalid_message_with_a_valid_proof_is_a_protocol_error():
     signed = b"\x20" + proof(KEY, Purpose.DATAGRAM, "p", b"\x01")[:16] + b"\x01"
     with pytest.raises(ProtocolError):
         read_control_datagram("p", KEY, signed)

@@ -43,7 +43,7 @@ def certificates(tmp_path: Path) -> Certificates:
     return Certificates(tmp_path)
 
 
-def test_a_swarm_with_tls_streams_and_a_node_without_tls_gets_no_connection_and_a_reason(
+def test_a_swarm_with_tls_streams_and_refuses_a_node_without_tls_with_the_reason(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ):
     async def scenario() -> None:
@@ -88,7 +88,7 @@ def test_a_certificate_of_another_authority_or_for_another_name_is_not_accepted(
     assert "TLS with the neighbour r fails: Hostname mismatch" in caplog.text
 
 
-def test_a_node_with_tls_and_a_bootstrapper_without_it_do_not_speak(certificates: Certificates):
+def test_a_node_with_tls_and_a_bootstrapper_without_it_do_not_connect(certificates: Certificates):
     async def scenario() -> None:
         async with swarm_of(TOPOLOGY) as swarm:
             node = swarm.start("p", tls=certificates.tls("p"))

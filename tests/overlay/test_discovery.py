@@ -61,7 +61,7 @@ def names(count: int, kind: str = "n") -> list[str]:
 
 
 @pytest.mark.parametrize("seeds", [2, pytest.param(100, marks=pytest.mark.soak)])
-def test_nodes_that_come_and_go_all_stay_reached_within_their_bounds_and_find_near_neighbours(seeds: int):
+def test_all_nodes_stay_reached_within_their_limits_and_find_near_neighbours(seeds: int):
     first_ms, later_ms = [], []
     for seed in range(seeds):
         simulated = Simulated(TOPOLOGY, seed)

@@ -105,7 +105,7 @@ def test_a_packet_with_too_many_hops_is_not_forwarded():
     assert forwarding.counts["data_too_far"] == 1
 
 
-def test_a_datagram_that_is_no_data_packet_is_dropped_and_counted():
+def test_an_invalid_data_packet_is_dropped_and_counted():
     forwarding = Forwarding(place("a"))
     for wrong in (b"", b"x" * 40, packet(1)[: HEADER_BYTES + 11], b"\xff" + packet(1)[1:]):
         assert forwarding.arrived(wrong, 0.0) == []

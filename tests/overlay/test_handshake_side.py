@@ -65,7 +65,7 @@ def test_the_proof_of_speers_covers_the_transport_and_is_that_of_the_first_versi
     assert not is_true_speers(over_tcp, key, nonces[0])
 
 
-def test_a_node_with_another_nodes_key_is_refused():
+def test_a_node_with_the_key_of_another_node_is_refused():
     connecting, listening = sides(key=node_key(SECRET, "n2"))
     walk(connecting, listening)
     assert (connecting.state, listening.state) == (HandshakeState.OFFLINE, HandshakeState.OFFLINE)

@@ -33,7 +33,7 @@ def test_a_link_in_use_gets_ten_pings_a_second_and_an_idle_one_four_a_minute():
     assert [on_tcp for _, _, on_tcp in idle] == [True, *[False] * 3]  # the neighbour must learn of the change
 
 
-def test_media_are_signs_of_life_so_one_ping_a_second_is_sent_with_them_and_ten_on_both_ways_as_soon_as_they_end():
+def test_a_node_sends_one_ping_a_second_with_media_and_ten_on_udp_and_tcp_without():
     heartbeat = Heartbeat()
     heartbeat.connected(0.0)
     found, now_s = [], 0.0
@@ -86,7 +86,7 @@ def beating(gaps_s: list[float]) -> tuple[Heartbeat, float]:
     return heartbeat, now_s
 
 
-def test_a_neighbour_that_sends_late_on_a_busy_machine_is_not_silent_at_once_and_patience_ends_with_the_load():
+def test_a_late_neighbour_gets_more_time_until_it_is_punctual_again():
     busy, now_s = beating([0.1] * 20 + [0.2, 0.35, 0.6, 0.9])
     assert not busy.is_silent(now_s + 0.95)
     assert busy.is_silent(now_s + 1.01)  # a neighbour that has failed is found after a second at the latest
@@ -97,7 +97,7 @@ def test_a_neighbour_that_sends_late_on_a_busy_machine_is_not_silent_at_once_and
     assert idle.is_silent(now_s + 0.31)
 
 
-def test_a_node_that_waits_for_processor_time_does_not_blame_its_neighbours():
+def test_a_node_that_waits_for_processor_time_does_not_treat_its_neighbours_as_silent():
     heartbeat, now_s = beating([0.1] * 20)
     silent_at_s = []
     for _ in range(40):  # it runs for 20 ms, and waits for 60 ms more than it asked for

@@ -28,7 +28,7 @@ def test_runs_of_numbers_become_ranges():
     assert ranges_of([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
 
 
-def test_a_gap_is_requested_at_once_and_again_after_a_round_trip_and_a_half():
+def test_missing_packets_are_requested_at_once_and_again_after_one_and_a_half_round_trips():
     link = received(1, 4)
     assert link.due(0.0, 0.1) == [2, 3]
     assert link.due(0.149, 0.1) == []

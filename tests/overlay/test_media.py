@@ -122,7 +122,7 @@ def test_a_stream_without_a_clock_is_refused():
         list(paced(NULL_PACKET for _ in range(MOST_BETWEEN_PCRS + 1)))
 
 
-def test_a_file_that_is_no_media_gets_an_error_with_advice(tmp_path: Path):
+def test_a_file_without_media_gets_an_error_with_advice(tmp_path: Path):
     from overlay.media_file import MediaFileError, least_rate_kbps
 
     wrong = tmp_path / "notes.mp4"
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_media_gets_an_error_with_advice(tmp_path: Path):
             least_rate_kbps(path)
 
 
-def test_damaged_packets_are_no_packets():
+def test_damaged_ts_packets_are_rejected():
     assert read_ts_packet(b"\x47" + bytes(10)) is None
     assert read_ts_packet(bytes(TS_BYTES)) is None
     assert read_ts_packet(b"\x47\x00\x11\x30\xff" + bytes(TS_BYTES - 5)) is None

@@ -91,7 +91,7 @@ def test_parity_restores_two_thirds_of_the_packets_that_a_link_with_5_percent_lo
     assert len(restored) / (20_000 - len(there)) == pytest.approx(0.95**GROUP, abs=0.03)
 
 
-def test_a_parity_packet_that_cannot_be_one_restores_nothing():
+def test_an_invalid_parity_packet_restores_nothing():
     receiver, read = ParityReceiver(), DataHeader(stream=7, tree_epoch=1, link_sequence=8, origin_us=0, flags=Flags.PARITY)
     for body in (b"\0", b"\x08", b"\xff" * 40, b"\x01" + b"\xff" * 11, b"\x01" + b"\xff" * 40):
         assert list(receiver.parity(read, body)) == []
@@ -146,7 +146,7 @@ def test_a_node_restores_one_loss_of_a_group_without_asking():
     asyncio.run(scenario())
 
 
-def test_what_a_parity_packet_cannot_restore_is_requested_when_it_arrives():
+def test_packets_that_parity_cannot_restore_are_requested_when_it_arrives():
     async def scenario() -> None:
         below, _ = node(asking := Written("up"))
         for place, packet in enumerate(sent(range(1, GROUP + 1))):

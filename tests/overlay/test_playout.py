@@ -97,7 +97,7 @@ def test_a_source_that_begins_again_is_played():
     assert viewer.numbers[played:][:3] == [0, 1, 2]
 
 
-def test_a_pause_is_no_stall_and_continues_with_what_comes_then():
+def test_a_pause_is_no_stall_and_playback_continues_with_new_packets():
     viewer = Viewer().watch(steady(0, 50), 0.9)
     viewer.playout.pause()
     viewer.watch(steady(50, 150), 2.0)
@@ -121,7 +121,7 @@ def test_continuity_is_the_time_without_stalls_times_the_packets_in_time():
     assert continuity(totals, before) == pytest.approx(2.5 / 3.0 * in_time, abs=0.02)
 
 
-def test_a_stall_that_lasts_counts_already():
+def test_an_open_stall_counts():
     viewer = Viewer().watch(steady(0, 50), 3.2)
     totals = viewer.playout.totals_until(3.2)
     assert viewer.playout.totals.stalled_s == 0

@@ -56,7 +56,7 @@ def test_a_repair_above_a_player_that_has_just_joined_is_no_loss_of_the_player()
 
 
 @given(st.lists(st.floats(0, 0.2), min_size=20, max_size=60), st.integers(2, 20))
-def test_a_player_without_a_sink_that_looks_rarely_plays_as_one_that_looks_in_time(delays_s: list[float], ticks: int):
+def test_a_player_without_a_sink_plays_the_same_with_rare_steps(delays_s: list[float], ticks: int):
     arrivals = sorted((number / 100 + delay_s, number) for number, delay_s in enumerate(delays_s))
     players = {every: Player("news", buffer_s=0.05) for every in (1, ticks)}
     for every, player in players.items():

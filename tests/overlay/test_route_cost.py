@@ -59,7 +59,7 @@ def test_a_failed_route_is_left_at_once():
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(50, 150), st.floats(50, 150)), min_size=40, max_size=40))
-def test_no_costs_however_they_swing_change_a_route_twice_within_five_seconds(costs: list[tuple[float, float]]):
+def test_varying_costs_never_change_a_route_twice_within_five_seconds(costs: list[tuple[float, float]]):
     route, changes = RouteInUse(current="a"), []
     for tick, (a, b) in enumerate(costs):
         following = chosen(route, {"a": a, "b": b}, tick / 2)

@@ -185,7 +185,7 @@ def received_by(swarm: Swarm, name: str) -> int:
 
 
 @pytest.mark.soak
-def test_a_link_that_turns_bad_is_left_for_a_better_route(tmp_path: Path):
+def test_a_stream_leaves_a_link_that_becomes_bad(tmp_path: Path):
     with Lab(lab_topology()) as lab, streaming(lab, tmp_path, metric="composite") as swarm:
         eventually(lambda: any(trace["player"] == "p" for trace in swarm.parts["s"].printed("hop_ms")))
         left = parent(swarm)

@@ -148,7 +148,7 @@ class _Links:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
-def test_whichever_relay_fails_each_player_with_two_paths_gets_every_packet(seed: int):
+def test_each_player_with_two_paths_gets_every_packet_when_any_one_relay_fails(seed: int):
     graph, source, receivers, chance = random_graph(seed, most_nodes=15)
     nodes = {name: {"neighbors": sorted(graph.adj[name])} for name in graph.nodes}
     overlay = read_overlay_file(json.dumps(nodes))

@@ -87,7 +87,7 @@ def test_a_damaged_state_file_is_named(tmp_path, name):
             load(tmp_path)
 
 
-def test_a_kill_switch_that_was_on_is_never_taken_for_off(tmp_path):
+def test_a_damaged_kill_switch_file_does_not_count_as_off(tmp_path):
     right = msgspec.json.encode({"on": True})
     for bit in range(8 * len(right)):
         damaged = bytearray(right)

@@ -54,7 +54,7 @@ def test_records_wait_in_memory_while_the_disk_is_full_and_are_written_later(tmp
     journal.close()
 
 
-def test_what_finds_no_room_in_memory_either_is_counted(tmp_path, monkeypatch):
+def test_records_that_do_not_fit_into_memory_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("measurement.master.operation_journal.MOST_PENDING_BYTES", 40)
     journal = OperationJournal(tmp_path)
     with full(journal):

@@ -102,7 +102,7 @@ def test_routers_that_answered_only_a_rejected_train_are_known(monkeypatch: pyte
     assert [hop.address for hop in outcome.hops] == routers
 
 
-def test_what_the_techniques_need_is_stated():
+def test_techniques_state_what_they_need():
     assert "measurement-responder" in executed(operation(Technique.PATHNECK, "127.0.0.1")).reason
     assert executed(operation(Technique.PATHNECK, "::1")).reason == "PATHNECK works with IPv4 only"
     assert "as_table" in executed(operation(Technique.BROUTE, "127.0.0.1")).reason

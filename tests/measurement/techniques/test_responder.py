@@ -149,7 +149,7 @@ def test_a_destination_without_a_responder_is_refused_with_what_to_do():
     assert f"no responder listens on port {port}" in outcome.reason
 
 
-def test_another_server_on_the_port_is_no_responder():
+def test_another_server_on_the_port_does_not_count_as_a_responder():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         server.settimeout(30)
@@ -236,7 +236,7 @@ def test_one_address_cannot_take_all_connections():
         eventually(lambda: not responder._connections)
 
 
-def test_lines_that_are_no_messages_end_the_connection_and_nothing_else():
+def test_invalid_lines_end_only_their_connection():
     with running_responder(token=TOKEN, host="127.0.0.1") as responder:
         for text in (b"\n", b"{}\n", b"[1]\n", b"\xff\n", b'{"type":"collect","train":1,"packets":1}\n'):
             with socket.create_connection(("127.0.0.1", responder.port), timeout=30) as connection:

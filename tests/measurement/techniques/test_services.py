@@ -350,7 +350,7 @@ def test_a_call_to_a_destination_that_is_not_on_the_list_is_refused_without_a_pa
 @pytest.mark.parametrize(
     "data", [b"", b"OPTIONS sip:a SIP/2.0\r\n\r\n", b"SIP/2.0 999 x\r\n", b"\xff" * 50, b"SIP/2.0 200 OK\r\n\r\n"]
 )
-def test_what_is_no_sip_response_is_ignored(data):
+def test_invalid_sip_responses_are_ignored(data):
     assert read_response(data) is None
 
 
