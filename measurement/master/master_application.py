@@ -11,7 +11,7 @@ from starlette.routing import Route
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from measurement.master.agent_api import AgentApi
-from measurement.master.master_context import MasterContext, RetryLater
+from measurement.master.master_context import MasterContext, TooEarly
 from measurement.master.master_metrics import master_metrics
 from measurement.master.openapi import AGENTS, KILL_SWITCH, MEASUREMENTS, openapi
 from measurement.master.requester_api import RequesterApi
@@ -56,7 +56,7 @@ def master_application(context: MasterContext) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, RetryLater: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
+        exception_handlers={Problem: refuse, TooEarly: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
     )
 
 
@@ -85,7 +85,7 @@ async def _openapi(_request: Request) -> Response:
 
 def _refusal(problem: Problem) -> Response:
     headers = {}
-    if isinstance(problem, RetryLater):
+    if isinstance(problem, TooEarly):
         headers["retry-after"] = str(problem.retry_after_s)
     elif problem.status == 503:
         headers["retry-after"] = "1"

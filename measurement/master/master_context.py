@@ -28,7 +28,7 @@ REPORTS_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(eq=False)
-class RetryLater(Problem):
+class TooEarly(Problem):
     """A refusal that states when to try again."""
 
     retry_after_s: int = 1

@@ -14,7 +14,7 @@ from feedback_wire.problem import Problem
 from measurement.master.admission_rules import admitted_destinations, check_consent, check_role
 from measurement.master.dispatcher import Dispatcher
 from measurement.master.live_request import LiveRequest, RequestState
-from measurement.master.master_context import REQUEST_BYTES, MasterContext, RetryLater, body_of, json_answer
+from measurement.master.master_context import REQUEST_BYTES, MasterContext, TooEarly, body_of, json_answer
 from measurement.master.measurement_keys import KeyHolder
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest, read_request
 from measurement.technique_parameters import ParameterError
@@ -82,7 +82,7 @@ class RequesterApi:
         if retry_s:
             every_s = self.context.settings.request_every_s
             detail = f"a requester may submit one request every {every_s:g} s; try again in {retry_s} s"
-            raise RetryLater(429, "rate_limited", detail, retry_s)
+            raise TooEarly(429, "rate_limited", detail, retry_s)
 
     async def requests(self, request: Request) -> Response:
         """GET /v1/measurements: the visitor's requests; a manager sees all."""
