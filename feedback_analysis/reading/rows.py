@@ -21,6 +21,11 @@ ALL = (*(field.name for field in NAMED_FIELDS), "extra")
 LARGEST_WEIGHT = 10**6
 _MOST = {"weight": LARGEST_WEIGHT}
 
+MOST_CLAIMED = 10**9
+"""A message that claims a larger value of these fields counts as if it claimed this one, as rates have this bound in the format.
+Otherwise, few messages of a hostile sender, with weights, exceed the 128 bits of a sum, and every query fails."""
+_CLAIMED = frozenset({"startup_ms", "buffer_ms", "partners"})
+
 _REQUIRED = [field.name for field in NAMED_FIELDS if field.required]
 
 READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
@@ -119,7 +124,8 @@ def _quoted(name: str) -> str:
 
 def clean(field: Field) -> str:
     """SQL: the value of a field, of any kind of records, if it is valid, else NULL."""
-    return f"CASE WHEN {_is_valid(field)} THEN {_value(field)} END"
+    value = f"least({_value(field)}, {MOST_CLAIMED})" if field.name in _CLAIMED else _value(field)
+    return f"CASE WHEN {_is_valid(field)} THEN {value} END"
 
 
 def _value(field: Field) -> str:

@@ -33,7 +33,6 @@ class CsvFile:
     """A CSV file with a header line. ValueError if the file or its header line cannot be read."""
 
     def __init__(self, path: Path) -> None:
-        self.path = str(path)
         self._path = path
         first = next((line for _, line in lines(path) if line is None or line.strip()), b"")
         if first is None:

@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from feedback_analysis.reading.log_files import is_utf_8
+
 EXAMPLES = 3
 """Examples to show for each reason of refusal."""
 
@@ -38,4 +40,6 @@ class ImportReport:
             self.examples[reason].append(f"{file}, {unit} {number}: {detail}")
         if self.refusals is not None:
             refusal = {"file": file, unit: number, "reason": reason, "detail": detail}
-            self.refusals.write(json.dumps(refusal, ensure_ascii=False) + "\n")
+            text = json.dumps(refusal, ensure_ascii=False)
+            # A file name that is not UTF-8 has half surrogate pairs, which only an escape can write.
+            self.refusals.write((text if is_utf_8(text) else json.dumps(refusal)) + "\n")

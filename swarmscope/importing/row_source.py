@@ -57,8 +57,9 @@ class RowSource:
         self._db = db
         self._form = form
         self._files = {str(link): str(path) for link, path in links.items()}
-        self._csv_files = [CsvFile(path) for path in links.values()] if form == "csv" else []
-        self._json_files = [JsonLinesFile(path) for path in links.values()] if form == "json" else []
+        # By the names of their links: the names of files may not be UTF-8, and DuckDB accepts nothing else.
+        self._csv_files = {str(link): CsvFile(path) for link, path in links.items()} if form == "csv" else {}
+        self._json_files = {str(link): JsonLinesFile(path) for link, path in links.items()} if form == "json" else {}
         self._failure: ValueError | None = None
         self.columns = self._columns()
 
@@ -104,12 +105,14 @@ class RowSource:
         return f"SELECT *, place - min(place) OVER (PARTITION BY file) + 1 AS number FROM ({placed})"
 
     def _csv_rows(self, columns: Sequence[str], on_broken: Callable[[BrokenLine], None]) -> pa.RecordBatchReader:
-        rows = ((file.path, number, *values) for file in self._csv_files for number, values in file.rows(columns, on_broken))
+        rows = (
+            (link, number, *values) for link, file in self._csv_files.items() for number, values in file.rows(columns, on_broken)
+        )
         return self._reader([f"c{place}" for place in range(len(columns))], iter(lambda: list(islice(rows, ROWS_AT_ONCE)), []))
 
     def _json_rows(self, on_broken: Callable[[BrokenLine], None]) -> str:
         """A query of all rows of JSON lines: file, number in the file, and the row as `json`; NULL if it is not JSON."""
-        rows = ((file.path, number, line) for file in self._json_files for number, line in file.rows(on_broken))
+        rows = ((link, number, line) for link, file in self._json_files.items() for number, line in file.rows(on_broken))
         self._db.register("json_rows", self._reader(["line"], _chunks(rows)))
         return "SELECT file, number, TRY_CAST(line AS JSON) AS json FROM json_rows"
 
@@ -129,7 +132,7 @@ class RowSource:
 
     def _columns(self) -> tuple[str, ...]:
         if self._form == "csv":
-            return tuple(dict.fromkeys(name for file in self._csv_files for name in file.columns))
+            return tuple(dict.fromkeys(name for file in self._csv_files.values() for name in file.columns))
         if self._form == "json":
             found = self._json_rows(lambda _: None)  # reported when the rows are read
             keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM ({found}) WHERE json_type(json) = 'OBJECT'"

@@ -17,7 +17,7 @@ from swarmscope.importing.row_source import opened
 from swarmscope.importing.text_file import lines
 from swarmscope.sending.replay import replay
 from tests.harness.logs import BEGIN_MS
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_here, run_swarmscope
 
 HEADER = b"received_ms,session_id,channel\n"
 ROW = b"%d,s,c\n" % BEGIN_MS
@@ -183,6 +183,16 @@ def test_the_report_of_refusals_overwrites_no_file_that_is_read(tmp_path, name):
     assert f"--refused {tmp_path / name} would overwrite" in done.stderr
     assert (tmp_path / "a.csv").read_bytes() == HEADER + ROW
     assert (tmp_path / "mapping.toml").read_text() == "[columns]\n"
+
+
+def test_a_file_whose_name_is_not_utf_8_is_imported_and_named_in_the_report(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_bytes(HEADER + ROW + b"not a row\n")
+    done = run_here("import", path, "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
+    assert done.returncode == 1, done.stderr
+    assert "2 rows: 1 accepted, 1 refused" in done.stdout
+    [refusal] = map(json.loads, (tmp_path / "refused.jsonl").read_text().splitlines())
+    assert refusal["file"] == str(path)
 
 
 def quarantine(path: Path, *texts: bytes) -> Path:

@@ -264,3 +264,18 @@ def test_a_day_of_a_zone_with_a_part_of_an_hour_begins_with_the_hour_nearest_to_
 def test_an_unknown_time_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
         periods(Span(0, 1), "day", "Mars/Olympus")
+
+
+@pytest.mark.parametrize("name", ["startup_ms", "buffer_ms", "partners", "uptime_ms", "stall_ms", "played_ms", "upload_kbps"])
+def test_the_largest_values_with_the_largest_weight_overflow_no_sum(locator, tmp_path, name):
+    most = 10**9 if name == "upload_kbps" else 2**53 - 1
+    sent = [
+        record(session_id=f"s{at // 2}", seq=at % 2, received_ms=FIRST_HOUR_MS + at, weight=10**6, **{name: at % 2 * most})
+        for at in range(80)
+    ]
+    path = write_log(tmp_path / "logs", sent, begin_s=FIRST_HOUR_MS // 1000)
+    with HistoryStore(tmp_path / "history", BASIS) as store, closing(open_logs([path], locator=locator, mos=BASIS.mos)) as table:
+        assert catch_up(store, [path], locator).messages == len(sent)
+        expected = summarize(table)
+        assert expected["messages"] == len(sent) * 10**6
+        assert all(summarize(store)[key] == expected[key] for key in ("messages", "sessions", "startup_ms"))
