@@ -53,8 +53,10 @@ async def listening(host: str, port: int, accepted: Accepted, tls: ListenerTls |
     except OSError as error:
         raise OSError(listen_error(host, port, error)) from error
     if tls is None:
-        async with server:
+        try:
             yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()  # without `wait_closed`: since Python 3.12, it waits until the neighbours have closed their connections
         return
     with listener:
         acceptor = _Acceptor(listener, tls, accepted_quietly, counts)
