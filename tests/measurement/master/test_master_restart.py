@@ -41,7 +41,9 @@ def test_operations_that_were_open_when_the_master_was_killed_end_with_one_statu
         assert len({each["outcome"]["operation_id"] for each in records}) == len(records)
     assert "the master restarted" in next(each["outcome"]["reason"] for each in records if each["outcome"]["status"] == "expired")
 
-    # A second restart finds nothing open.
+    # A second restart finds nothing open. The master writes records just after it has counted them.
+    written = (tmp_path / "measurement").glob
+    eventually(lambda: sum(each.read_bytes().count(b"\n") for each in written("operations-*.ndjson")) == 12, "all records")
     master.kill()
     master = start_master(serve, tmp_path, listen=f"127.0.0.1:{port}")
     assert call(master.url, "GET", f"/v1/measurements/{live['id']}")[0] == 404
