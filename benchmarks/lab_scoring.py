@@ -45,7 +45,7 @@ def main() -> None:
     for number, row in enumerate(session.x):
         known = dict(zip(SLOT_FEATURES, row[: len(SLOT_FEATURES)].tolist(), strict=True))
         slot = TrafficSlot(number=number, begin_ns=number * 10**9, values=tuple(known.get(name) for name in names))
-        ours_ms.append(_ms(scorer.add, slot))
+        ours_ms.append(_ms(scorer.add, [slot]))
         evaluator_ms.append(_ms(height.outputs, row[None, :]))
         theirs_ms.append(_ms(theirs.predict_proba, row[None, :]))
     print(f"{SLOTS} slots of one session; processor time in ms\n")

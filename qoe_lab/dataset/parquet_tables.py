@@ -82,7 +82,9 @@ def _folders(path: Path) -> Iterator[Path]:
             return
     found = [each.parent for each in sorted(path.glob(f"*/{FOLDER}/sessions.parquet"))]
     if not found:
-        raise ValueError(f"{path} has no data set; make it with: swarmscope lab export {path}")
+        is_training = (path / "training.json").is_file()
+        hint = f"make it with: swarmscope lab export {path}" if is_training else "give the folder of a training"
+        raise ValueError(f"{path} has no data set; {hint}")
     yield from found
 
 
@@ -95,7 +97,10 @@ def _read(file: Path, table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no
     if version != str(VERSION).encode():
         found = "without a version" if version is None else f"of version {version.decode(errors='replace')}"
         raise ValueError(f"{file} is {found}, and this program reads version {VERSION}; make it again with swarmscope lab export")
-    names = arrow_schema(table).names
-    if lacking := [name for name in names if name not in read.schema.names]:
+    schema = arrow_schema(table)
+    if lacking := [name for name in schema.names if name not in read.schema.names]:
         raise ValueError(f"{file} has no column {', '.join(lacking)}; make it again with swarmscope lab export")
-    return read.select(names)
+    try:
+        return read.select(schema.names).cast(schema)
+    except (ValueError, pa.ArrowException) as error:
+        raise ValueError(f"{file} has a column of another type: {error}; make it again with swarmscope lab export") from error

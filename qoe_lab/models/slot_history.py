@@ -15,6 +15,17 @@ PAST_RATES = ((5, 10), (10, 20))
 """Slots before this one, from and to, over which a mean rate is taken."""
 
 
+LARGEST_VALUE = 1e15
+"""A larger value is no count of bytes and no time."""
+
+
+def known_values(values: Floats) -> Floats:
+    """The values of slots as features. NaN: not known, which also holds for a value that cannot be true."""
+    with np.errstate(invalid="ignore"):
+        possible = np.abs(values) <= LARGEST_VALUE
+    return np.where(possible, values, np.nan)
+
+
 def slot_names(names: Sequence[str]) -> tuple[str, ...]:
     """The features of a slot with its history, of slots with the features `names`."""
     found: list[str] = []

@@ -68,6 +68,8 @@ STARTUP = ModelTask(
 )
 MOS = ModelTask(name="mos", code="T5", title="What is the MOS of the session?", per="session", kind="number", score="mae")
 
+LOWEST_MOS, HIGHEST_MOS = 1.0, 5.0
+
 TASKS = (SESSION_STALLED, SLOT_STALLED, HEIGHT, STARTUP, MOS)
 NO, YES = "no", "yes"
 """The classes of T1 and T2."""

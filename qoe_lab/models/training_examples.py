@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qoe_lab.models.examples import Examples, Floats, Texts
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.session_features import HEAD_SLOTS, SessionSoFar, head_names, so_far_names
-from qoe_lab.models.slot_history import SlotHistory, slot_names
-from qoe_lab.models.tasks import MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
+from qoe_lab.models.slot_history import SlotHistory, known_values, slot_names
+from qoe_lab.models.tasks import HIGHEST_MOS, LOWEST_MOS, MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
 
 PREFIX_SLOTS = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 """A session that still runs is described at the end of each of these numbers of slots."""
@@ -48,14 +48,18 @@ class SessionSlots:
 def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequence[str]) -> list[SessionSlots]:
     """The valid sessions of the tables. ValueError for features that are missing or that a model must not see."""
     check_features(features)
+    _check_possible(sessions, "limit_mbps", 0.0, 1e6)
+    _check_possible(sessions, "startup_ms", 0.0, 1e9)
+    _check_possible(sessions, "mos", LOWEST_MOS, HIGHEST_MOS)
+    _check_possible(slots, "stalled_ms", 0.0, 1000.0)
+    _check_possible(slots, "height", 0.0, 1e5)
     if missing := [name for name in features if name not in slots]:
         raise ValueError(f"the table of slots has no {', '.join(missing)}; export the training again")
     order = np.lexsort((slots["slot"], slots["session_id"].astype(str)))
     ids = slots["session_id"].astype(str)[order]
     begins = dict(zip(*np.unique(ids, return_index=True), strict=True))
     ends = {each: begins[each] + count for each, count in zip(*np.unique(ids, return_counts=True), strict=True)}
-    x = np.column_stack([slots[name].astype(np.float64) for name in features])
-    x[~np.isfinite(x)] = np.nan
+    x = known_values(np.column_stack([slots[name].astype(np.float64) for name in features]))
     found = []
     for row in np.flatnonzero(sessions["valid"].astype(bool)).tolist():
         session_id = str(sessions["session_id"][row])
@@ -65,6 +69,14 @@ def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequenc
     if not found:
         raise ValueError("the data sets have no valid session with slots; see `swarmscope lab show` for the reasons")
     return found
+
+
+def _check_possible(table: TableColumns, name: str, least: float, most: float) -> None:
+    """ValueError if a truth cannot be true. One that is not known is possible."""
+    values = table[name].astype(np.float64)
+    for row in np.flatnonzero((values < least) | (values > most)).tolist():
+        session_id = table["session_id"][row]
+        raise ValueError(f"{name} of the session {session_id} is {values[row]:g}, which cannot be; export the training again")
 
 
 def _session(sessions: TableColumns, slots: TableColumns, row: int, x: Floats, rows: NDArray[Any]) -> SessionSlots:

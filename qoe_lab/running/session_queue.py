@@ -6,7 +6,7 @@ does not count as a failure.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from feedback_wire.trainings import LimitProgress, SessionProgress, SessionStatus
 from qoe_lab.running.session_journal import StatusChange
@@ -27,7 +27,8 @@ class SessionQueue:
         self._settled: set[int] = set()
         self.discarded: Counter[str] = Counter()
         """Discarded attempts by reason."""
-        self._took_ms: list[int] = []
+        self._took_ms: dict[int, int] = {}
+        """How long each captured session took."""
         self._running: set[int] = set()
         self._at_once = 1
         """The most sessions that have run at the same time."""
@@ -49,7 +50,7 @@ class SessionQueue:
         elif change.status == SessionStatus.CAPTURED:
             self._settled.add(change.number)
             if before is not None:
-                self._took_ms.append(change.wall_ms - before.wall_ms)
+                self._took_ms[change.number] = change.wall_ms - before.wall_ms
         elif change.status == SessionStatus.DISCARDED:
             self.discarded[change.reason or "unknown"] += 1
             self._failures[change.number] += change.reason != INTERRUPTED
@@ -87,10 +88,20 @@ class SessionQueue:
         """Whether each planned session is captured or given up."""
         return len(self._settled) == len(self.plan)
 
-    def remaining_s(self, usual_s: float) -> float:
-        """Expected time to the end. `usual_s` is that of a session before one was captured."""
-        each_s = sum(self._took_ms) / len(self._took_ms) / 1000 if self._took_ms else usual_s
-        return (len(self.plan) - len(self._settled)) * each_s / self._at_once
+    def remaining_s(self, usual_s: float, is_alone: Callable[[PlannedSession], bool] = lambda _: False) -> float:
+        """Expected time to the end. `usual_s` is that of a session before one of its kind was captured.
+
+        `is_alone`: whether no other session may run beside a session. Such sessions also take longer: browsers start slowly.
+        """
+        alone = [each for each in self.plan if is_alone(each)]
+        others = [each for each in self.plan if not is_alone(each)]
+        return self._together_s(alone, usual_s) + self._together_s(others, usual_s) / self._at_once
+
+    def _together_s(self, sessions: Sequence[PlannedSession], usual_s: float) -> float:
+        """How long those of the sessions that are not settled will take, one after the other."""
+        took_ms = [self._took_ms[each.number] for each in sessions if each.number in self._took_ms]
+        each_s = sum(took_ms) / len(took_ms) / 1000 if took_ms else usual_s
+        return each_s * sum(each.number not in self._settled for each in sessions)
 
     def limits(self) -> tuple[LimitProgress, ...]:
         """Planned and captured sessions of each limit, in ascending order."""

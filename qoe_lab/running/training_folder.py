@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feedback_wire.trainings import TrainingProgress, TrainingState
+from feedback_wire.trainings import IN_A_BROWSER, TrainingProgress, TrainingState
 from qoe_lab.running.session_journal import read_changes
 from qoe_lab.running.session_queue import SessionQueue
-from qoe_lab.training_plan import TrainingSettings, plan_sessions
+from qoe_lab.sources.ladder import DEFAULT_CONTENTS
+from qoe_lab.training_plan import PlannedSession, TrainingSettings, plan_sessions, player_of_block
 from serving.durable_files import lock, make_folder, replace_file
 
 FORMAT = 1
@@ -173,10 +174,15 @@ class TrainingFolder:
             given_up=queue.given_up,
             discarded=dict(queue.discarded),
             limits=queue.limits(),
-            remaining_s=queue.remaining_s(self.settings.seconds + USUALLY_LONGER_S) if running else None,
+            remaining_s=queue.remaining_s(self.settings.seconds + USUALLY_LONGER_S, self._is_alone) if running else None,
             dataset=(self.dataset / "sessions.parquet").exists(),
             failure=_text_of(self.path / FAILURE_FILE),
         )
+
+    def _is_alone(self, planned: PlannedSession) -> bool:
+        """Whether a session is expected to be played alone. With other contents, only the order of the blocks differs."""
+        players = self.settings.players
+        return player_of_block(players, planned.block, len(DEFAULT_CONTENTS)).client in IN_A_BROWSER
 
     def _state(self, queue: SessionQueue, *, running: bool) -> TrainingState:
         if running:

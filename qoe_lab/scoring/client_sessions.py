@@ -6,7 +6,7 @@ flows of a client belong to one session, which ends after half a minute without 
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from qoe_lab.models.lab_model import LabModel
@@ -105,9 +105,8 @@ class ClientSessions:
         yield from self._inferred(running, [last] if last is not None else [])
         self._end(client)
 
-    def _inferred(self, running: _Running, slots: Iterable[TrafficSlot]) -> Iterator[_Inferred]:
-        for slot in slots:
-            inference = running.scorer.add(slot)
+    def _inferred(self, running: _Running, slots: Sequence[TrafficSlot]) -> Iterator[_Inferred]:
+        for inference in running.scorer.add(slots):
             if self._keep:
                 running.session.inferences.append(inference)
             yield running.session, inference

@@ -97,6 +97,9 @@ def test_an_invalid_call_is_refused_with_what_to_do(training: Path, tmp_path: Pa
         swarmscope.open_training(training, table="cells")  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match="nowhere"):
         swarmscope.open_training("nowhere")
+    with pytest.raises(ValueError, match="empty has no data set; give the folder of a training"):
+        swarmscope.open_training(tmp_path / "empty")
+    (tmp_path / "empty" / "training.json").write_text("{}")
     with pytest.raises(ValueError, match="empty has no data set; make it with: swarmscope lab export"):
         swarmscope.open_training(tmp_path / "empty")
     with pytest.raises(ValueError, match="no path"):
@@ -111,6 +114,10 @@ def test_a_file_of_another_version_is_refused_and_so_is_a_damaged_one(training: 
         swarmscope.open_training(training)
     pq.write_table(written.drop_columns(["doubts"]), file)
     with pytest.raises(ValueError, match="has no column doubts; make it again with swarmscope lab export"):
+        swarmscope.open_training(training)
+    place = written.schema.get_field_index("mos")
+    pq.write_table(written.set_column(place, "mos", pa.array(["good"] * len(written))), file)
+    with pytest.raises(ValueError, match=r"has a column of another type: .*make it again with swarmscope lab export"):
         swarmscope.open_training(training)
     pq.write_table(pa.table({"session_id": ["a"]}), file)
     with pytest.raises(ValueError, match="without a version"):

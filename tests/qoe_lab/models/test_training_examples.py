@@ -1,5 +1,7 @@
 """Examples have the truth of the tables, no feature that is the truth, and keep the examples of a session together."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -88,11 +90,31 @@ def test_a_missing_feature_is_named(tables):
         session_slots(*tables, (*SLOT_FEATURES, "chunk_9_ms"))
 
 
-def test_infinite_features_count_as_not_known(tables):
+@pytest.mark.parametrize("value", [np.inf, -1e300, 1e16])
+def test_features_that_cannot_be_true_count_as_not_known(tables, value: float):
     sessions, slots = tables
-    some = {**slots, "down_kbps": np.where(slots["slot"] == 3, np.inf, slots["down_kbps"])}
+    some = {**slots, "down_kbps": np.where(slots["slot"] == 3, value, slots["down_kbps"])}
     read = session_slots(sessions, some, SLOT_FEATURES)
     assert all(np.isnan(each.x[3, 0]) and np.isfinite(each.x[4, 0]) for each in read)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit_mbps", np.inf), ("limit_mbps", -1.0), ("startup_ms", -1.0), ("startup_ms", 1e300), ("mos", 7.0), ("mos", -np.inf)],
+)
+def test_a_truth_that_cannot_be_true_is_refused_with_its_session(tables, name: str, value: float):
+    sessions, slots = tables
+    wrong = {**sessions, name: np.where(np.arange(len(sessions[name])) == 2, value, sessions[name])}
+    with pytest.raises(ValueError, match=re.escape(f"{name} of the session one-0002 is {value:g}")):
+        session_slots(wrong, slots, SLOT_FEATURES)
+
+
+@pytest.mark.parametrize(("name", "value"), [("height", 1e300), ("height", -1.0), ("stalled_ms", 1001.0)])
+def test_a_truth_of_a_slot_that_cannot_be_true_is_refused_with_its_session(tables, name: str, value: float):
+    sessions, slots = tables
+    wrong = {**slots, name: np.where(np.arange(len(slots[name])) == 5, value, slots[name])}
+    with pytest.raises(ValueError, match=re.escape(f"{name} of the session one-0000 is {value:g}")):
+        session_slots(sessions, wrong, SLOT_FEATURES)
 
 
 def test_every_task_has_examples(tables):

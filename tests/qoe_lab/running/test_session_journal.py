@@ -115,6 +115,22 @@ def test_the_expected_end_comes_from_the_sessions_so_far_and_how_many_ran_at_onc
     assert queue.remaining_s(usual_s=27) == 6 * 30 / 2
 
 
+def test_the_expected_end_knows_that_sessions_in_a_browser_are_played_alone() -> None:
+    queue = SessionQueue(PLAN)
+
+    def remaining_s() -> float:
+        return queue.remaining_s(usual_s=27, is_alone=lambda planned: planned.number >= 3)
+
+    for number in (0, 1):
+        queue.apply(change(number, UNDER_CAPTURING))
+    assert remaining_s() == 3 * 27 / 2 + 4 * 27
+    queue.apply(replace(change(0, CAPTURED), wall_ms=31_000))
+    assert remaining_s() == 2 * 30 / 2 + 4 * 27
+    queue.apply(replace(change(3, UNDER_CAPTURING), wall_ms=31_000))
+    queue.apply(replace(change(3, CAPTURED), wall_ms=71_000))
+    assert remaining_s() == 2 * 30 / 2 + 3 * 40
+
+
 def test_a_journal_of_another_plan_is_refused() -> None:
     with pytest.raises(ValueError, match="the plan has 7 sessions"):
         SessionQueue(PLAN, [change(7, CAPTURED)])

@@ -1,11 +1,14 @@
 """Each client that receives enough gets an inference for each second; scoring live gives what scoring a file gives."""
 
 import gc
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from coordinator.dialects.inference_message import check_inference
+from qoe_lab.models.examples import Floats
+from qoe_lab.models.fitted_task import FittedTask
 from qoe_lab.models.lab_model import LabModel
 from qoe_lab.models.tasks import HEIGHT, SLOT_STALLED
 from qoe_lab.models.training_examples import examples_of, session_slots
@@ -111,12 +114,29 @@ def test_the_scorer_gives_what_the_fitted_model_gives_for_the_same_slots(model):
     stalled = model.tasks["slot_stalled"]
     expected = stalled.calibrated(stalled.outputs(examples["slot_stalled"].x))[:, 1]
     names = [each.name for each in TRAFFIC_FEATURES]
-    scorer, found = SessionScorer(model), []
+    scorer, slots = SessionScorer(model), []
     for number, row in enumerate(session.x[:, : len(SLOT_FEATURES)]):
         known = dict(zip(SLOT_FEATURES, row, strict=True))
         values = tuple(None if np.isnan(value := known.get(name, 0.0)) else value for name in names)
-        found.append(scorer.add(TrafficSlot(number=number, begin_ns=number * 10**9, values=values)).stalled_probability)
-    np.testing.assert_array_equal(found, expected)
+        slots.append(TrafficSlot(number=number, begin_ns=number * 10**9, values=values))
+    one_by_one = [inference for slot in slots for inference in scorer.add([slot])]
+    np.testing.assert_array_equal([each.stalled_probability for each in one_by_one], expected)
+    assert SessionScorer(model).add(slots) == one_by_one
+
+
+def test_a_model_is_applied_once_to_all_seconds_of_a_pause(model):
+    rows: list[int] = []
+
+    class Counted(FittedTask):
+        def outputs(self, x: Floats) -> Floats:
+            rows.append(len(x))
+            return super().outputs(x)
+
+    counted = Counted(**{each.name: getattr(model.tasks[HEIGHT.name], each.name) for each in fields(FittedTask)})
+    paused = [*video(seconds=4), *video(port=40113, begin_s=29, seconds=1)]
+    [session] = scored(replace(model, tasks={HEIGHT.name: counted}), paused).ended
+    assert sum(rows) == len(session.inferences) == 31
+    assert max(rows) >= 25
 
 
 def test_a_model_with_unknown_features_is_refused(model):
