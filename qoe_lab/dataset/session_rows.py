@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from statistics import median
 
 from qoe_lab.dataset.address_hash import hashed
 from qoe_lab.dataset.json_values import JsonValues
@@ -73,6 +74,8 @@ def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) 
     row: TableRow = {}
     if requests:
         row = {"server_requests": len(requests), "server_bytes": sum(each.integer("bytes") or 0 for each in requests)}
+    if lengths_ms := [length_ms for each in requests if (length_ms := each.number("media_ms")) is not None]:
+        row |= {"segment_ms": median(lengths_ms)}
     retransmissions: dict[int | None, int] = {}
     unacked: dict[int | None, int] = {}
     round_trips_ms = []

@@ -135,6 +135,7 @@ _LABELS = (
 _WITNESS = (
     _integer("server_requests", "requests that the local server answered"),
     _integer("server_bytes", "bytes of these answers", "bytes"),
+    _number("segment_ms", "length of most of the segments that the local server answered with", "ms"),
     _integer("server_retransmissions", "retransmitted segments by the kernel's TCP_INFO of the server's sockets"),
     _number("server_rtt_ms", "mean round-trip time by the kernel's TCP_INFO of the server's sockets", "ms"),
     _integer("server_unacked", "segments of the server without acknowledgement at the end, by TCP_INFO"),

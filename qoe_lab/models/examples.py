@@ -31,6 +31,8 @@ class Examples:
     """False for an example that covers only the beginning of its session. Such examples are fitted to, but not judged."""
     limits: Floats
     """The limit of the session in Mbit/s. It is a feature of the baseline `limit alone` only."""
+    lengths: Floats = field(default_factory=lambda: np.empty(0))
+    """Of the segments of the session, as numbers in SEGMENT_S; NaN where it is not known. Empty: nowhere."""
     places: Mapping[str, Texts] = field(default_factory=dict)
     """The training, client, source and content of each example."""
 
@@ -47,6 +49,7 @@ class Examples:
             slots=self.slots[rows],
             whole=self.whole[rows],
             limits=self.limits[rows],
+            lengths=self.lengths[rows] if len(self.lengths) else self.lengths,
             places={name: place[rows] for name, place in self.places.items()},
         )
 

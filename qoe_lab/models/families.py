@@ -25,9 +25,14 @@ from threadpoolctl import ThreadpoolController
 
 from qoe_lab.models.examples import Examples, Floats
 from qoe_lab.models.known_before import known_before
-from qoe_lab.models.plain_models import ConstantModel, LinearModel, LinkedTrees, OutputLink, PlainModel
-from qoe_lab.models.tasks import ModelTask
+from qoe_lab.models.plain_models import ConstantModel, LinearModel, LinkedTrees, OutputLink, PlainModel, WithLengths
+from qoe_lab.models.segment_lengths import LIKELY_NAMES, LengthColumns, parts_of_sessions
+from qoe_lab.models.tasks import HEIGHT, ModelTask
 from qoe_lab.models.tree_arrays import Trees
+from qoe_lab.traffic.virtual_playback import SEGMENT_S
+
+LENGTH_ROUNDS, LENGTH_PARTS, LENGTH_SLOTS = 50, 4, 3
+"""Of the model of the lengths of segments: its rounds of boosting, the parts of the sessions, and of how many slots it sees one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +292,43 @@ def fitted_model(family: ModelFamily, task: ModelTask, examples: Examples, effor
         return BY_NAME["majority"].fit(task, examples, effort, seed)
     if task.after and not family.baseline:
         examples = examples.with_truth(examples.y - known_before(task, examples.names, examples.x))
+    columns = None if family.baseline else LengthColumns.of(examples.names)
+    if columns is not None and len(examples.lengths) and not np.isnan(examples.lengths).all():
+        return _with_lengths(family, task, examples, columns, effort, seed)
+    return _fitted(family, task, examples, effort, seed)
+
+
+def _with_lengths(
+    family: ModelFamily, task: ModelTask, examples: Examples, columns: LengthColumns, effort: Effort, seed: int
+) -> PlainModel:
+    """Infer the lengths of segments first. Those of each session come from a model that does not know it, so the family learns
+    how far to trust them."""
+    asked = replace(examples, x=examples.x[:, columns.hints], y=examples.lengths, classes=tuple(map(str, SEGMENT_S)))
+    known = ~np.isnan(asked.y)
+    if task.per == "slot" and (some := known & (asked.slots % LENGTH_SLOTS == LENGTH_SLOTS - 1)).any():
+        known = some
+    parts = parts_of_sessions(asked.sessions, asked.y, LENGTH_PARTS, seed)
+    probabilities = np.full((len(asked), len(SEGMENT_S)), 1 / len(SEGMENT_S))
+    for part in np.unique(parts):
+        if (others := known & (parts != part)).any():
+            rows = parts == part
+            probabilities[rows] = _length_model(asked.at(others), effort, seed).predict(asked.x[rows])
+    seen = replace(
+        examples,
+        names=(*examples.names, *LIKELY_NAMES),
+        x=np.column_stack([examples.x, columns.likely(examples.x, probabilities)]),
+    )
+    lengths = _length_model(asked.at(known), effort, seed)
+    return WithLengths(columns=columns, lengths=lengths, model=_fitted(family, task, seen, effort, seed))
+
+
+def _length_model(asked: Examples, effort: Effort, seed: int) -> PlainModel:
+    rounds = min(effort.rounds, LENGTH_ROUNDS)
+    family = "boosting" if len(np.unique(asked.y)) > 1 else "majority"
+    return _fitted(BY_NAME[family], HEIGHT, asked, replace(effort, rounds=rounds), seed)
+
+
+def _fitted(family: ModelFamily, task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:
     # scikit-learn's boosting fails for a feature that is never known. One that never changes is never compared.
     unknown = np.isnan(examples.x).all(axis=0)
     examples = replace(examples, x=np.where(unknown, 0.0, examples.x))

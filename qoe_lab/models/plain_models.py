@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Floats
+from qoe_lab.models.segment_lengths import LENGTHS, LIKELY_NAMES, LengthColumns
 from qoe_lab.models.tree_arrays import Trees
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -133,12 +134,57 @@ class LinkedTrees:
         return cls(trees=trees, link=link)
 
 
-KINDS: dict[str, type[ConstantModel] | type[LinearModel] | type[LinkedTrees]] = {
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WithLengths:
+    """A model with another one before it, which infers the length of the segments."""
+
+    columns: LengthColumns
+    lengths: PlainModel
+    model: PlainModel
+
+    def predict(self, x: Floats) -> Floats:
+        probabilities = self.lengths.predict(x[:, self.columns.hints])
+        return self.model.predict(np.column_stack([x, self.columns.likely(x, probabilities)]))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        named: dict[str, NDArray[Any]] = {"hints": self.columns.hints, "players": self.columns.players}
+        for part, model in (("lengths", self.lengths), ("model", self.model)):
+            named[f"{part}.kind"] = np.asarray(_SIMPLE.index(type(model)), dtype=np.int64)
+            named |= {f"{part}.{name}": array for name, array in model.arrays().items()}
+        return named
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, features: int, outputs: int) -> "WithLengths":
+        columns = LengthColumns(
+            hints=_array(arrays, "hints", np.int64, 1),
+            players=_array(arrays, "players", np.int64, 2),
+        )
+        columns.check(features)
+        return cls(
+            columns=columns,
+            lengths=_part(arrays, "lengths", len(columns.hints), LENGTHS),
+            model=_part(arrays, "model", features + len(LIKELY_NAMES), outputs),
+        )
+
+
+_SIMPLE: tuple[type[Any], ...] = (ConstantModel, LinearModel, LinkedTrees)
+KINDS: dict[str, type[ConstantModel] | type[LinearModel] | type[LinkedTrees] | type[WithLengths]] = {
     "constant": ConstantModel,
     "linear": LinearModel,
     "trees": LinkedTrees,
+    "with_lengths": WithLengths,
 }
 """The kinds of plain models by their names in the card."""
+
+
+def _part(arrays: Arrays, part: str, features: int, outputs: int) -> PlainModel:
+    """A model inside another one. It is none that has a further one inside."""
+    number = int(_array(arrays, f"{part}.kind", np.int64, 0))
+    if not 0 <= number < len(_SIMPLE):
+        raise ValueError(f"{part}.kind is {number}; it must be 0 to {len(_SIMPLE) - 1}")
+    inside = {name.removeprefix(f"{part}."): array for name, array in arrays.items() if name.startswith(f"{part}.")}
+    model: PlainModel = _SIMPLE[number].from_arrays(inside, features, outputs)
+    return model
 
 
 def kind_of(model: PlainModel) -> str:

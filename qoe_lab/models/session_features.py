@@ -16,7 +16,7 @@ HEAD_SLOTS = (1, 2, 3, 5, 10, 20)
 """The startup is judged by the session at the end of each of these slots; later slots say nothing about it."""
 
 
-_OF_SESSION = ("total_", "chunk_1_", "chunk_2_", "chunk_4_", "elapsed_", "handshake_", "past_", "chunks_per_", "paced_", "segment")
+_OF_SESSION = ("total_", "chunk_1_", "chunk_2_", "chunk_4_", "elapsed_", "handshake_", "past_", "chunks_per_", "segment")
 
 
 def is_of_session(name: str) -> bool:

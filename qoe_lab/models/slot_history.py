@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from qoe_lab.models.examples import Floats
-from qoe_lab.models.request_pacing import RequestPacing, pacing_names
 from qoe_lab.models.segment_sizes import LARGEST, SegmentSizes, size_names
 
 ALL_CHUNKS, ELAPSED, RATE = "total_chunks", "elapsed_s", "down_kbps"
@@ -35,7 +34,7 @@ def slot_names(names: Sequence[str]) -> tuple[str, ...]:
         found += [f"past_{begin}_to_{end}_kbps" for begin, end in PAST_RATES]
     if ALL_CHUNKS in names and ELAPSED in names:
         found.append("chunks_per_s")
-    return (*names, *found, *pacing_names(names), *size_names(names))
+    return (*names, *found, *size_names(names))
 
 
 class SlotHistory:
@@ -47,7 +46,6 @@ class SlotHistory:
         self._chunks, self._elapsed = places.get(ALL_CHUNKS), places.get(ELAPSED)
         self._sizes: deque[float] = deque(maxlen=PAST_CHUNKS)
         self._rates: deque[float] = deque(maxlen=max(end for _, end in PAST_RATES))
-        self._pacing = RequestPacing(names) if pacing_names(names) else None
         self._segments = SegmentSizes(names) if size_names(names) else None
 
     def add(self, slot: Floats) -> Floats:
@@ -59,8 +57,6 @@ class SlotHistory:
             found += self._past_rates(float(slot[self._rate]))
         if self._chunks is not None and self._elapsed is not None:
             found.append(float(slot[self._chunks]) / max(1.0, float(slot[self._elapsed])))
-        if self._pacing is not None:
-            found += self._pacing.add(slot)
         if self._segments is not None:
             found += self._segments.add(slot)
         return np.concatenate([slot, found])

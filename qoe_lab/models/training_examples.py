@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Examples, Floats, Texts
 from qoe_lab.models.forbidden_features import check_features
+from qoe_lab.models.segment_lengths import segment_number
 from qoe_lab.models.session_features import HEAD_SLOTS, SessionSoFar, head_names, so_far_names
 from qoe_lab.models.slot_history import SlotHistory, known_values, slot_names
 from qoe_lab.models.tasks import HIGHEST_MOS, LOWEST_MOS, MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
@@ -43,6 +44,8 @@ class SessionSlots:
     """Of the picture in each slot; NaN where there is none."""
     startup_s: float
     mos: float
+    length: float = np.nan
+    """Of its segments, as a number in SEGMENT_S; NaN if it is not known."""
 
 
 def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequence[str]) -> list[SessionSlots]:
@@ -93,6 +96,7 @@ def _session(sessions: TableColumns, slots: TableColumns, row: int, x: Floats, r
         heights=np.where(states == "startup", np.nan, heights),
         startup_s=float(sessions["startup_ms"][row]) / 1000,
         mos=float(sessions["mos"][row]),
+        length=segment_number(float(sessions["segment_ms"][row]) / 1000) if "segment_ms" in sessions else np.nan,
     )
 
 
@@ -122,6 +126,7 @@ def _slot_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: 
         slots=np.concatenate([np.arange(length) for length in lengths]),
         whole=np.ones(len(y), dtype=bool),
         limits=np.repeat(np.array([each.limit_mbps for each in sessions], dtype=np.float64), lengths),
+        lengths=np.repeat(np.array([each.length for each in sessions], dtype=np.float64), lengths),
         places={name: np.repeat(_place(sessions, name), lengths) for name in _PLACES},
     )
     return all_slots.at(~np.isnan(y))
@@ -159,6 +164,7 @@ def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], feature
         slots=np.array([row.slot for row in rows], dtype=np.int64),
         whole=np.array([last[row.session] == position for position, row in enumerate(rows)], dtype=bool),
         limits=np.array([each.limit_mbps for each in owners], dtype=np.float64),
+        lengths=np.array([each.length for each in owners], dtype=np.float64),
         places={name: _place(owners, name) for name in _PLACES},
     )
 

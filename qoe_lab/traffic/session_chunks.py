@@ -2,6 +2,7 @@
 
 from qoe_lab.traffic.chunk_detector import Chunk, ChunkDetector
 from qoe_lab.traffic.flow_table import OpenFlow
+from qoe_lab.traffic.segment_hints import SegmentHints
 from qoe_lab.traffic.slot_sums import SlotSums
 from qoe_lab.traffic.virtual_playback import VirtualPlayers
 
@@ -16,6 +17,7 @@ class SessionChunks:
         self.ends_ns: list[int] = []
         """When the first chunks ended."""
         self.players = VirtualPlayers()
+        self.hints = SegmentHints()
         self._open: dict[OpenFlow, ChunkDetector] = {}
         """Of flows with a request whose chunk is not complete."""
         self._last_request_ns: int | None = None
@@ -65,5 +67,6 @@ class SessionChunks:
         if chunk is not None:
             sums.add_chunk(chunk)
             self.players.arrive(chunk)
+            self.hints.arrive(chunk)
             if len(self.ends_ns) < max(CHUNK_NUMBERS):
                 self.ends_ns.append(chunk.end_ns)

@@ -166,3 +166,4 @@ class SlotCounter:
         for number in CHUNK_NUMBERS:
             yield (ends_ns[number - 1] - begin_ns) / 1e6 if number <= len(ends_ns) else None
         yield from self._chunks.players.values(end_ns)
+        yield from self._chunks.hints.values()

@@ -8,6 +8,7 @@ feature that the window cannot show is None, not 0: no round trip without TCP, n
 from collections.abc import Callable
 from typing import NamedTuple
 
+from qoe_lab.traffic.segment_hints import HINTS
 from qoe_lab.traffic.slot_sums import SlotSums
 from qoe_lab.traffic.traffic_column import TrafficColumn
 from qoe_lab.traffic.virtual_playback import VIRTUAL_FEATURES
@@ -120,6 +121,7 @@ STATE_FEATURES = (
     TrafficColumn("chunk_2_ms", "ms", "the same for the second chunk"),
     TrafficColumn("chunk_4_ms", "ms", "the same for the fourth chunk"),
     *VIRTUAL_FEATURES,
+    *HINTS,
 )
 
 SLOT_FEATURES = (

@@ -5,6 +5,7 @@ So the virtual player plays one second of video per second of what has arrived, 
 it shows and its buffer are features; a model learns how far a real player agrees with it.
 
 The length of segments cannot be seen. There is a virtual player for each usual length, and the model learns which of them to trust.
+A length is unlikely if a player of it would pause with hardly any video in its buffer, or would go on loading with very much.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qoe_lab.traffic.chunk_detector import Chunk
+from qoe_lab.traffic.segment_hints import PAUSE_NS
 from qoe_lab.traffic.traffic_column import TrafficColumn
 
 SEGMENT_S = (1, 2, 4)
@@ -26,6 +28,8 @@ def _columns(seconds: int) -> Iterator[TrafficColumn]:
     yield TrafficColumn(f"virtual_{seconds}s_next_bytes", "bytes", "size of the chunk after that; null if none has arrived")
     yield TrafficColumn(f"total_dry_{seconds}s_ms", "ms", "time without video in its buffer since it began to play")
     yield TrafficColumn(f"total_dry_max_{seconds}s_ms", "ms", "the longest such time without a break")
+    yield TrafficColumn(f"total_kept_{seconds}s_ms", "ms", "least video in its buffer at a request after a pause; null before")
+    yield TrafficColumn(f"total_free_{seconds}s_ms", "ms", "most video in its buffer at a request without a pause; null before")
 
 
 VIRTUAL_FEATURES = tuple(column for seconds in SEGMENT_S for column in _columns(seconds))
@@ -57,9 +61,12 @@ class _VirtualPlayer:
         """Of the chunks from the one before the shown one on."""
         self._first = 0
         """The number of the first of `_sizes`."""
+        self._kept_ns: int | None = None
+        self._free_ns: int | None = None
 
     def arrive(self, chunk: Chunk) -> None:
         if self._arrived:
+            self._see_request(chunk.begin_ns)
             self._at = self._moment(chunk.end_ns)
             self._most_dry_ns = max(self._most_dry_ns, self._at.run_ns)
         self._now_ns = max(self._now_ns, chunk.end_ns)
@@ -81,6 +88,15 @@ class _VirtualPlayer:
         yield from map(self._size, (shown - 1, shown, shown + 1))
         yield at.dry_ns / 1e6
         yield max(self._most_dry_ns, at.run_ns) / 1e6
+        yield None if self._kept_ns is None else self._kept_ns / 1e6
+        yield None if self._free_ns is None else self._free_ns / 1e6
+
+    def _see_request(self, now_ns: int) -> None:
+        left_ns = self._arrived * self._segment_ns - self._moment(now_ns).played_ns
+        if now_ns - self._now_ns >= PAUSE_NS:
+            self._kept_ns = left_ns if self._kept_ns is None else min(self._kept_ns, left_ns)
+        else:
+            self._free_ns = left_ns if self._free_ns is None else max(self._free_ns, left_ns)
 
     def _moment(self, now_ns: int) -> _Moment:
         """What it has played at a time, of what has arrived."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from qoe_lab.models.request_pacing import RequestPacing, pacing_names
 from qoe_lab.models.segment_sizes import SHOWN, SegmentSizes, size_names
 from qoe_lab.models.slot_history import SlotHistory, slot_names
 
@@ -27,20 +26,6 @@ def test_the_sizes_of_all_segments_are_summarized():
     assert found["segment_most_bytes"][1:] == [20_000, 40_000, 40_000]
     assert found["segment_least_bytes"][1:] == [20_000, 20_000, 10_000]
     assert found["segment_spread"][1] == 0 < found["segment_spread"][2] < found["segment_spread"][3]
-
-
-def paced(*slots: tuple[float, float, float]) -> list[list[float]]:
-    pacing = RequestPacing(("requests", "request_gap_ms", "chunk_ms"))
-    return [pacing.add(np.array(slot)) for slot in slots]
-
-
-def test_gaps_after_a_pause_show_the_length_of_segments_and_those_of_downloads_do_not():
-    unknown = np.nan
-    rows = paced((1, unknown, unknown), (1, 900, 880), (0, unknown, unknown), (1, 2010, 700), (2, 1500, 300), (1, 1990, unknown))
-    assert [each[1] for each in rows] == [0, 0, 0, 1, 1, 2]
-    assert np.isnan([each[0] for each in rows[:3]]).all()
-    assert [each[0] for each in rows[3:]] == [2010, 2010, 2000]
-    assert pacing_names(("requests", "chunk_ms")) == ()
 
 
 def test_the_segment_on_screen_is_compared_with_the_median():
