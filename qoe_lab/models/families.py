@@ -9,7 +9,7 @@ traffic: a model that is not better has learned the lab and not the video.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ from qoe_lab.models.tasks import HEIGHT, ModelTask
 from qoe_lab.models.tree_arrays import Trees
 from qoe_lab.traffic.virtual_playback import SEGMENT_S
 
-LENGTH_ROUNDS, LENGTH_PARTS, LENGTH_SLOTS = 50, 4, 3
-"""Of the model of the lengths of segments: its rounds of boosting, the parts of the sessions, and of how many slots it sees one."""
+LENGTH_ROUNDS, LENGTH_LEAF, LENGTH_PARTS, LENGTH_SLOTS = 50, 3, 4, 3
+"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf, the parts of the sessions, and of
+how many slots it sees one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +169,12 @@ def _forest_arrays(estimators: list[Any], places: list[int], task: ModelTask, ex
     return LinkedTrees(trees=_joined(parts, np.zeros(outputs), 1 / len(parts), single_precision=True), link="identity")
 
 
-def _boosting(task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:
+def _boosting(task: ModelTask, examples: Examples, effort: Effort, seed: int, *, leaf: int = 20) -> PlainModel:
     settings = {
         "max_iter": effort.rounds,
         "learning_rate": 0.07,
         "max_leaf_nodes": 15,
-        "min_samples_leaf": max(2, min(20, len(examples) // 20)),
+        "min_samples_leaf": max(2, min(leaf, len(examples) // 20)),
         "l2_regularization": 1.0,
         "early_stopping": False,
         "max_bins": BINS,
@@ -249,12 +250,11 @@ def _children(parts: list[_TreeParts], begins: Any, side: str) -> Any:  # noqa: 
     return np.concatenate(moved).astype(np.int32)
 
 
-THROUGHPUT = ("trend_down_kbps", "down_kbps_mean", "total_down_kbps_at_5")
-"""The feature of the family `threshold`: that of slots, that of sessions, and that of the beginning of sessions."""
-
-
-def _throughput(_task: ModelTask, examples: Examples) -> Examples:
-    return examples.of_feature(next(name for name in THROUGHPUT if name in examples.names))
+def _throughput(task: ModelTask, examples: Examples) -> Examples:
+    """The rate of the last slots for a slot, and that of all slots, or of the first ones, for a session."""
+    if task.per == "slot":
+        return examples.of_feature("trend_down_kbps")
+    return examples.of_feature("total_down_kbps_at_5" if "total_down_kbps_at_5" in examples.names else "total_down_kbps")
 
 
 FAMILIES = (
@@ -277,6 +277,8 @@ FAMILIES = (
     ModelFamily(name="forest", title="Random forest", fit=_forest),
     ModelFamily(name="boosting", title="Gradient boosting", fit=_boosting),
 )
+LENGTH_FAMILY = ModelFamily(name="lengths", title="Length of segments", fit=partial(_boosting, leaf=LENGTH_LEAF))
+"""Each content is known from few sessions, so its leaves are small."""
 BY_NAME = {each.name: each for each in FAMILIES}
 
 
@@ -323,9 +325,9 @@ def _with_lengths(
 
 
 def _length_model(asked: Examples, effort: Effort, seed: int) -> PlainModel:
-    rounds = min(effort.rounds, LENGTH_ROUNDS)
-    family = "boosting" if len(np.unique(asked.y)) > 1 else "majority"
-    return _fitted(BY_NAME[family], HEIGHT, asked, replace(effort, rounds=rounds), seed)
+    if len(np.unique(asked.y)) < 2:
+        return _majority(HEIGHT, asked, effort, seed)
+    return _fitted(LENGTH_FAMILY, HEIGHT, asked, replace(effort, rounds=min(effort.rounds, LENGTH_ROUNDS)), seed)
 
 
 def _fitted(family: ModelFamily, task: ModelTask, examples: Examples, effort: Effort, seed: int) -> PlainModel:

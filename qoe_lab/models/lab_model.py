@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qoe_lab.models.fitted_task import FittedTask
-from qoe_lab.models.session_features import head_names, so_far_names
+from qoe_lab.models.session_features import head_names
 from qoe_lab.models.slot_history import slot_names
 from qoe_lab.models.tasks import STARTUP, ModelTask
 
@@ -24,6 +24,4 @@ class LabModel:
 def names_for(task: ModelTask, slot_features: tuple[str, ...]) -> tuple[str, ...]:
     """The features from which a task is inferred, of models that see all of them."""
     names = slot_names(slot_features)
-    if task.per == "slot":
-        return names
-    return head_names(names) if task == STARTUP else so_far_names(names)
+    return head_names(names) if task == STARTUP else names

@@ -21,7 +21,7 @@ LEAST_STALL_MS = 40.0
 """A shorter interruption is no stall in the labels."""
 _OF_EACH = ("total_dry_{}s_ms", "total_dry_max_{}s_ms", "virtual_{}s_dry_ms", "virtual_{}s_left_ms")
 _SIZES = ("virtual_{}s_before_bytes", "virtual_{}s_shown_bytes", "virtual_{}s_next_bytes")
-_HINTS = (
+_HINTS = (  # the last ones say what player it may be, of which each pauses at another buffer
     *(each.name for each in HINTS),
     *(f"total_{kind}_{seconds}s_ms" for kind in ("kept", "free", "dry_max") for seconds in SEGMENT_S),
     "segment_median_bytes",
@@ -30,6 +30,16 @@ _HINTS = (
     "segment_first_bytes",
     "segment_spread",
     "segments",
+    "past_chunk_1_bytes",
+    "past_chunk_2_bytes",
+    "past_chunk_3_bytes",
+    "total_requests",
+    "total_chunks",
+    "total_chunk_kbps",
+    "total_down_kbps",
+    "chunk_1_ms",
+    "handshake_ms",
+    "elapsed_s",
 )
 LIKELY_NAMES = (
     *(f"length_{seconds}s" for seconds in SEGMENT_S),

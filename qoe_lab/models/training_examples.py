@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qoe_lab.models.examples import Examples, Floats, Texts
 from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.segment_lengths import segment_number
-from qoe_lab.models.session_features import HEAD_SLOTS, SessionSoFar, head_names, so_far_names
+from qoe_lab.models.session_features import HEAD_SLOTS, SessionHead, head_names
 from qoe_lab.models.slot_history import SlotHistory, known_values, slot_names
 from qoe_lab.models.tasks import HIGHEST_MOS, LOWEST_MOS, MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
 
@@ -151,10 +151,10 @@ class _Row:
 
 def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str]) -> Examples:
     of_slot = slot_names(features)
-    rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session, of_slot)]
+    rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session)]
     last = {row.session: position for position, row in enumerate(rows)}
     owners = [sessions[row.session] for row in rows]
-    names = head_names(of_slot) if task == STARTUP else so_far_names(of_slot)
+    names = head_names(of_slot) if task == STARTUP else tuple(of_slot)
     return Examples(
         names=names,
         x=np.array([row.x for row in rows]) if rows else np.empty((0, len(names))),
@@ -169,16 +169,16 @@ def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], feature
     )
 
 
-def _rows(task: ModelTask, number: int, session: SessionSlots, of_slot: Sequence[str]) -> list[_Row]:
-    so_far = SessionSoFar(of_slot)
+def _rows(task: ModelTask, number: int, session: SessionSlots) -> list[_Row]:
+    head = SessionHead(session.x.shape[1])
     end = len(session.x)
     moments = {*(HEAD_SLOTS if task == STARTUP else PREFIX_SLOTS if task == SESSION_STALLED else ()), end}
     rows = []
     for count, slot in enumerate(session.x, start=1):
-        so_far.add(slot)
+        head.add(slot)
         truth = _truth(task, session, count) if count in moments else np.nan
         if not np.isnan(truth):
-            rows.append(_Row(number, count - 1, so_far.head() if task == STARTUP else so_far.so_far(), truth))
+            rows.append(_Row(number, count - 1, head.values() if task == STARTUP else slot, truth))
     return rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from qoe_lab.models.examples import Floats
 from qoe_lab.models.fitted_task import FittedTask, in_units
 from qoe_lab.models.lab_model import LabModel
-from qoe_lab.models.session_features import SessionSoFar
+from qoe_lab.models.session_features import SessionHead
 from qoe_lab.models.slot_history import SlotHistory, known_values, slot_names
 from qoe_lab.models.tasks import HEIGHT, HIGHEST_MOS, LOWEST_MOS, MOS, SESSION_STALLED, SLOT_STALLED, STARTUP, ModelTask
 from qoe_lab.traffic.slot_counter import TrafficSlot
@@ -58,7 +58,7 @@ class SessionScorer:
         self._model = model
         self._places = [_PLACES[name] for name in model.slot_features]
         self._history = SlotHistory(model.slot_features)
-        self._so_far = SessionSoFar(slot_names(model.slot_features))
+        self._head = SessionHead(len(slot_names(model.slot_features)))
 
     def add(self, slots: Sequence[TrafficSlot]) -> list[SlotInference]:
         """The inferences at the ends of the next slots. A model is applied once, however many slots a pause has ended."""
@@ -68,11 +68,11 @@ class SessionScorer:
         heads: list[Floats | None] = []
         for each in values:
             row = self._history.add(each[self._places])
-            self._so_far.add(row)
-            known = self._so_far.slots > FIRST_SLOT_OF_SESSION_VALUES
+            self._head.add(row)
+            known = self._head.slots > FIRST_SLOT_OF_SESSION_VALUES
             rows.append(row)
-            of_session.append(self._so_far.so_far() if known else None)
-            heads.append(self._so_far.head() if known else None)
+            of_session.append(row if known else None)
+            heads.append(self._head.values() if known else None)
         stalled, session_stalled = self._yes(SLOT_STALLED, rows), self._yes(SESSION_STALLED, of_session)
         heights = self._each(HEIGHT, rows, _heights)
         startups = self._each(STARTUP, heads, lambda fitted, x: _bands(fitted, x, 1000.0, (0.0, np.inf)))
