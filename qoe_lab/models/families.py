@@ -26,14 +26,15 @@ from threadpoolctl import ThreadpoolController
 from qoe_lab.models.examples import Examples, Floats
 from qoe_lab.models.known_before import known_before
 from qoe_lab.models.plain_models import ConstantModel, LinearModel, LinkedTrees, OutputLink, PlainModel, WithLengths
-from qoe_lab.models.segment_lengths import LIKELY_NAMES, LengthColumns, parts_of_sessions
+from qoe_lab.models.segment_lengths import OF_LENGTH, LengthColumns
 from qoe_lab.models.tasks import HEIGHT, ModelTask
 from qoe_lab.models.tree_arrays import Trees
 from qoe_lab.traffic.virtual_playback import SEGMENT_S
 
-LENGTH_ROUNDS, LENGTH_LEAF, LENGTH_PARTS, LENGTH_SLOTS = 50, 3, 4, 3
-"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf, the parts of the sessions, and of
-how many slots it sees one."""
+LENGTH_ROUNDS, LENGTH_LEAF, LENGTH_SLOTS = 50, 3, 3
+"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf, and every which slot it sees."""
+KNOWN_LENGTHS = 0.9
+"""If the lengths of more examples are not known, as those of the overlay, which has no segments, they are not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +296,7 @@ def fitted_model(family: ModelFamily, task: ModelTask, examples: Examples, effor
     if task.after and not family.baseline:
         examples = examples.with_truth(examples.y - known_before(task, examples.names, examples.x))
     columns = None if family.baseline else LengthColumns.of(examples.names)
-    if columns is not None and len(examples.lengths) and not np.isnan(examples.lengths).all():
+    if columns is not None and len(examples.lengths) and np.isfinite(examples.lengths).mean() >= KNOWN_LENGTHS:
         return _with_lengths(family, task, examples, columns, effort, seed)
     return _fitted(family, task, examples, effort, seed)
 
@@ -303,25 +304,14 @@ def fitted_model(family: ModelFamily, task: ModelTask, examples: Examples, effor
 def _with_lengths(
     family: ModelFamily, task: ModelTask, examples: Examples, columns: LengthColumns, effort: Effort, seed: int
 ) -> PlainModel:
-    """Infer the lengths of segments first. Those of each session come from a model that does not know it, so the family learns
-    how far to trust them."""
-    asked = replace(examples, x=examples.x[:, columns.hints], y=examples.lengths, classes=tuple(map(str, SEGMENT_S)))
-    known = ~np.isnan(asked.y)
-    if task.per == "slot" and (some := known & (asked.slots % LENGTH_SLOTS == LENGTH_SLOTS - 1)).any():
-        known = some
-    parts = parts_of_sessions(asked.sessions, asked.y, LENGTH_PARTS, seed)
-    probabilities = np.full((len(asked), len(SEGMENT_S)), 1 / len(SEGMENT_S))
-    for part in np.unique(parts):
-        if (others := known & (parts != part)).any():
-            rows = parts == part
-            probabilities[rows] = _length_model(asked.at(others), effort, seed).predict(asked.x[rows])
-    seen = replace(
-        examples,
-        names=(*examples.names, *LIKELY_NAMES),
-        x=np.column_stack([examples.x, columns.likely(examples.x, probabilities)]),
-    )
-    lengths = _length_model(asked.at(known), effort, seed)
-    return WithLengths(columns=columns, lengths=lengths, model=_fitted(family, task, seen, effort, seed))
+    """The family fitted to the sessions whose length of segments is known, and a model that infers the length of others."""
+    known = examples.at(~np.isnan(examples.lengths))
+    seen = columns.with_length(known.x, known.lengths.astype(np.int64))
+    model = _fitted(family, task, replace(known, names=(*known.names, *OF_LENGTH), x=seen), effort, seed)
+    asked = replace(known, x=known.x[:, columns.hints], y=known.lengths, classes=tuple(map(str, SEGMENT_S)))
+    if task.per == "slot" and (some := asked.slots % LENGTH_SLOTS == 0).any():
+        asked = asked.at(some)
+    return WithLengths(columns=columns, lengths=_length_model(asked, effort, seed), model=model)
 
 
 def _length_model(asked: Examples, effort: Effort, seed: int) -> PlainModel:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Floats
-from qoe_lab.models.segment_lengths import LENGTHS, LIKELY_NAMES, LengthColumns
+from qoe_lab.models.segment_lengths import LENGTHS, OF_LENGTH, LengthColumns
 from qoe_lab.models.tree_arrays import Trees
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -136,7 +136,7 @@ class LinkedTrees:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WithLengths:
-    """A model with another one before it, which infers the length of the segments."""
+    """A model for sessions whose segments have a known length, with one that infers the length."""
 
     columns: LengthColumns
     lengths: PlainModel
@@ -144,7 +144,10 @@ class WithLengths:
 
     def predict(self, x: Floats) -> Floats:
         probabilities = self.lengths.predict(x[:, self.columns.hints])
-        return self.model.predict(np.column_stack([x, self.columns.likely(x, probabilities)]))
+        numbers = np.repeat(np.arange(LENGTHS), len(x))
+        for_each = self.model.predict(self.columns.with_length(np.tile(x, (LENGTHS, 1)), numbers))
+        outputs: Floats = np.einsum("nl,lno->no", probabilities, for_each.reshape(LENGTHS, len(x), -1))
+        return outputs
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         named: dict[str, NDArray[Any]] = {"hints": self.columns.hints, "players": self.columns.players}
@@ -163,7 +166,7 @@ class WithLengths:
         return cls(
             columns=columns,
             lengths=_part(arrays, "lengths", len(columns.hints), LENGTHS),
-            model=_part(arrays, "model", features + len(LIKELY_NAMES), outputs),
+            model=_part(arrays, "model", features + len(OF_LENGTH), outputs),
         )
 
 

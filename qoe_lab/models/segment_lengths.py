@@ -1,13 +1,12 @@
-"""Infers how long the segments of a session are, and what the virtual players with this length show. NumPy only.
+"""What the length of segments, which no packet states, has to do with the other tasks. NumPy only.
 
-Whether a session has stalled is nearly certain once the length of its segments is known, and so is the height of its picture. No
-packet states the length, but sizes and requests hint at it. So a first model infers the length, and its probabilities weigh the
-virtual players. These likely values are further features of the model of the task.
+Whether a session has stalled is nearly certain once the length of its segments is known, and so is the height of its picture. The
+length is not known, but sizes and requests hint at it. So one model infers the length, and another one answers the task for each
+length: with what the virtual player of this length shows. The answers are weighed by the probabilities of the lengths.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,9 @@ from qoe_lab.traffic.segment_hints import HINTS
 from qoe_lab.traffic.virtual_playback import SEGMENT_S
 
 LENGTHS = len(SEGMENT_S)
-LEAST_STALL_MS = 40.0
-"""A shorter interruption is no stall in the labels."""
 _OF_EACH = ("total_dry_{}s_ms", "total_dry_max_{}s_ms", "virtual_{}s_dry_ms", "virtual_{}s_left_ms")
 _SIZES = ("virtual_{}s_before_bytes", "virtual_{}s_shown_bytes", "virtual_{}s_next_bytes")
+_KBPS = ("length_before_kbps", "length_shown_kbps", "length_next_kbps")
 _HINTS = (  # the last ones say what player it may be, of which each pauses at another buffer
     *(each.name for each in HINTS),
     *(f"total_{kind}_{seconds}s_ms" for kind in ("kept", "free", "dry_max") for seconds in SEGMENT_S),
@@ -41,14 +39,8 @@ _HINTS = (  # the last ones say what player it may be, of which each pauses at a
     "handshake_ms",
     "elapsed_s",
 )
-LIKELY_NAMES = (
-    *(f"length_{seconds}s" for seconds in SEGMENT_S),
-    "expected_dry",
-    *(f"expected_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")),
-    *(f"likely_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")),
-    *(f"likely_{each}_kbps" for each in ("before", "shown", "next")),
-)
-"""Of the values of `LengthColumns.likely`, in order."""
+OF_LENGTH = ("length_s", *(f"length_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")), *_KBPS)
+"""Of the values of `LengthColumns.with_length`, in order, behind the features of the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,27 +71,14 @@ class LengthColumns:
             if (columns < 0).any() or (columns >= features).any():
                 raise ValueError(f"lengths: a column does not exist; there are {features}")
 
-    def likely(self, x: Floats, probabilities: Floats) -> Floats:
-        """The probability of each length, what the virtual players say on average, and what that of the likeliest length says."""
-        values = x[:, self.players]
-        rows, best = np.arange(len(x)), probabilities.argmax(axis=1)
-        kbps = values[:, :, len(_OF_EACH) :] * 8 / 1000 / np.array(SEGMENT_S)[None, :, None]
-        of_each = values[:, :, : len(_OF_EACH)]
-        stalled = np.where(of_each[:, :, 1] >= LEAST_STALL_MS, 1.0, 0.0)
-        expected = [(probabilities * np.nan_to_num(each)).sum(axis=1) for each in (stalled, *np.moveaxis(of_each, 2, 0))]
-        return np.column_stack([probabilities, *expected, of_each[rows, best], kbps[rows, best]])
+    def with_length(self, x: Floats, numbers: NDArray[np.int64]) -> Floats:
+        """The features, if the segments have the lengths with these numbers."""
+        seconds = np.array(SEGMENT_S, dtype=np.float64)[numbers][:, None]
+        values = np.take_along_axis(x, self.players[numbers], axis=1)
+        kbps = values[:, len(_OF_EACH) :] * 8 / 1000 / seconds
+        return np.column_stack([x, seconds, values[:, : len(_OF_EACH)], kbps])
 
 
 def segment_number(segment_s: float) -> float:
     """The number of the length in SEGMENT_S; NaN for another one, or if it is not known."""
     return float(SEGMENT_S.index(int(segment_s))) if segment_s in SEGMENT_S else np.nan
-
-
-def parts_of_sessions(sessions: NDArray[Any], lengths: Floats, parts: int, seed: int) -> NDArray[np.int64]:
-    """The part of each example. All examples of a session are in one part, and each part has each length."""
-    ids, first, place = np.unique(sessions, return_index=True, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(ids))
-    order = order[np.argsort(lengths[first][order], kind="stable")]
-    part = np.empty(len(ids), dtype=np.int64)
-    part[order] = np.arange(len(ids)) % parts
-    return part[place]

@@ -18,7 +18,7 @@ from qoe_lab.models.session_features import HEAD_SLOTS, SessionHead, head_names
 from qoe_lab.models.slot_history import SlotHistory, known_values, slot_names
 from qoe_lab.models.tasks import HIGHEST_MOS, LOWEST_MOS, MOS, NO, SESSION_STALLED, SLOT_STALLED, STARTUP, YES, ModelTask
 
-PREFIX_SLOTS = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
+PREFIX_SLOTS = (5, 8, 11, 14, 17, 20, 30, 40, 80, 160, 320, 640, 1280, 2560)
 """A session that still runs is described at the end of each of these numbers of slots."""
 _PLACES = {"training": "training_id", "client": "client", "source": "source", "content": "content_id"}
 
