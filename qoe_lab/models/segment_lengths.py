@@ -19,18 +19,12 @@ LENGTHS = len(SEGMENT_S)
 _OF_EACH = ("total_dry_{}s_ms", "total_dry_max_{}s_ms", "virtual_{}s_dry_ms", "virtual_{}s_left_ms")
 _SIZES = ("virtual_{}s_before_bytes", "virtual_{}s_shown_bytes", "virtual_{}s_next_bytes")
 _KBPS = ("length_before_kbps", "length_shown_kbps", "length_next_kbps")
-_HINTS = (  # the last ones say what player it may be, of which each pauses at another buffer
+_HINTS = (
     *(each.name for each in HINTS),
     *(f"total_{kind}_{seconds}s_ms" for kind in ("kept", "free", "dry_max") for seconds in SEGMENT_S),
-    "segment_median_bytes",
-    "segment_least_bytes",
-    "segment_most_bytes",
-    "segment_first_bytes",
     "segment_spread",
     "segments",
-    "past_chunk_1_bytes",
-    "past_chunk_2_bytes",
-    "past_chunk_3_bytes",
+    # What player it may be, of which each pauses at another buffer:
     "total_requests",
     "total_chunks",
     "total_chunk_kbps",
@@ -39,6 +33,8 @@ _HINTS = (  # the last ones say what player it may be, of which each pauses at a
     "handshake_ms",
     "elapsed_s",
 )
+"""The sizes themselves are none of them: from sizes, a model would recognise the contents that it was fitted to, and be sure of wrong
+lengths for others."""
 OF_LENGTH = ("length_s", *(f"length_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")), *_KBPS)
 """Of the values of `LengthColumns.with_length`, in order, behind the features of the task."""
 
