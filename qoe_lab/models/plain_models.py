@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qoe_lab.models.examples import Floats
 from qoe_lab.models.segment_lengths import LENGTHS, OF_LENGTH, LengthColumns
-from qoe_lab.models.tree_arrays import Trees
+from qoe_lab.models.tree_arrays import Trees, tree_walk
 
 Arrays = Mapping[str, NDArray[Any]]
 OutputLink = Literal["identity", "sigmoid", "softmax"]
@@ -109,7 +109,7 @@ class LinkedTrees:
     link: OutputLink
 
     def predict(self, x: Floats) -> Floats:
-        return linked(self.trees.outputs(x), self.link)
+        return linked(tree_walk(self.trees, x.shape[1]).outputs(x), self.link)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         parts = {each.name: np.asarray(getattr(self.trees, each.name)) for each in fields(Trees)}

@@ -33,8 +33,8 @@ _HINTS = (
     "handshake_ms",
     "elapsed_s",
 )
-"""The sizes themselves are none of them: from sizes, a model would recognise the contents that it was fitted to, and be sure of wrong
-lengths for others."""
+"""The sizes themselves are none of them: from sizes, a model would recognise the contents that it was fitted to, and be sure of
+wrong lengths for others."""
 OF_LENGTH = ("length_s", *(f"length_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")), *_KBPS)
 """Of the values of `LengthColumns.with_length`, in order, behind the features of the task."""
 

@@ -7,6 +7,7 @@ Children come after their parents. This is how scikit-learn numbers nodes, and i
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,25 +41,6 @@ class Trees:
     single_precision: bool
     """Features are rounded to 32 bits before they are compared, as the forests of scikit-learn do."""
 
-    def outputs(self, x: Floats) -> Floats:
-        """The outputs of each example: one row per example, one column per output."""
-        if self.single_precision:
-            x = x.astype(np.float32)
-        parts = [self._outputs(x[begin : begin + ROWS_AT_ONCE]) for begin in range(0, len(x), ROWS_AT_ONCE)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.base)))
-
-    def _outputs(self, x: NDArray[Any]) -> Floats:
-        rows = np.arange(len(x))[:, None]
-        node = np.broadcast_to(self.roots, (len(x), len(self.roots)))
-        inner = self.feature[node] >= 0
-        while inner.any():
-            seen = x[rows, np.maximum(self.feature[node], 0)]
-            goes_left = np.where(np.isnan(seen), self.missing_left[node], seen <= self.threshold[node])
-            node = np.where(inner, np.where(goes_left, self.left[node], self.right[node]), node)
-            inner = self.feature[node] >= 0
-        added: Floats = self.value[node].sum(axis=1)
-        return self.base + self.scale * added
-
     def check(self, features: int, outputs: int) -> None:
         """ValueError if the arrays are no trees over this number of features with this number of outputs."""
         nodes = len(self.feature)
@@ -71,6 +53,56 @@ class Trees:
             raise ValueError("trees: a value is not finite")
         _check_roots(self.roots, nodes)
         _check_nodes(self, features)
+
+
+class TreeWalk:
+    """The way of examples down the trees. It needs few operations per level, because a slot of a live session is one example."""
+
+    __slots__ = ("_children", "_features", "_levels", "_of_missing", "_threshold", "_trees")
+
+    def __init__(self, trees: Trees, features: int) -> None:
+        """`features`: how many an example has."""
+        own, inner = np.arange(len(trees.feature)), trees.feature >= 0
+        # A leaf leads to itself, so all examples can go down equally far.
+        self._children = np.column_stack([np.where(inner, trees.right, own), np.where(inner, trees.left, own)]).ravel()
+        # Each feature is there twice: unknown values are below each threshold in the first copy, and above it in the second one.
+        self._of_missing = np.where(inner, trees.feature, 0) + np.where(trees.missing_left, 0, features)
+        self._threshold, self._features, self._trees = trees.threshold, features, trees
+        self._levels = _levels(trees)
+
+    def outputs(self, x: Floats) -> Floats:
+        """The outputs of each example: one row per example, one column per output."""
+        parts = [self._outputs(x[begin : begin + ROWS_AT_ONCE]) for begin in range(0, len(x), ROWS_AT_ONCE)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self._trees.base)))
+
+    def _outputs(self, x: NDArray[Any]) -> Floats:
+        trees = self._trees
+        if trees.single_precision:
+            x = x.astype(np.float32)
+        values = np.concatenate([np.where(np.isnan(x), -np.inf, x), x], axis=1).ravel()
+        begins = 2 * self._features * np.arange(len(x))[:, None]
+        node = np.repeat(trees.roots[None, :], len(x), axis=0)
+        for _ in range(self._levels):
+            goes_left = values[self._of_missing[node] + begins] <= self._threshold[node]
+            node = self._children[2 * node + goes_left]
+        added: Floats = trees.value[node].sum(axis=1)
+        return trees.base + trees.scale * added
+
+
+@lru_cache(maxsize=32)
+def tree_walk(trees: Trees, features: int) -> TreeWalk:
+    """The walk of trees that are asked again and again. A model of the lab has less than ten sets of trees."""
+    return TreeWalk(trees, features)
+
+
+def _levels(trees: Trees) -> int:
+    """The most nodes between a root and a leaf. Children come after their parents."""
+    at, levels = trees.roots[trees.feature[trees.roots] >= 0], 0
+    while len(at):
+        levels += 1
+        below = np.concatenate([trees.left[at], trees.right[at]])
+        at = below[trees.feature[below] >= 0]
+    return levels
 
 
 def _check_roots(roots: NDArray[np.int32], nodes: int) -> None:

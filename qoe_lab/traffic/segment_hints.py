@@ -22,10 +22,8 @@ SAME_RUNG = 0.35
 """By so much, at most, the logarithm of the size differs between two segments that seem to be of one rung."""
 
 HINTS = (
-    TrafficColumn("segment_pace_ms", "ms", "median of the last 9 gaps between requests that both came after a pause; null before"),
-    TrafficColumn(
-        "segment_pause_ms", "ms", "longest time from the end of a chunk to the next request, at least 200 ms; null before"
-    ),
+    TrafficColumn("segment_pace_ms", "ms", "median of the last 9 gaps between requests after a pause; null before"),
+    TrafficColumn("segment_pause_ms", "ms", "longest pause, at least 200 ms, from a chunk to the next request; null before"),
     TrafficColumn("segment_first_share", "", "size of the first chunk divided by that of the second, if these are alike"),
     TrafficColumn("segment_wobble", "", "mean difference of the logarithms of the sizes of neighbours that are alike"),
 )
