@@ -15,6 +15,10 @@ LONGEST_PCR_GAP_S = 1.0
 """A larger step is a new start of the clock. The packets before it are due at once."""
 
 
+class MediaFileError(ValueError):
+    """A file cannot be played. The message states the reason and what to do."""
+
+
 class NotPacedError(ValueError):
     """The transport stream has no PCR."""
 

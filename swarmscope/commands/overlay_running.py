@@ -22,7 +22,7 @@ from overlay.messages import MOST_FILES
 from overlay.node import OverlayNode
 from overlay.node_settings import NodeSettings, StreamChoice, longest_file_name
 from overlay.null_stream import packets
-from overlay.pacing import NotPacedError, paced, rtp_packets
+from overlay.pacing import MediaFileError, NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reporting import RelayReports
 from overlay.tracing import Trace
@@ -284,10 +284,10 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
     failed: list[BaseException] = []
     try:
         run_until_signal(all_of_it(), running.drain)
-    except* (StreamRefusedError, OSError) as group:  # an OSError is about a port, an address or a disk
+    except* (StreamRefusedError, MediaFileError, NotPacedError, OSError) as group:  # OSError: of a port, an address or a disk
         failed.extend(_leaves(group))
     for error in failed:
-        if isinstance(error, StreamRefusedError):
+        if not isinstance(error, OSError):
             exit_on_usage_error(ValueError(str(error)))
         raise error
 
@@ -350,7 +350,7 @@ def _packets(file: Path | None, rate_kbps: float) -> Iterator[tuple[float, bytes
     if file is None:
         return packets(rate_kbps, random.getrandbits(32))
     try:
-        from overlay.media_file import MediaFileError, least_rate_kbps, ts_of_file  # only this needs PyAV
+        from overlay.media_file import least_rate_kbps, ts_of_file  # only this needs PyAV
     except ModuleNotFoundError as error:
         exit_on_usage_error(ValueError(f"--file needs PyAV ({error}); install it with: pip install 'swarmscope[overlay-media]'"))
     try:

@@ -132,6 +132,60 @@ def test_a_file_without_media_gets_an_error_with_advice(tmp_path: Path):
             least_rate_kbps(path)
 
 
+def test_a_file_that_loses_its_packets_while_it_plays_ends_with_an_error(tmp_path: Path):
+    from overlay.media_file import MediaFileError, ts_of_file
+    from tests.overlay.clips import write_clip
+
+    file = write_clip(tmp_path / "clip.ts", seconds=1)
+    playing = ts_of_file(file, 1000.0)
+    next(playing)
+    tables = file.read_bytes()[: 3 * TS_BYTES]  # the names of the streams, and nothing of them
+    file.write_bytes(tables)
+    with pytest.raises(MediaFileError, match=r"no packets|cannot be read"):
+        list(islice(playing, 20_000))
+
+
+def test_a_file_with_times_that_a_stream_cannot_have_ends_with_an_error(tmp_path: Path):
+    from overlay.media_file import MediaFileError, ts_of_file
+    from tests.overlay.clips import write_clip
+
+    file = tmp_path / "backwards.ts"
+    clip = write_clip(tmp_path / "clip.ts", seconds=1).read_bytes()
+    file.write_bytes(clip[: len(clip) // 2 // TS_BYTES * TS_BYTES] + clip)
+    with pytest.raises(MediaFileError, match="is damaged"):
+        list(islice(ts_of_file(file, 1000.0), 20_000))
+
+
+def test_a_gap_of_hours_ends_with_an_error_and_does_not_fill_the_memory(tmp_path: Path):
+    from overlay.media_file import MediaFileError, ts_of_file
+    from tests.overlay.clips import write_clip
+
+    clip, file = write_clip(tmp_path / "clip.mp4", seconds=1), tmp_path / "gap.mp4"
+    with av.open(str(clip)) as media, av.open(str(file), "w") as out:
+        (video,) = media.streams.video
+        copied = out.add_stream_from_template(video)
+        for number, packet in enumerate(media.demux(video)):
+            if packet.dts is None:
+                continue
+            packet.dts += (number > 9) * round(36_000 / packet.time_base)
+            packet.pts += (number > 9) * round(36_000 / packet.time_base)
+            packet.stream = copied
+            out.mux(packet)
+    with pytest.raises(MediaFileError, match="has a gap of 36,000 s"):
+        list(islice(ts_of_file(file, 1000.0), 20_000))
+
+
+def test_a_file_whose_title_is_no_text_is_played(tmp_path: Path):
+    from overlay.media_file import least_rate_kbps, ts_of_file
+    from tests.overlay.clips import write_clip
+
+    clip, file = write_clip(tmp_path / "clip.mp4", seconds=1), tmp_path / "title.mp4"
+    file.write_bytes(clip.read_bytes().replace(b"VideoHandler", b"Video\xd2andler"))
+    assert b"\xd2andler" in file.read_bytes()
+    assert least_rate_kbps(file) > 0
+    assert len(list(islice(ts_of_file(file, 1000.0), 100))) == 100
+
+
 def test_damaged_ts_packets_are_rejected():
     assert read_ts_packet(b"\x47" + bytes(10)) is None
     assert read_ts_packet(bytes(TS_BYTES)) is None
