@@ -1,5 +1,6 @@
 """The master's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -84,6 +85,9 @@ def openapi() -> Schema:
         key="a key of the keys file, as requester, manager or agent",
     )
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
+    for component in components.values():
+        if "description" in component:  # a docstring, without its indentation in every version of Python
+            component["description"] = cleandoc(component["description"])
     whole["components"]["schemas"] |= components
     return whole
 

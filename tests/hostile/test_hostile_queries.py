@@ -174,7 +174,7 @@ def test_an_impossible_number_of_groups_is_refused(monitor, path, top):
     assert "from 1 to 10,000" in refused.json()["detail"]
 
 
-NO_FLAT_LISTS = ["[" * 2_000 + "]" * 2_000, '[["a"]]', '[{"a": 1}]', "[null]", r'["\ud800"]']
+NO_FLAT_LISTS = ["[" * 600 + "]" * 600, '[["a"]]', '[{"a": 1}]', "[null]", r'["\ud800"]']
 
 
 @pytest.mark.parametrize("listed", NO_FLAT_LISTS, ids=lambda text: text[:12])
@@ -188,6 +188,11 @@ def test_a_nested_list_is_refused_with_the_reason(monitor, path, name, listed):
     assert (refused.status_code, refused.json()["reason"]) == (400, "bad_parameter")
     assert "lists do not nest" in refused.json()["detail"]
     assert errors(monitor) == wrong
+
+
+@pytest.mark.parametrize("path", ["/api/v1/summary", "/api/v1/history/summary"])
+def test_a_list_that_is_nested_more_deeply_than_an_address_of_a_page_can_hold_is_refused(monitor, path):
+    test_a_nested_list_is_refused_with_the_reason(monitor, path, "where.not.isp", "[" * 2_000 + "]" * 2_000)
 
 
 def connected(monitor: Server, token: str, path: str = "/") -> Socket:
