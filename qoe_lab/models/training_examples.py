@@ -22,6 +22,8 @@ PREFIX_SLOTS = (5, 8, 11, 14, 17, 20, 30, 40, 80, 160, 320, 640, 1280, 2560)
 """A session that still runs is described at the end of each of these numbers of slots."""
 _PLACES = {"training": "training_id", "client": "client", "source": "source", "content": "content_id"}
 
+STATES = ("startup", "play", "stall")
+
 TableColumns = Mapping[str, NDArray[Any]]
 """A table as one array per column. A number that is not known is NaN, a text None."""
 
@@ -56,6 +58,9 @@ def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequenc
     _check_possible(sessions, "mos", LOWEST_MOS, HIGHEST_MOS)
     _check_possible(slots, "stalled_ms", 0.0, 1000.0)
     _check_possible(slots, "height", 0.0, 1e5)
+    valid = sessions["valid"].astype(bool)
+    _check_known(sessions, "limit_mbps", ~np.isnan(sessions["limit_mbps"].astype(np.float64)) | ~valid)
+    _check_known(slots, "state", np.isin(slots["state"].astype(str), STATES))
     if missing := [name for name in features if name not in slots]:
         raise ValueError(f"the table of slots has no {', '.join(missing)}; export the training again")
     order = np.lexsort((slots["slot"], slots["session_id"].astype(str)))
@@ -64,7 +69,7 @@ def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequenc
     ends = {each: begins[each] + count for each, count in zip(*np.unique(ids, return_counts=True), strict=True)}
     x = known_values(np.column_stack([slots[name].astype(np.float64) for name in features]))
     found = []
-    for row in np.flatnonzero(sessions["valid"].astype(bool)).tolist():
+    for row in np.flatnonzero(valid).tolist():
         session_id = str(sessions["session_id"][row])
         if session_id in begins:
             rows = order[begins[session_id] : ends[session_id]]
@@ -72,6 +77,13 @@ def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequenc
     if not found:
         raise ValueError("the data sets have no valid session with slots; see `swarmscope lab show` for the reasons")
     return found
+
+
+def _check_known(table: TableColumns, name: str, known: NDArray[np.bool_]) -> None:
+    """ValueError if a value that each row has is not there."""
+    for row in np.flatnonzero(~known).tolist():
+        value = table[name][row]
+        raise ValueError(f"{name} of the session {table['session_id'][row]} is {value}, which cannot be; export the training again")
 
 
 def _check_possible(table: TableColumns, name: str, least: float, most: float) -> None:

@@ -117,6 +117,18 @@ def test_a_truth_of_a_slot_that_cannot_be_true_is_refused_with_its_session(table
         session_slots(sessions, wrong, SLOT_FEATURES)
 
 
+def test_a_slot_without_a_state_and_a_session_without_a_limit_are_refused(tables):
+    sessions, slots = tables
+    states = np.where(np.arange(len(slots["state"])) == 5, None, slots["state"].astype(object))
+    with pytest.raises(ValueError, match="state of the session one-0000 is None"):
+        session_slots(sessions, {**slots, "state": states}, SLOT_FEATURES)
+    limits = np.where(np.arange(len(sessions["limit_mbps"])) == 1, np.nan, sessions["limit_mbps"])
+    with pytest.raises(ValueError, match="limit_mbps of the session one-0001 is nan"):
+        session_slots({**sessions, "limit_mbps": limits}, slots, SLOT_FEATURES)
+    others_valid = np.arange(len(limits)) != 1
+    session_slots({**sessions, "limit_mbps": limits, "valid": others_valid}, slots, SLOT_FEATURES)
+
+
 def test_every_task_has_examples(tables):
     sessions = session_slots(*tables, SLOT_FEATURES)
     assert all(len(examples_of(task, sessions, SLOT_FEATURES)) >= 18 for task in TASKS)
