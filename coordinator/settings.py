@@ -32,8 +32,8 @@ class Settings:
 
     policy: PolicyName = "round-robin"
     """How the coordinator chooses a feedback server. round-robin: one server after the other. random: a random server.
-    least-pending: the server with the fewest messages that are not stored yet. by-peer: for each end host always the same server,
-    while it is available."""
+    least-pending: the server with the fewest messages that are not stored yet. by-peer: always the same server for an end host, as
+    long as this server is available."""
 
     sample: float = 1.0
     """Share of end hosts whose messages are recorded, above 0 and at most 1. With 0.1, about one of ten end hosts is recorded, and
@@ -111,7 +111,8 @@ class Settings:
 
     overload: OverloadPolicy = "refuse"
     """What a worker does under overload. refuse: refuse the messages of an ingest key that has used its share of
-    --in-flight-max-bytes. sample: from half of these bytes on, also sample end hosts (each record contains its weight)."""
+    --in-flight-max-bytes. sample: do this, too, and record fewer end hosts while half of these bytes or more are in use (each
+    record contains its weight)."""
 
     lenient: bool = False
     """Also accept the messages of simple workers at /v1/measurements, such as {"latency": "12.5", "hostname": "a", "timestamp":

@@ -21,8 +21,8 @@ class MosFlags:
     """Coefficient a of the MOS: the maximum that the rate adds. The default is 4, or 1.94 with --mos-calibration public."""
 
     mos_lambda: float | None = None
-    """Coefficient lambda of the MOS, per kbit/s. With a higher value, a lower playback rate gives a good score. The default is
-    0.0015, or 0.0006 with --mos-calibration public."""
+    """Coefficient lambda of the MOS, per kbit/s. With a higher value, a lower playback rate is sufficient for the same score. The
+    default is 0.0015, or 0.0006 with --mos-calibration public."""
 
     mos_calibration: Literal["ceiling", "public", "none"] = "ceiling"
     """Variant of the MOS equation. ceiling: the paper's equation, shifted so that the best score is 5. public: the same equation

@@ -46,9 +46,9 @@ class Settings(Scoring, LocationSettings):
     --trusted-proxy."""
 
     trusted_role_header: str = ""
-    """Header in which the reverse proxy sends the role of the user of --trusted-user-header, such as X-Forwarded-Role. Only the
-    value manager makes a manager; all others make a viewer, and so does a missing header. Without this flag, each user of the proxy
-    is a manager. A role in --users has precedence."""
+    """Header in which the reverse proxy sends the role of the user of --trusted-user-header, such as X-Forwarded-Role. A user with
+    the value manager is a manager. With any other value, or without the header, the user is a viewer. Without this flag, each user
+    of the proxy is a manager. A role in --users has precedence."""
 
     trusted_proxy: tuple[str, ...] = ()
     """Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8. The platform reads --trusted-user-header and
@@ -115,8 +115,8 @@ class Settings(Scoring, LocationSettings):
     field."""
 
     history: Path | None = None
-    """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. With --static, the pages then
-    begin with the last --keep-minutes."""
+    """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. With --static, all pages except
+    History then begin with the last --keep-minutes of the recorded time."""
 
     history_days: int | None = None
     """Number of whole UTC days to keep in the history. Without it, all days are kept."""

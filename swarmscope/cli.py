@@ -125,8 +125,8 @@ COMMANDS = {
         needs --keys. For a trial on one machine, use --insecure instead.""",
     "measurement-agent": """Measure the network for a master.
 
-        The agent connects to the master and never listens. It measures only under a lease of the master. PATHNECK and BROUTE need
-        the capability CAP_NET_RAW, which root has.""",
+        The agent connects to the master and never listens. It measures only while it has a lease from the master: the right to run
+        one operation until a deadline. PATHNECK and BROUTE need the capability CAP_NET_RAW, which root has.""",
     "measurement-responder": """Consent to measurements of this machine with packet trains.
 
         Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the

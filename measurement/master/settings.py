@@ -37,8 +37,8 @@ class Settings:
     """File with the ingest key of --coordinator."""
 
     most_record_bytes: int = MOST_BYTES
-    """Maximum size of the records of operations in --data that are not forwarded. Beyond it, the oldest ones are removed, and
-    counted."""
+    """Maximum size of the finished operations in --data that the master has not sent to --coordinator. Beyond it, the master
+    removes the oldest ones, and counts them."""
 
     metrics_token: str = field(default="", repr=False)
     """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
@@ -69,7 +69,7 @@ class Settings:
     """Bytes per minute that all agents together may send to one destination. Applies to managers too."""
 
     allow_network: tuple[str, ...] = ()
-    """Network of private or loopback addresses that may be measured, for labs, such as 10.0.0.0/8. Repeat the flag for each."""
+    """Network of private or loopback addresses that agents may measure, such as 10.0.0.0/8 for a lab. Repeat the flag for each."""
 
     invite_destination: tuple[str, ...] = ()
     """Destination that SIP_INVITE may call, as requests name it, or its address. Repeat the flag for each. Without it, SIP_INVITE

@@ -22,7 +22,8 @@ class Settings:
     """Bearer token that clients send. Required unless --insecure is used."""
 
     most_running: int = 1
-    """Maximum number of trainings that run at the same time, because they disturb each other. 0: none can be started."""
+    """Maximum number of trainings that run at the same time. Trainings on one machine disturb each other. 0: none can be
+    started."""
 
     parallel: int | None = None
     """Sessions of a training at the same time. By default one for each processor. A session in a browser is always played alone."""

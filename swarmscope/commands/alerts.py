@@ -49,7 +49,7 @@ def dry_run(
     rules
         TOML file with alert rules. For its format, see docs/alerts.md.
     as_json
-        Print one JSON object per alert and line, as sent to a webhook with shape = "json", but without the field link.
+        Print each alert as one line of JSON: the object that a webhook with shape = "json" receives, without the field link.
     """
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for

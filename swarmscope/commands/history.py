@@ -64,7 +64,7 @@ def build(
     scoring: Annotated[MosFlags | None, Parameter(name="*", group="MOS model")] = None,
     location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Add finished (sealed) logs to a history. Logs that the history contains already are skipped, and logs that a server
+    """Add finished (sealed) logs to a history. The command skips logs that the history already contains, and logs that a server
     still writes (journals).
 
     Unreadable logs are listed and counted; the next run tries them again.

@@ -36,7 +36,7 @@ SUBCOMMANDS = {
     ),
     "list": Subcommand(
         function="lab_listing:list_trainings",
-        help="""List the trainings and how far each is.""",
+        help="""List the trainings with their progress.""",
         example="swarmscope lab list",
     ),
     "show": Subcommand(
@@ -65,7 +65,8 @@ SUBCOMMANDS = {
         function="lab_importing:import_file",
         help="""Correct the column names of a CSV file of the label manager.
 
-            In these files, 12 of 22 statistics of TCP have the name of another one. A file in which they are right is refused.""",
+            In these files, the columns of 12 of 22 TCP statistics have the name of another statistic. The command refuses a file
+            whose names are right.""",
         example="swarmscope lab import input_dataset_11758_sessions.csv --into right-names.csv",
     ),
     "serve": Subcommand(
@@ -83,18 +84,19 @@ SUBCOMMANDS = {
         function="lab_fitting:fit",
         help="""Fit models that infer the quality from the traffic, and report how good they are.
 
-            The command judges six families on five tasks, always on sessions that they were not fitted to, and stores the best of
-            each task. The report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The
-            exit code is 1 if the sessions are too few for any task.""",
+            The command fits six families of models to five tasks, and judges them on sessions that they were not fitted to. Three
+            families are baselines, which are only compared with. For each task, the command stores the best of the other three. The
+            report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The exit code is 1 if
+            the sessions are too few for any task.""",
         example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
     ),
     "score": Subcommand(
         function="lab_scoring:score",
         help="""Infer from packets what viewers experience, second by second.
 
-            For each client that receives enough to be playing video, the command infers whether playback is stalled, the height of
-            the picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that
-            much, or if the coordinator refuses an inference.""",
+            For each client that receives at least 100 kB, the command infers whether playback is stalled, the height of the
+            picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that much, or if the coordinator
+            refuses an inference.""",
         example=(
             "swarmscope lab score capture.pcap --model trainings/first/model\n"
             "swarmscope lab score --live eth0 --model trainings/first/model \\\n"

@@ -81,17 +81,18 @@ def run(
     name
         Name of the training, which is also the name of its folder. By default the date and time.
     sessions
-        Number of sessions. Each limit gets an equal share of them, to within one.
+        Number of sessions. They are divided equally among the limits; the shares differ by at most one session.
     limits
         Limits of the rate in Mbit/s (10^6 bit/s), with commas. A limit applies to both directions.
     seconds
         Seconds that each session plays, 5 to 3600.
     source
-        What is played: hls, dash or overlay, or several with commas. Sessions have no way to the Internet, so twitch is refused.
+        What is played: hls, dash or overlay, or several with commas. twitch is refused, because sessions have no connection to the
+        Internet.
     client
-        What plays: headless (without a browser), hls.js, dash.js or overlay, or several with commas. By default headless, or
-        overlay for the source overlay. Each block has one source and one client. All get an equal share of the blocks, to within
-        one.
+        Client that plays: headless (without a browser), hls.js, dash.js or overlay, or several with commas. By default headless, or
+        overlay for the source overlay. Each block has one source and one client. The blocks are divided equally among the pairs of
+        a source and a client; the shares differ by at most one block.
     delay_ms
         Delay of each direction of the link in milliseconds.
     loss

@@ -55,8 +55,7 @@ def score(
     live
         Instead of FILE: read the packets at this interface until Ctrl-C or SIGTERM. Needs CAP_NET_RAW.
     client
-        Address of the client. Other clients are left out. Without it, every client that receives enough to be playing video is
-        scored.
+        Address of the client. Other clients are left out. Without it, every client that receives at least 100 kB is scored.
     as_json
         Print one inference message per second and session as a JSON line.
     coordinator

@@ -102,18 +102,21 @@ def measure(
     destinations
         HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination; --upstream needs at least one.
     agents
-        AUTO (few agents that cover the routes to the destinations), ALL, ANY (one), the name or address of an agent, tags such as
-        country=HK+isp=HKBN, or request:ID for the agents of an earlier request. Repeat the flag for each.
+        AUTO (a few agents that together cover most known routes to the destinations), ALL, ANY (one agent at random), the name or
+        address of an agent, tags such as country=HK+isp=HKBN, or request:ID for the agents of an earlier request. Repeat the flag
+        for each.
     schedule
-        PM_SYN: no two agents measure a destination at the same time. PM_RAN: each agent works from its own queue, in random order.
+        PM_SYN: no two agents measure a destination at the same time. PM_RAN: each agent measures the destinations in random order,
+        so two agents may measure one at the same time.
     order
-        Order of the operations under PM_SYN. dense: without idle time. ring: as in the Emodis paper.
+        Order of the operations under PM_SYN. dense: an operation starts as soon as its agent and its destination are free. ring:
+        the agents go around the destinations in a ring, as in the Emodis paper.
     period_s
         Seconds from the start of a round to the start of the next one. 0: one round.
     rounds
         Number of rounds. Without it, a periodic request runs until it is cancelled.
     priority
-        Priority under PM_SYN, 0 to 9: a request with a higher one is served first. Only for managers.
+        Priority under PM_SYN, 0 to 9: a request with a higher priority is served first. Only for managers.
     most_agents
         Maximum number of agents that AUTO selects.
     parameter

@@ -33,7 +33,7 @@ def measurement_responder(*, listen: str = "0.0.0.0:7420", token: str | None = N
         Address and port to listen on, by TCP and UDP.
     token
         Token that agents must know, at least 8 characters. Without it, the command makes one and prints it. Other users of the
-        machine can see flags; SWARMSCOPE_MEASUREMENT_RESPONDER_TOKEN hides it.
+        machine can see flags, so set SWARMSCOPE_MEASUREMENT_RESPONDER_TOKEN instead.
     """
     try:
         host, port = parse_listen(listen)

@@ -69,8 +69,8 @@ SUBCOMMANDS = {
         help="""Run a source, where a stream begins.
 
             The stream is MPEG-TS in RTP, at a constant rate: media files that are repeated (--file), or test packets. The source
-            prints a line when it has joined the overlay, and each second the path to each player. Ctrl-C or SIGTERM stops it.
-            Before it exits, it prints its counters as JSON.""",
+            prints a line when it has joined the overlay. After that, it prints the path to each player every second. Ctrl-C or
+            SIGTERM stops it. Before it exits, it prints its counters as JSON.""",
         example=(
             "swarmscope overlay source 10.0.0.20 --stream news --key 10.0.0.20.key \\\n"
             "    --bootstrapper 10.0.0.10:7000 --host 10.0.0.20 \\\n    --file film.mp4 --file trailer.mp4 --rate-kbps 4000"
@@ -90,8 +90,8 @@ SUBCOMMANDS = {
 
             The player shows no video itself; it sends what it plays to another program (--rtp). Every second, it prints one JSON
             line per stream with what it has received and played so far. With --coordinator, it reports as an end host. SIGUSR1
-            pauses it, and a second one lets it play again. Ctrl-C or SIGTERM stops it. Before it exits, it prints its counters as
-            JSON.""",
+            pauses the player, and a second SIGUSR1 lets it play again. Ctrl-C or SIGTERM stops it. Before it exits, it prints its
+            counters as JSON.""",
         example=(
             "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
             "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 --file trailer.mp4\n"

@@ -38,11 +38,11 @@ def check(
         Node that the tree must reach. Requires --source. Repeat the flag for each node. Without it, the tree must reach all nodes
         with the role player.
     metric
-        Cost of a path: number of hops, latency, or composite (delay and loss of the links). Without it, the stream's value in the
-        file is used, and hops for --source.
+        Cost of a path: number of hops, latency, or composite (delay and loss of the links). By default, the stream's value in the
+        file, or hops with --source.
     tree_
-        shortest: each player gets the cheapest path. steiner: paths share more links, so the whole tree is cheaper. Without it, the
-        stream's value in the file is used, and shortest for --source.
+        shortest: each player gets the cheapest path. steiner: paths share more links, so the whole tree is cheaper. By default, the
+        stream's value in the file, or shortest with --source.
     svg
         Also write a drawing of the topology and the trees to this SVG file.
     """

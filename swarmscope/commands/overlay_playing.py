@@ -56,8 +56,8 @@ def play(
     stream
         Name of a stream in the topology file. Repeat the flag for each stream.
     file
-        Name of a file that the source of the stream offers; `swarmscope overlay list` shows them. Without it, the stream plays what
-        its source has chosen. Requires a single --stream.
+        Name of a file that the source of the stream offers; `swarmscope overlay list` shows them. Without it, the player plays the
+        stream itself: the first file of its source, or test packets. Requires a single --stream.
     buffer_ms
         Media that the player collects before it plays, and after a stall, in milliseconds, from 0 to 60000.
     rtp
