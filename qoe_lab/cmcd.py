@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from feedback_wire.numbers import parsed_float
+
 PARAMETER = "CMCD"
 LONGEST = 4096
 """Characters; a longer text is not read."""
@@ -58,7 +60,7 @@ def _value(text: str) -> CmcdValue:
     if text in {"true", "false"}:
         return text == "true"
     try:
-        number = float(text)
+        number = parsed_float(text)
     except ValueError:
         return text
     return number if abs(number) < 1e15 else text

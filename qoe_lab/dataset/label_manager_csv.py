@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from feedback_wire.numbers import parsed_float
 from qoe_lab.dataset.sessions_csv import csv_cell
 from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
 
@@ -97,7 +98,7 @@ def _parsed(path: Path, number: int, line: list[str]) -> LabelManagerSession:
 
 
 def _finite(text: str) -> float:
-    number = float(text)
+    number = parsed_float(text)
     if not isfinite(number):
         raise ValueError(text)
     return number

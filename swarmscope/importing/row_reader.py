@@ -4,6 +4,7 @@ Times before 1973 and after 2100 are refused, because they are almost always in 
 fields that are times in milliseconds, and refused in other whole-number fields.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -21,8 +22,9 @@ from coordinator.dialects.native_message import check
 from coordinator.settings import AddressPolicy
 from feedback_analysis.moments import check_local, check_offset
 from feedback_analysis.reading.rows import LARGEST_WEIGHT
-from feedback_wire.limits import LARGEST_INT
+from feedback_wire.limits import LARGEST_INT, TEXT_CHARS
 from feedback_wire.message import FIELDS
+from feedback_wire.numbers import parsed_float
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
 from swarmscope.importing.mapping import FIELD_TYPES, TIME, Mapping, SourceColumn
 from swarmscope.importing.row_source import NUMBER, SourceRow
@@ -127,7 +129,15 @@ class RowReader:
         last_ms, session = self._last_rows.get(peer_id, (time_ms, 0))
         session += time_ms - last_ms > self._mapping.session_gap_s * 1000
         self._last_rows[peer_id] = time_ms, session
-        return f"{peer_id}-{session}"
+        return _derived_session(peer_id, session)
+
+
+def _derived_session(peer_id: str, session: int) -> str:
+    """The id of a session of a peer. A digest replaces a `peer_id` that is too long for a number behind it."""
+    session_id = f"{peer_id}-{session}"
+    if len(session_id) <= TEXT_CHARS or len(peer_id) > TEXT_CHARS:  # the latter is refused
+        return session_id
+    return f"{hashlib.sha256(peer_id.encode()).hexdigest()}-{session}"
 
 
 def _time(row: SourceRow, unit: str, zone: ZoneInfo) -> int:
@@ -158,7 +168,7 @@ def _number(name: str, text: str, factor: float) -> float | int:
     if factor == 1 and len(text) <= _EXACT_DIGITS and text.isdecimal():
         return int(text)
     try:
-        number = float(text) * factor
+        number = parsed_float(text) * factor
         if math.isfinite(number) and factor == 1 and text.strip().lstrip("+-").isdecimal():
             return int(text)  # exact, also above 2^53
     except ValueError:

@@ -139,12 +139,24 @@ def test_a_quarantine_of_a_thousand_damaged_parts_is_reported_in_few_lines(tmp_p
 def test_values_beyond_every_number_are_refused_one_by_one(tmp_path):
     (tmp_path / "mapping.toml").write_text('[extra]\nnote = "note"\n')
     row = {"received_ms": BEGIN_MS, "session_id": "s"}
-    numbers = ["9" * 400, "9" * 25, "1e400", "-1", "٣", "0x10"]
+    numbers = ["9" * 400, "9" * 25, "1e400", "-1", "٣", "0x10", "1_000"]
     rows = [row | {"stall_count": each} for each in numbers] + [row | {"note": each} for each in ("9" * 400, "9" * 25)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
     done = run_swarmscope("import", tmp_path / "a.jsonl", "--mapping", tmp_path / "mapping.toml")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "8 rows: 2 accepted, 6 refused" in done.stdout
+    assert "9 rows: 2 accepted, 7 refused" in done.stdout
+
+
+def test_peers_with_the_longest_ids_get_different_sessions_and_a_longer_id_is_refused_as_itself(tmp_path):
+    peers = ["p" * 255 + end for end in ("a", "b", "bc")]
+    rows = [f"{BEGIN_MS + gap},{peer}" for gap in (0, 1000, 600_000) for peer in peers]
+    (tmp_path / "a.csv").write_text("received_ms,peer_id\n" + "\n".join(rows) + "\n")
+    done = run_here("import", tmp_path / "a.csv", "--into", tmp_path / "logs")
+    assert "9 rows: 6 accepted, 3 refused" in done.stdout
+    assert "peer_id" in done.stdout
+    assert "session_id" not in done.stdout.split("refused")[-1]
+    records = run_here("logs", "cat", tmp_path / "logs").stdout.splitlines()
+    assert len({json.loads(each)["session_id"] for each in records}) == 4
 
 
 def test_a_file_name_is_neither_a_pattern_nor_a_column(tmp_path):
