@@ -7,7 +7,7 @@ through `send`, and records through `write`. All times are seconds of the monoto
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -201,12 +201,16 @@ class Dispatcher:
         self._check(self.queues.expire())
         self._advance()
 
-    def fill_next_queue(self) -> bool:
-        """Send a new round to the next agent whose queue it is for; False if there is none."""
-        live = self.queues.fill_next()
-        if live is not None:
-            self._check([live])
-        return live is not None
+    def do_part(self) -> bool:
+        """Do the next part of what takes time: end operations, or put a new round into the queue of an agent. False if there is
+        nothing to do.
+        """
+        touched = self.recorder.end_part()
+        if touched is None:
+            live = self.queues.fill_next()
+            touched = None if live is None else [live]
+        self._check(touched or ())
+        return touched is not None
 
     def forget_old(self) -> None:
         """Forget old routes, budgets and requests."""
@@ -257,8 +261,7 @@ class Dispatcher:
         for number in range(live.round + 1, (last if rounds is None else min(last, rounds - 1)) + 1):
             for agent in live.agents:
                 live.plan(number, agent, live.all_destinations)
-            for pair in [Pair(live, number, agent, index) for agent in live.agents for index in range(len(live.destinations))]:
-                self.recorder.end_unmeasured(pair, Status.MISSED, "the round before was still running")
+            self.recorder.end_many(_pairs(live, number, live.agents), Status.MISSED, "the round before was still running")
             live.round = number
         if rounds is not None and live.round + 1 >= rounds:
             self._close(live, RequestState.DONE)
@@ -315,3 +318,10 @@ class Dispatcher:
     def _within_budget(self, operation: Operation) -> bool:
         cost = planned_cost(operation)
         return self.budgets.take(operation.destination.address, cost.packets, cost.size_bytes, self.clock())
+
+
+def _pairs(live: LiveRequest, number: int, agents: Sequence[str]) -> Iterator[Pair]:
+    """The operations of a round; the next round may have other agents."""
+    for agent in agents:
+        for index in range(len(live.destinations)):
+            yield Pair(live, number, agent, index)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from measurement.master.live_request import LiveRequest, RequestState
+from measurement.master.live_request import LIVE, LiveRequest, RequestState
 from measurement.master.operation_journal import RecordCursor
 from measurement.measurement_request import MeasurementRequest
 from measurement.operation import Destination, Name
@@ -32,6 +32,7 @@ class SavedRequest(Struct, frozen=True, kw_only=True):
     submitted_ms: int
     round: NotNegative = 0
     planned: NotNegative = 0
+    state: RequestState = RequestState.RUNNING
     statuses: dict[Status, NotNegative] = {}
     open: list[tuple[NotNegative, Name, str]] = []
     """Round, agent, and the bits of the destinations in hexadecimal digits."""
@@ -65,6 +66,7 @@ class KeptRequests:
                 submitted_ms=each.submitted_ms,
                 round=each.round,
                 planned=each.planned,
+                state=each.state,
                 statuses=dict(each.tally),
                 open=[(number, agent, f"{bits:x}") for (number, agent), bits in each.open_pairs.items()],
                 segment=behind.segment,
@@ -128,7 +130,9 @@ def _restored(saved: SavedRequest, now_s: float, wall_ms: int, start_s: float) -
     for number, agent, bits in saved.open:
         live.open_pairs[number, agent] = int(bits, 16) & live.all_destinations
     live.open = sum(bits.bit_count() for bits in live.open_pairs.values())
-    if saved.request.keep:
+    if saved.state not in LIVE:
+        live.state, live.ended_s = saved.state, now_s
+    elif saved.request.keep:
         past_s = max(0, wall_ms - saved.submitted_ms) / 1000
         live.round = max(int(past_s // saved.request.period_s), saved.round) + 1
         live.state, live.next_start_s = RequestState.WAITING, start_s

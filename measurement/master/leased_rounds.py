@@ -6,7 +6,7 @@ when the master's timer for the agent ends, because the agent's own timer is sho
 
 import random
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from measurement.control_messages import Cancel, Command, Report, Start
@@ -47,6 +47,9 @@ class _Wave:
     index: dict[str, int]
     """The index of the destination of each address."""
 
+    def pair(self, slot: Slot) -> Pair:
+        return Pair(self.live, self.round, slot.agent, self.index[slot.destination])
+
 
 @dataclass(slots=True, kw_only=True)
 class LeasedRounds:
@@ -70,8 +73,8 @@ class LeasedRounds:
             live.plan(live.round, agent, live.all_destinations)
         available = {each.name for each in self.membership.available()}
         for agent in sorted(set(live.agents) - available):
-            for index in range(len(live.destinations)):
-                self.recorder.end_unmeasured(Pair(live, live.round, agent, index), Status.AGENT_LOST, "the agent is not connected")
+            pairs = [Pair(live, live.round, agent, index) for index in range(len(live.destinations))]
+            self.recorder.end_many(pairs, Status.AGENT_LOST, "the agent is not connected")
         present = [agent for agent in live.agents if agent in available]
         for number, wave in enumerate(waves_of(live.destinations) if present else []):
             key = f"{live.request_id}.{live.round}.{number}"
@@ -98,8 +101,9 @@ class LeasedRounds:
 
     def cancel(self, live: LiveRequest, reason: str) -> None:
         """Cancel everything of a request; the destinations stay locked until the agents have stopped."""
-        for key in [key for key, wave in self._waves.items() if wave.live is live]:
-            self._end_slots(self.board.cancel(key), Status.CANCELLED, reason)
+        for key, wave in [(key, wave) for key, wave in self._waves.items() if wave.live is live]:
+            self.recorder.end_many(map(wave.pair, self.board.cancel(key)), Status.CANCELLED, reason)
+            self._forget_if_done(key)
         for lease in [each for each in self.leases.values() if each.pair.live is live and not each.recorded]:
             lease.recorded = True
             self.recorder.end_unmeasured(lease.pair, Status.CANCELLED, reason)
@@ -130,7 +134,7 @@ class LeasedRounds:
 
     def _start(self, slot: Slot) -> list[LiveRequest]:
         wave = self._waves[slot.round_key]
-        pair = Pair(wave.live, wave.round, slot.agent, wave.index[slot.destination])
+        pair = wave.pair(slot)
         operation, member, now_s = pair.operation, self.membership.members[slot.agent], self.clock()
         if not self.within_budget(operation):
             self.recorder.end_unmeasured(pair, Status.RATE_LIMITED, OVER_BUDGET)
@@ -163,12 +167,9 @@ class LeasedRounds:
         self.board.finish(slot)
         self._forget_if_done(slot.round_key)
 
-    def _end_slots(self, slots: Iterable[Slot], status: Status, reason: str) -> list[LiveRequest]:
-        touched = dict[str, LiveRequest]()
-        for slot in slots:
-            wave = self._waves[slot.round_key]
-            self.recorder.end_unmeasured(Pair(wave.live, wave.round, slot.agent, wave.index[slot.destination]), status, reason)
-            touched[slot.round_key] = wave.live
+    def _end_slots(self, slots: Sequence[Slot], status: Status, reason: str) -> list[LiveRequest]:
+        self.recorder.end_many([self._waves[slot.round_key].pair(slot) for slot in slots], status, reason)
+        touched = {slot.round_key: self._waves[slot.round_key].live for slot in slots}
         for key in touched:
             self._forget_if_done(key)
         return list(touched.values())

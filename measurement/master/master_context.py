@@ -58,9 +58,9 @@ class MasterContext:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def fill_queues(self) -> None:
-        """Put the operations of new rounds into the queues of their agents, one agent after the other."""
-        while self.dispatcher.fill_next_queue():  # noqa: ASYNC110 - it waits for nothing, and lets others run
+    async def do_parts(self) -> None:
+        """Do what takes time in parts: operations of new rounds get into the queues of their agents, and cancelled ones end."""
+        while self.dispatcher.do_part():  # noqa: ASYNC110 - it waits for nothing, and lets others run
             await asyncio.sleep(0)
 
     async def durable(self) -> None:

@@ -1,8 +1,9 @@
 """Ends operations: each planned operation is recorded once, with one outcome, in its request and in the journal."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
@@ -13,11 +14,15 @@ from measurement.operation import Operation
 from measurement.outcome import Outcome, Status
 
 _RECENT = 20_000
+AT_ONCE = 500
+"""So many operations end together: about 5 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An operation of a request: its round, its agent, and the index of its destination."""
+class Pair(msgspec.Struct, frozen=True, gc=False):
+    """An operation of a request: its round, its agent, and the index of its destination.
+
+    Nothing below refers to it, so Python's collector of cycles, which would stop the master for 50 ms, need not visit it.
+    """
 
     live: LiveRequest
     round: int
@@ -45,6 +50,10 @@ class OperationRecorder:
     place_of: Callable[[str], AgentPlace]
     ended: Counter[Status] = field(default_factory=Counter)
     _recent: dict[str, None] = field(default_factory=dict)
+    _ending: deque[tuple[Iterator[Pair], Status, str]] = field(default_factory=deque)
+    """Operations that end in later parts."""
+    _left: int = AT_ONCE
+    """So many operations may still end in the present part."""
 
     def end(self, pair: Pair, outcome: Outcome) -> None:
         """A planned operation has ended."""
@@ -72,6 +81,30 @@ class OperationRecorder:
         now_ms = self.wall_ms()
         outcome = Outcome(operation_id=pair.operation_id, status=status, reason=reason, started_ms=now_ms, duration_ms=0.0)
         self.end(pair, outcome)
+
+    def end_many(self, pairs: Iterable[Pair], status: Status, reason: str) -> None:
+        """Planned operations end without a measurement: some at once, the others in parts (`end_part`), because it takes time."""
+        self._ending.append((iter(pairs), status, reason))
+        if len(self._ending) == 1:
+            self._end_some()
+
+    def end_part(self) -> list[LiveRequest] | None:
+        """End the next part of these operations; returns their requests, None if nothing is left."""
+        self._left = AT_ONCE
+        return self._end_some() if self._ending else None
+
+    def _end_some(self) -> list[LiveRequest]:
+        touched = dict[str, LiveRequest]()
+        while self._ending and self._left:
+            pairs, status, reason = self._ending[0]
+            part = list(islice(pairs, self._left))
+            for pair in part:
+                self.end_unmeasured(pair, status, reason)
+                touched[pair.live.request_id] = pair.live
+            if len(part) < self._left:
+                self._ending.popleft()
+            self._left -= len(part)
+        return list(touched.values())
 
     def remember(self, operation_id: str) -> None:
         """Remember that this operation has ended."""

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from measurement.control_messages import AddTask, Command, Report, SkipRound, StopTask
 from measurement.master.agent_membership import AgentMember
 from measurement.master.live_request import LiveRequest
@@ -22,9 +24,8 @@ MOST_MISSED = 100
 """The most missed rounds of one gap that are recorded. Further ones are not planned at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedOperation:
-    """One operation in an agent's queue."""
+class QueuedOperation(Struct, frozen=True, gc=False):
+    """One operation in an agent's queue, in no cycle of references (`Pair`)."""
 
     pair: Pair
     lease_id: str
@@ -58,8 +59,7 @@ class QueuedTasks:
             self._fill(live, member, number)
             return live
         status, reason = (Status.AGENT_LOST, AGENT_GONE) if live.is_live else (Status.CANCELLED, "its request has ended")
-        for index in range(len(live.destinations)):
-            self.recorder.end_unmeasured(Pair(live, number, member.name, index), status, reason)
+        self.recorder.end_many((Pair(live, number, member.name, index) for index in range(len(live.destinations))), status, reason)
         return live
 
     def add(self, live: LiveRequest, member: AgentMember) -> None:
@@ -100,19 +100,19 @@ class QueuedTasks:
 
     def stop(self, live: LiveRequest, reason: str) -> None:
         """Cancel all queued operations of a request (client-stop)."""
-        mine = [entry for entry in self.queued.values() if entry.pair.live is live]
-        self._end_all(mine, Status.CANCELLED, reason)
-        for agent in sorted({entry.pair.agent for entry in mine}):
+        agents = {entry.pair.agent for entry in self.queued.values() if entry.pair.live is live}
+        self._end_all(lambda entry: entry.pair.live is live, Status.CANCELLED, reason)
+        for agent in sorted(agents):
             self.send(agent, StopTask(task_id=live.request_id))
 
     def agent_gone(self, agent: str) -> list[LiveRequest]:
         """An agent has left, and has cleared its queue; returns the requests that lost operations."""
-        return self._end_all([each for each in self.queued.values() if each.pair.agent == agent], Status.AGENT_LOST, AGENT_GONE)
+        return self._end_all(lambda entry: entry.pair.agent == agent, Status.AGENT_LOST, AGENT_GONE)
 
     def expire(self) -> list[LiveRequest]:
         """End the operations that should have ended long ago. Returns their requests."""
-        late = [each for each in self.queued.values() if each.expires_s <= self.clock()]
-        return self._end_all(late, Status.EXPIRED, "the agent delivered no outcome in time")
+        now_s = self.clock()
+        return self._end_all(lambda entry: entry.expires_s <= now_s, Status.EXPIRED, "the agent delivered no outcome in time")
 
     def has(self, live: LiveRequest, agent: str) -> bool:
         """Whether the agent's queue has an operation of the request."""
@@ -149,10 +149,8 @@ class QueuedTasks:
     def _in_round(self, pair: Pair, number: int) -> Pair:
         return Pair(pair.live, number, pair.agent, pair.destination)
 
-    def _end_all(self, entries: Iterable[QueuedOperation], status: Status, reason: str) -> list[LiveRequest]:
-        touched = dict[str, LiveRequest]()
-        for entry in entries:
-            del self.queued[entry.pair.operation_id]
-            self.recorder.end_unmeasured(entry.pair, status, reason)
-            touched[entry.pair.live.request_id] = entry.pair.live
-        return list(touched.values())
+    def _end_all(self, ends: Callable[[QueuedOperation], bool], status: Status, reason: str) -> list[LiveRequest]:
+        found = [operation_id for operation_id, entry in self.queued.items() if ends(entry)]
+        pairs = [self.queued.pop(operation_id).pair for operation_id in found]
+        self.recorder.end_many(pairs, status, reason)
+        return list({pair.live.request_id: pair.live for pair in pairs}.values())

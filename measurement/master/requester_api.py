@@ -69,11 +69,12 @@ class RequesterApi:
             except OSError as error:
                 raise _not_saved("your request", error) from None
         live = dispatcher.submit(asked, visitor.name, agents, destinations)
-        await context.fill_queues()
+        await context.do_parts()
         try:
             await context.save_requests()
         except Problem:
             dispatcher.cancel(live, RequestState.CANCELLED, "it could not be saved")
+            await context.do_parts()
             raise
         return json_answer(live.to_json() | {"plan": plan.to_json()}, 201)
 
@@ -156,12 +157,14 @@ class RequesterApi:
                 raise _not_saved(what, error) from None
             if not stop:
                 context.dispatcher.resume()
+            await context.do_parts()
             await context.save_requests()
         return json_answer({"on": context.dispatcher.stopped})
 
     async def _cancel(self, found: list[LiveRequest]) -> None:
         for live in found:
             self.context.dispatcher.cancel(live, RequestState.CANCELLED, "it was cancelled by request")
+        await self.context.do_parts()
         await self.context.save_requests()
 
     def _live(self, request: Request) -> LiveRequest:

@@ -61,8 +61,7 @@ class RestoredOperations:
         """End the operations that no agent has delivered in time."""
         if self.open and now_s >= self.until_s:
             pairs, self.open = self.open, {}
-            for pair in pairs.values():
-                self.recorder.end_unmeasured(pair, Status.EXPIRED, RESTARTED)
+            self.recorder.end_many(pairs.values(), Status.EXPIRED, RESTARTED)
 
 
 def _operation(line: bytes) -> FinishedOperation | None:

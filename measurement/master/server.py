@@ -17,6 +17,7 @@ from measurement.master.agent_membership import AgentMembership
 from measurement.master.command_streams import CommandStreams
 from measurement.master.dispatcher import Dispatcher
 from measurement.master.kept_requests import KeptRequests
+from measurement.master.live_request import RequestState
 from measurement.master.master_application import master_application
 from measurement.master.master_context import MasterContext
 from measurement.master.measurement_keys import MeasurementKeys, read_measurement_keys
@@ -113,7 +114,7 @@ def _context(settings: Settings, journal: OperationJournal, threads: Executor, p
     dispatcher.restore(requests, journal.lines_from(place), back_s)
     journal.needed_from = place.segment
     for live in requests:
-        if not live.is_live:
+        if live.state is RequestState.LOST:
             log.error(
                 "the request %s of %s is lost, because the master restarted; submit it again", live.request_id, live.requester
             )
@@ -172,7 +173,7 @@ class MasterServer(SignalledServer):
         context = self._context
         begun = context.dispatcher.rounds_begun
         context.dispatcher.tick()
-        await context.fill_queues()
+        await context.do_parts()
         if counter % _TICKS_A_SECOND == 0:
             self._second()
         if counter % _TICKS_A_SECOND == 0 or context.dispatcher.rounds_begun > begun:

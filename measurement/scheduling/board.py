@@ -6,6 +6,7 @@ destination follow each other. A request of higher priority overtakes waiting re
 """
 
 from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,14 +77,14 @@ class Board:
             insort(line, (entry.order, key))
             self._offer(destination)
 
-    def cancel(self, key: str) -> list[Slot]:
-        """Drop all pending slots of a round; returns them. Its running operations end by `finish`."""
+    def cancel(self, key: str) -> Iterator[Slot]:
+        """Drop all pending slots of a round; returns them, made when they are read. Its running operations end by `finish`."""
         entry = self._entries.get(key)
         if entry is None:
-            return []
-        dropped = [Slot(key, *pair) for pair in entry.round.drop_all()]
+            return iter(())
+        dropped = (Slot(key, *pair) for pair in entry.round.drop_all())
         self._close_if_done(entry)
-        for destination in {slot.destination for slot in dropped}:
+        for destination in entry.round.destinations:
             self._offer(destination)
         return dropped
 

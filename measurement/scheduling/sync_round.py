@@ -74,9 +74,12 @@ class SyncRound(ABC):
             self._begin(agent, destination)
         return [(name, self.destinations[each]) for each in dropped]
 
-    def drop_all(self) -> list[tuple[str, str]]:
-        """Drop all pending pairs; returns them."""
-        return [pair for name in self.agents for pair in self.drop_agent(name)]
+    def drop_all(self) -> Iterator[tuple[str, str]]:
+        """Drop all pending pairs at once; returns them, and finds each when it is read."""
+        dropped, self._todo = self._todo, [0] * len(self.agents)
+        self._missing = [0] * len(self.destinations)
+        self.pending = 0
+        return ((name, self.destinations[each]) for name, bits in zip(self.agents, dropped, strict=True) for each in _indices(bits))
 
     def _begin(self, agent: int, destination: int) -> None:
         self._todo[agent] ^= 1 << destination

@@ -350,9 +350,9 @@ def test_a_round_whose_agents_leave_before_their_queues_are_filled_is_accounted_
     request = MeasurementRequest(technique=Technique.PING, agents=["ALL"], schedule=Scheduling.PM_RAN)
     destinations = [Destination(name=f"d{number}", address=f"203.0.113.{number}") for number in (1, 2)]
     live = master.dispatcher.submit(request, "alice", ["a1", "a2", "a3"], destinations)
-    assert master.dispatcher.fill_next_queue()
+    assert master.dispatcher.do_part()
     master.dispatcher.agent_gone(master.members["a2"])
-    assert master.dispatcher.fill_next_queue()
+    assert master.dispatcher.do_part()
     assert live.tally == {Status.AGENT_LOST: 2}
     master.dispatcher.cancel(live, RequestState.CANCELLED, "test")
     master.fill_queues()
@@ -381,3 +381,18 @@ def test_a_restart_after_which_the_date_is_right_again_repeats_no_number_of_a_ro
     restarted.advance(25, alive=["a1"])
     assert restarted.starts("a1")
     assert not ended & {start.operation.operation_id for start in restarted.starts("a1")}
+
+
+def test_a_cancelled_request_whose_operations_are_still_being_ended_does_not_continue_after_a_restart(tmp_path):
+    master = VirtualMaster()
+    master.join("a1")
+    live = master.submit("a1", destinations=[f"d{number}" for number in range(600)], period_s=60.0, keep=True)
+    master.dispatcher.cancel(live, RequestState.CANCELLED, "it was cancelled by request")
+    assert 0 < live.open < 600
+    kept = KeptRequests(tmp_path)
+    kept.save(kept.snapshot([live], RecordCursor(0, 0)))
+    [again], _ = kept.restored(0.0, live.submitted_ms, start_s=10.0)
+    assert (again.state, again.open, again.next_start_s) == ("cancelled", live.open, None)
+    master.fill_queues()
+    assert statuses(live) == {"cancelled": 600}
+    assert_conserved(master, live)

@@ -60,7 +60,7 @@ class VirtualMaster:
         return live
 
     def fill_queues(self):
-        while self.dispatcher.fill_next_queue():
+        while self.dispatcher.do_part():
             pass
 
     def keep_alive(self, *names):
