@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from feedback_analysis.location_settings import LocationSettings
-from feedback_analysis.scoring import Scoring
+from feedback_analysis.score_flags import Scoring
 from serving.forwarded import ProxyHeader, parse_networks
 from serving.listening import is_http_url, is_loopback, parse_listen
 from serving.tls import KeyPair, key_pair

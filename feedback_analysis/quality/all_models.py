@@ -10,7 +10,7 @@ from feedback_analysis.quality.model import Model, field_of, public_name
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.quality.stalling import Stalling
 from feedback_analysis.quality.startup import Startup
-from feedback_analysis.scoring import MosFlags, Scoring
+from feedback_analysis.score_flags import MosFlags, Scoring
 
 Models = Mapping[str, Model]
 

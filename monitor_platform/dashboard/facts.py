@@ -10,7 +10,7 @@ from monitor_platform.dashboard.captions import asides, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
-from monitor_platform.dashboard.map_shading import legends
+from monitor_platform.dashboard.map_legends import legends
 from monitor_platform.dashboard.page_data import PageData, series_of
 from monitor_platform.dashboard.page_states import OK, Facts, nothing_matches
 from monitor_platform.dashboard.snapshot import Snapshot

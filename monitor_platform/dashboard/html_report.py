@@ -25,7 +25,7 @@ from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.facts import facts
-from monitor_platform.dashboard.map_shading import shadings
+from monitor_platform.dashboard.map_legends import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers

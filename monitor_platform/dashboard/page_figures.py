@@ -14,7 +14,7 @@ from feedback_analysis.measures.selection import MEAN
 from monitor_platform.dashboard.alert_marks import marks
 from monitor_platform.dashboard.annotations import marks_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage
-from monitor_platform.dashboard.map_shading import shadings
+from monitor_platform.dashboard.map_legends import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.timeline_curves import curves_of, parts_of
 from monitor_platform.views.histogram_view import HistogramView

@@ -65,10 +65,12 @@ async def _play(settings: ClientSettings, recorder: SessionRecorder) -> None:
             player = HeadlessPlayer(settings, recorder.record)
         case "overlay":
             player = OverlayPlayer(settings, recorder.record)
-        case _:
+        case "hls.js" | "dash.js":
             from qoe_lab.clients.browser_player import BrowserPlayer  # Playwright takes long to import; the others do not need it
 
             player = BrowserPlayer(settings, recorder.record)
+        case unknown:
+            raise ValueError(f"{unknown} is no client of the lab; the clients are {', '.join(CLIENTS)}")
     await player.play()
 
 

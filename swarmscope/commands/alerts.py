@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
-from feedback_analysis.scoring import Scoring
+from feedback_analysis.score_flags import Scoring
 from serving.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
 from swarmscope.commands.log_paths import LogPaths, opened

@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.scoring import Scoring
+from feedback_analysis.score_flags import Scoring
 from feedback_wire.kinds import KindName, RecordKind
 from serving.address_space import require_address_space
 from serving.few_lines import few_lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
-from feedback_analysis.scoring import Scoring
+from feedback_analysis.score_flags import Scoring
 from feedback_wire.kinds import RecordKind
 from serving.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, or_defaults

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.scoring import MosFlags
+from feedback_analysis.score_flags import MosFlags
 from serving.address_space import require_address_space
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.commands.log_paths import LogPaths, opened

@@ -17,7 +17,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import ALL, NAMES, all_models, model_names, mos_from_flags, mos_of
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.scoring import MosFlags
+from feedback_analysis.score_flags import MosFlags
 from tests.harness.logs import BEGIN_MS, add, record, records, write_log
 
 SPAN = Span(BEGIN_MS, BEGIN_MS + 120_000)

@@ -20,7 +20,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.quality.all_models import models_of
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.scoring import Scoring
+from feedback_analysis.score_flags import Scoring
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.older_records import MOST_KEPT, OlderRecords
