@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
@@ -47,7 +46,7 @@ def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
     others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district is the same area with a name
     found = slices(table, measure=rule.measure, span=span, where=where, dimensions=others)
     guilty = [each for each in found if each.impact > 0 and not each.thin][:MOST_SLICES]
-    return Evidence(slices=tuple(guilty), sessions=_worst(table, rule.measure, span, where))
+    return Evidence(slices=tuple(guilty), sessions=_worst(table, alert, span, where))
 
 
 def evidence_of_paths(measurements: RecordTable, *, alert: Alert, until_ms: int) -> Evidence:
@@ -65,14 +64,15 @@ def _path_text(changed: ChangedPath) -> str:
     return f"{changed.agent} to {changed.target}: before {before or 'direct'}; now {after or 'direct'}"
 
 
-def _worst(table: FeedbackTable, name: str, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:
-    measure = measure_of(name, "histogram")
+def _worst(table: FeedbackTable, alert: Alert, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:
+    """The sessions that exceed the alert's limit."""
+    measure = alert.rule.watched()
     rows = table.select(span, where, ("session_id", "peer_id")).measured(measure)
-    order = "DESC" if name in LOWER_IS_BETTER else "ASC"
+    beyond, order = (">", "DESC") if alert.rule.worse_is_higher else ("<", "ASC")
     sql = f"""
         SELECT by_0, by_1, {number_of(measure)} AS value FROM ({rows.sql})
-        GROUP BY by_0, by_1 HAVING value IS NOT NULL ORDER BY value {order}, by_0 LIMIT {MOST_SESSIONS}
+        GROUP BY by_0, by_1 HAVING value {beyond} $limit ORDER BY value {order}, by_0 LIMIT {MOST_SESSIONS}
     """
     with table.reading() as cursor:
-        found = cursor.execute(sql, rows.parameters).fetchall()
+        found = cursor.execute(sql, rows.parameters | {"limit": alert.limit}).fetchall()
     return tuple(WorstSession(session_id=session, peer_id=peer, value=value) for session, peer, value in found)

@@ -73,8 +73,20 @@ def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
     [guilty] = [each for each in begun.evidence.slices if each.dimension == "platform"]
     assert guilty.name == "mobile"
     assert [each.session_id for each in begun.evidence.sessions[:3]] == ["HGC-0", "HGC-1", "HGC-2"]
+    assert max(each.value for each in ended.evidence.sessions) < begun.alert.limit
     [listed] = watch.alerts
     assert listed.alert.ended_ms == ended.alert.ended_ms
+
+
+def test_sessions_within_the_limit_are_not_among_the_worst(table_of):
+    shares = {"worst": 0.1, "bad": 0.2, "good": 0.95, "best": 1.0, "also-best": 1.0}
+    found_alerts = []
+    rule = replace(RULE, least_sessions=1, for_minutes=1)
+    AlertWatch((rule,), found_alerts.append).evaluate(
+        table_of([record(peer_id=name, session_id=name, isp="HGC", continuity=share) for name, share in shares.items()]),
+        BEGIN_MS + MINUTES * MINUTE_MS,
+    )
+    assert [each.session_id for each in found_alerts[0].evidence.sessions] == ["worst", "bad"]
 
 
 def test_evaluating_in_small_steps_gives_the_same_alerts_as_at_once(table_of):
