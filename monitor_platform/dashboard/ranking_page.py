@@ -1,13 +1,13 @@
 """The Ranking page: every value of a dimension with all measures, the worst first.
 
 Its own parameters in the address are `p.by` (the dimension), `p.sort` (a measure, `name`, `peers` or `sessions`), `p.order=best`,
-`p.min` (the fewest sessions of a value), `p.find` (part of a name) and `p.page`.
+`p.min` (the fewest sessions of a value; without it, `usual_least`), `p.find` (part of a name) and `p.page`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bokeh.models import LayoutDOM
 
@@ -37,12 +37,18 @@ RANKED = (
 SORTS = ("name", "peers", "sessions", *RANKED)
 NEUTRAL = TILES_NEUTRAL | {"playback_kbps"}
 ROWS_PER_PAGE = 50
+
+FEW_SESSIONS = 5
+LEAST_SHARE_OF_SESSIONS = 0.02
+"""The usual minimum: this share of all sessions, at least FEW_SESSIONS and at most THIN_SESSIONS."""
+
 MOST_REASONS = 3
 
 LEAST_SHARE = 0.05
 """A value that is worse by a smaller share of the value of all is not marked."""
 
 GroupSummary = Mapping[str, Any]
+Otherwise = TypeVar("Otherwise", int, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ class Ranking:
     by: str
     sort: str
     best_first: bool
-    least_sessions: int
+    least_sessions: int | None
     find: str
     page: int
 
@@ -66,14 +72,24 @@ class Ranking:
             by=by if by in RANKED_BY else "isp",
             sort=sort if sort in SORTS else measure,
             best_first=own.get("order") == "best",
-            least_sessions=_number(least, THIN_SESSIONS),
+            least_sessions=_number(least, None),
             find=own.get("find", "")[:200],
             page=_number(page, 1),
         )
 
-    def apply(self, groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+    def least(self, all_sessions: float) -> int:
+        """The fewest sessions of a value that the table shows."""
+        return usual_least(all_sessions) if self.least_sessions is None else self.least_sessions
+
+    def with_few(self, summary: Summary) -> int:
+        """How many values the table leaves out because they have too few sessions."""
+        least = self.least(summary["sessions"])
+        return sum(each["sessions"] < least and self._is_found(each) for each in summary["groups"])
+
+    def apply(self, summary: Summary) -> list[GroupSummary]:
         """The groups that the table shows, in order. `(other)`, the exact rest beyond the budget of groups, is always the last."""
-        chosen = [each for each in groups if each["sessions"] >= self.least_sessions and self._is_found(each)]
+        least = self.least(summary["sessions"])
+        chosen = [each for each in summary["groups"] if each["sessions"] >= least and self._is_found(each)]
         known = [each for each in chosen if self._key(each) is not None]
         known.sort(key=lambda each: each["by"][self.by])
         known.sort(key=self._key, reverse=self._descends())
@@ -93,7 +109,12 @@ class Ranking:
         return worst_is_highest != self.best_first
 
 
-def _number(text: str, otherwise: int) -> int:
+def usual_least(all_sessions: float) -> int:
+    """The fewest sessions of a value in an audience of `all_sessions`, unless the address states another number."""
+    return min(max(round(LEAST_SHARE_OF_SESSIONS * all_sessions), FEW_SESSIONS), THIN_SESSIONS)
+
+
+def _number(text: str, otherwise: Otherwise) -> int | Otherwise:
     return int(text[:9]) if text.isascii() and text.isdecimal() else otherwise
 
 
@@ -103,7 +124,7 @@ async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, query: Addre
     # A choice does not filter the view in which it is made: a chosen ISP remains one line among all ISPs.
     where = {name: value for name, value in query.where(span).items() if name != ranking.by}
     summary = await answers.ask(snapshot.moment, summarize, span=span, where=where, by=(ranking.by,))
-    return summary, ranking.apply(summary["groups"])
+    return summary, ranking.apply(summary)
 
 
 def as_table(query: AddressQuery, groups: Sequence[GroupSummary]) -> Table:
@@ -141,7 +162,9 @@ class RankingPart:
             "dimensions": [[name, dimension_name(name)] for name in RANKED_BY],
             "sort": ranking.sort,
             "best_first": ranking.best_first,
-            "min": ranking.least_sessions,
+            "min": ranking.least(summary["sessions"]),
+            "usual_min": usual_least(summary["sessions"]),
+            "with_few": ranking.with_few(summary),
             "find": ranking.find,
             "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_headings()],
             "rows": [_row(ranking.by, each, summary, largest) for each in shown],
@@ -201,7 +224,8 @@ def _note(ranking: Ranking, summary: Summary, shown: int) -> str:
     every = len(summary["groups"]) + max(0, summary["groups_left_out"] - 1)
     side = "best" if ranking.best_first else "worst"
     order = "by name" if ranking.sort == "name" else f"{_sorted_by(ranking.sort)}, {side} first"
-    least = f", at least {ranking.least_sessions:,} sessions" if ranking.least_sessions > 1 else ""
+    fewest = ranking.least(summary["sessions"])
+    least = f", at least {fewest:,} sessions" if fewest > 1 else ""
     rest = f"; (other): {summary['groups_left_out']:,} more together" if summary["groups_left_out"] else ""
     return f"{shown:,} of {every:,}, {order}{least}{rest}"
 

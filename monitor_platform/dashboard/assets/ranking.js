@@ -65,8 +65,17 @@
     const form = $("ranking-choices");
     const apply = () => {
       const { by, find, min } = form.elements;
-      choose({ "p.by": by.value, "p.find": find.value.trim(), "p.min": min.value, "p.page": "" });
+      const usual = min.value === $("ranking").dataset.usual_min;
+      choose({ "p.by": by.value, "p.find": find.value.trim(), "p.min": usual ? "" : min.value, "p.page": "" });
     };
+    // A narrow window shows the table first.
+    const show_more = (shown) => {
+      form.classList.toggle("more", shown);
+      $("ranking-more").ariaExpanded = String(shown);
+    };
+    show_more(Boolean(chosen().get("p.find")));
+    $("ranking-more").addEventListener("click", () => show_more(!form.classList.contains("more")));
+    $("ranking-few").querySelector("button").addEventListener("click", () => choose({ "p.min": "1", "p.page": "" }));
     form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
     form.addEventListener("search", apply);
     form.elements.by.addEventListener("change", apply);
@@ -91,6 +100,9 @@
     }
     table.hidden = own.rows.length === 0;
     $("no-ranking").hidden = own.rows.length > 0;
+    table.dataset.usual_min = own.usual_min;
+    $("ranking-few").hidden = !own.with_few;
+    put("#ranking-few span", `Left out: ${own.with_few.toLocaleString("en")} with fewer than ${own.min.toLocaleString("en")} sessions.`);
     $("ranking-pager").hidden = own.pages < 2;
     put("#ranking-pager span", `${own.page} of ${own.pages}`);
     const [back, next] = document.querySelectorAll("#ranking-pager button");

@@ -10,7 +10,7 @@ from feedback_analysis.measures.summary import DISTRIBUTIONS
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.page_queries import worst_first
-from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse, reasons
+from monitor_platform.dashboard.ranking_page import RANKED, Ranking, is_worse, reasons, usual_least
 from monitor_platform.dashboard.tiles import standard_error
 from tests.harness.processes import start_server
 
@@ -29,8 +29,16 @@ GROUPS = [
 ]
 
 
-def order(query):
-    return [each["by"]["isp"] for each in Ranking.of(AddressQuery.parse(query)).apply(GROUPS)]
+def ranking_of(query):
+    return Ranking.of(AddressQuery.parse(query))
+
+
+def order(query, groups=GROUPS):
+    return [each["by"]["isp"] for each in ranking_of(query).apply(summary_of(groups))]
+
+
+def summary_of(groups):
+    return {"sessions": sum(each["sessions"] for each in groups), "groups": groups}
 
 
 def test_the_worst_value_is_first_and_the_rest_beyond_the_budget_is_last():
@@ -44,6 +52,14 @@ def test_the_worst_value_is_first_and_the_rest_beyond_the_budget_is_last():
 def test_values_with_few_sessions_and_other_names_are_left_out():
     assert order("p.sort=rebuffering_ratio&p.min=1")[0] == "tiny"
     assert order("p.sort=rebuffering_ratio&p.min=1&p.find=LAR") == ["large", "(other)"]
+
+
+def test_an_audience_of_50_sees_the_value_that_suffers_and_how_many_are_left_out():
+    groups = [group("good", 42, mos={"mean": 4.0}), group("suffers", 6, mos={"mean": 1.5}), group("tiny", 2, mos={"mean": 1.0})]
+    assert order("", groups) == ["suffers", "good"]
+    assert ranking_of("").with_few(summary_of(groups)) == 1
+    assert ranking_of("p.min=1").with_few(summary_of(groups)) == 0
+    assert [usual_least(sessions) for sessions in (0, 50, 500, 1_250, 1_000_000)] == [5, 5, 10, 25, 25]
 
 
 def test_a_line_names_the_first_measures_that_are_worse():
@@ -72,7 +88,7 @@ def test_the_noise_of_a_measure_shrinks_with_the_number_of_sessions_and_stalls()
     assert standard_error("mos", {"sessions": 0, "mos": {"mean": None, "p50": None, "p95": None}}) == 0
 
 
-def group(**changes):
+def measured(**changes):
     values = dict.fromkeys(
         ("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "contribution_ratio", "p2p_ratio")
     )
@@ -98,7 +114,7 @@ def group(**changes):
     ],
 )
 def test_a_value_is_marked_that_is_worse_than_all_beyond_the_noise(name, changes, worse):
-    assert is_worse(name, group(**changes), group(sessions=10_000, starts=10_000)) is worse
+    assert is_worse(name, measured(**changes), measured(sessions=10_000, starts=10_000)) is worse
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +148,21 @@ def test_the_page_ranks_by_the_chosen_heading_and_filters_by_a_chosen_name(monit
     page.becomes("name => document.querySelector('#ranking tbody [aria-current] th')?.textContent === name", invented.channels[0])
     assert page.page.locator("#ranking tbody tr").count() == 3, "a choice does not filter the view in which it is made"
     assert "channel=" in page.page.url
+
+
+@pytest.mark.browser
+def test_the_table_begins_in_the_upper_half_of_a_phone_and_offers_the_values_that_it_leaves_out(monitor, visit):
+    page = visit(monitor, "/ranking?p.by=channel", width=390)
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    page.becomes("document.getElementById('ranking-note').innerText.includes(', at least 5 sessions')")
+    least = "document.querySelector('#ranking').getBoundingClientRect().top"
+    assert 0 < page.page.evaluate(least) < 422
+    page.page.get_by_role("button", name="Find").click()
+    page.page.get_by_label("Sessions, at least").fill("999")
+    page.page.get_by_role("button", name="Apply").click()
+    page.becomes("document.getElementById('no-ranking').checkVisibility()")
+    page.page.locator("#ranking-few button").click()
+    page.becomes("document.querySelectorAll('#ranking tbody tr').length === 3")
 
 
 @pytest.mark.browser
