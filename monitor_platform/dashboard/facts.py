@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
 from monitor_platform.dashboard.annotations import rows_of
@@ -21,6 +20,9 @@ from monitor_platform.views.number_format import format_count, format_value
 
 MOST_SLICES = 8
 """Rows of the short list; the table has all slices."""
+
+MOST_SECONDS = 120
+"""Longer times are in minutes."""
 
 
 def facts(data: PageData, snapshot: Snapshot) -> Facts:
@@ -73,10 +75,15 @@ def _gone(data: PageData, snapshot: Snapshot) -> str:
     if here is None or here.audience != 0 or not here.summary["peers"] or not snapshot.live or data.query.span is not None:
         return ""
     selected = " that the filters select" if data.query.where() else ""
-    silent = format_value(MEASURES["startup_ms"], max(0, snapshot.moment.at_ms - snapshot.extent.to_ms)) if not selected else ""
-    since = f" The last report arrived {silent} ago." if silent else ""
+    since = f" The last report arrived {_length(snapshot.moment.at_ms - snapshot.extent.to_ms)} ago." if not selected else ""
     peers = format_count(here.summary["peers"], "peer")
     return f"No peer{selected} is present: none has reported in the last {snapshot.period_s:g} s.{since} Before, {peers} reported."
+
+
+def _length(ms: int) -> str:
+    """Text: a length of time, in whole seconds or minutes."""
+    seconds = max(0, ms) // 1000
+    return f"{seconds} s" if seconds < MOST_SECONDS else f"{seconds // 60:,} min"
 
 
 def _slices(data: PageData) -> list[dict[str, Any]]:

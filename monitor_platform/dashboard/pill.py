@@ -52,7 +52,7 @@ def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms
         return {
             "kind": "live",
             "title": "Live",
-            "text": "waiting for feedback",
+            "text": "no messages",
             "hint": "No message has arrived in the last minutes.",
         }
     p50, p95, n = delay

@@ -108,7 +108,7 @@ class MarkStrip:
             "lane": [lane + 0.3 for lane in lanes],
             "above": [lane - 0.15 for lane in lanes],
             "text": [mark.text for mark in marks],
-            "name": [mark.name for mark in marks],
+            "name": _names(marks, lanes, shown),
             "label": [""] * len(marks),
             "colour": [mark.colour for mark in marks],
         }
@@ -119,6 +119,13 @@ class MarkStrip:
         self.ends.data = {
             name: [each[at] for each in within] for at, name in enumerate(("at", "lane", "marker", "angle", "colour"))
         }
+
+
+def _names(marks: Sequence[Mark], lanes: Sequence[int], shown: Sequence[tuple[int, int]]) -> list[str]:
+    """The names that labels show: of marks that begin at the same place, only the one that is drawn last."""
+    places = [(lane, begin) for lane, (begin, _) in zip(lanes, shown, strict=True)]
+    drawn_last = {place: at for at, place in enumerate(places)}
+    return [mark.name if drawn_last[place] == at else "" for at, (mark, place) in enumerate(zip(marks, places, strict=True))]
 
 
 def lanes_of(marks: Sequence[Mark]) -> list[int]:

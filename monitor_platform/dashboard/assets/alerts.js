@@ -67,11 +67,12 @@
   }
 
   function alert_box(alert) {
-    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence, network, paths, diagnosis, rule, slice } = alert;
-    const item = make("li", { className: lasts && !silence ? "alert lasts" : "alert" });
+    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence, acknowledgement, network, paths, diagnosis, rule, slice } = alert;
+    const seen_to = silence ? "silenced" : acknowledgement ? "acknowledged" : "";
+    const item = make("li", { className: lasts && !seen_to ? "alert lasts" : "alert" });
     item.dataset.severity = severity;
     const head = make("h3", {});
-    head.append(make("b", { className: "severity", textContent: lasts ? `${severity}${silence ? ", silenced" : ""}` : `${severity}, ended` }), make("a", { href, textContent: title }));
+    head.append(make("b", { className: "severity", textContent: [severity, lasts ? seen_to : "ended"].filter(Boolean).join(", ") }), make("a", { href, textContent: title }));
     const when = make("p", { className: "when" });
     when.append("since ", minute(from));
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);

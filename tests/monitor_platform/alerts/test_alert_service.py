@@ -215,6 +215,8 @@ def test_an_operator_annotates_and_saves_a_view_acknowledges_an_alert_edits_its_
     page.page.fill("#silence-comment", "<b>on it</b>")
     page.page.locator("#silence-acknowledge").click()
     page.becomes("() => document.querySelector('#alerts').innerText.includes(': <b>on it</b>')")
+    assert page.page.locator("#alerts .severity").inner_text().endswith(", acknowledged")
+    assert page.page.locator("#alerts .lasts").count() == 0, "an alert that a user works on does not stand out"
     page.page.get_by_role("button", name="Edit the rule stalls").click()
     page.becomes("() => document.querySelector('#rule-form [name=by]').value === 'isp'")
     page.page.locator("#rule-try").click()

@@ -62,7 +62,7 @@ def test_a_server_with_another_clock_is_named(ahead_ms, clock):
 
 
 def test_without_feedback_the_status_in_the_header_shows_that_it_waits():
-    assert pill(server(), delay=None)["text"] == "waiting for feedback"
+    assert pill(server(), delay=None)["text"] == "no messages"
 
 
 def test_a_silent_server_is_named_with_the_number_of_the_others():

@@ -186,3 +186,12 @@ def test_simultaneous_marks_are_below_one_another_while_there_is_room():
     assert lanes_of([mark(0, 10), mark(20, 30)]) == [0, 0]
     assert sorted(lanes_of([mark(0, None), mark(0, None), mark(5, 9)])) == [0, 1, 2]
     assert max(lanes_of([mark(0, None)] * 20)) == MARK_LANES - 1
+
+
+def test_labels_of_simultaneous_marks_do_not_cover_one_another(timeline):
+    heard = Timeline((1000, 2000), {"concurrent_peers": (5, 8)})
+    alerts = [Mark(from_ms=1200, to_ms=None, name=f"alert {number}", text="", colour="red") for number in range(20)]
+    timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000), marks=alerts)
+    bars = glyphs(timeline.figure.children[-1], "shown_from")
+    named = [lane for lane, name in zip(bars["lane"], bars["name"], strict=True) if name]
+    assert len(named) == len(set(named)) == MARK_LANES
