@@ -9,13 +9,12 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
 from feedback_server.received_batch import ReceivedBatch
 from feedback_server.writer import StoreOutcome, Writer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_INFLATED_BYTES
-from feedback_wire.problem import Problem
+from feedback_wire.problem import Problem, no_memory
 from serving.tokens import require_token
 
 BATCH_BYTES = BATCH_INFLATED_BYTES

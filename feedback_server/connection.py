@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from feedback_server.counters import Counters
 from feedback_wire.limits import BATCH_INFLATED_BYTES
-from feedback_wire.problem import Problem
+from feedback_wire.problem import Problem, no_memory
 from feedback_wire.routes import PROBLEM
 from serving.request_head import check_head, origin_form, without_upgrade
 
@@ -234,11 +234,6 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.write_eof()  # more data may arrive, and closing now could destroy the answer in transit
         else:
             self.transport.close()
-
-
-def no_memory() -> Problem:
-    """The refusal of a request when memory is exhausted."""
-    return Problem(503, "no_memory", "this server has no memory for this request now; send it again later")
 
 
 def _problem_of(error: BaseException | None) -> Problem:

@@ -10,14 +10,12 @@ from functools import partial
 
 import orjson
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from feedback_server import download
 from feedback_server.batch_route import not_durable
-from feedback_server.connection import no_memory
 from feedback_server.counters import Counters, summed
 from feedback_server.metrics import GaugeValues, shared_text
 from feedback_server.openapi import openapi
@@ -31,7 +29,7 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from serving.openapi import served
-from serving.starlette_errors import problem_of, sender_left
+from serving.starlette_errors import error_handlers, problem_of
 from serving.tokens import require_token
 
 log = logging.getLogger(__name__)
@@ -164,7 +162,7 @@ def application(api: HttpApi) -> Starlette:
         return Response(metrics.text(fresh=fresh), media_type="text/plain; version=1.0.0")
 
     async def refuse(_request: Request, error: Exception) -> Response:
-        problem = error if isinstance(error, Problem) else _of_starlette(error)
+        problem = error if isinstance(error, Problem) else problem_of(error)
         api.counters.refused[problem.reason] += 1
         return _refusal(problem)
 
@@ -179,7 +177,7 @@ def application(api: HttpApi) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: sender_left},
+        exception_handlers=error_handlers(refuse),
     )
 
 
@@ -228,10 +226,6 @@ def _no_such_log() -> Problem:
 
 def _json(data: object, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(data), media_type=routes.JSON, headers=headers)
-
-
-def _of_starlette(error: Exception) -> Problem:
-    return no_memory() if isinstance(error, MemoryError) else problem_of(error)
 
 
 def _refusal(problem: Problem) -> Response:

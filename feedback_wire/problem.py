@@ -70,3 +70,8 @@ def accepted_body(accepted: int, refusals: tuple[Refusal, ...] = ()) -> bytes:
     refused = [{"index": refusal.index, "reason": refusal.reason, "detail": refusal.detail} for refusal in refusals]
     answer: dict[str, Any] = {"accepted": accepted} | ({"refused": refused} if refused else {})
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def no_memory() -> Problem:
+    """The refusal of a request when memory is exhausted."""
+    return Problem(503, "no_memory", "this server has no memory for this request now; send it again later")

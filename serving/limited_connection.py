@@ -35,6 +35,8 @@ class LimitedConnection(CheckedConnection):
 
     def count_refusal(self, problem: Problem) -> None:
         self._refused[problem.reason] += 1
+        if self._since_s is None:
+            self._since_s = self.loop.time()  # the client has this time to close the connection
 
     def on_message_complete(self) -> None:
         self._since_s = None

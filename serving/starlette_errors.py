@@ -1,17 +1,27 @@
 """What a Starlette application answers when a request fails before, or outside, the code of a route."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from feedback_wire.problem import Problem
+from feedback_wire.problem import Problem, no_memory
+
+
+def error_handlers(refuse: Callable[[Request, Exception], Awaitable[Response]]) -> Mapping[Any, Any]:
+    """The handlers of an application: `refuse` answers with the `problem_of` an error."""
+    return {Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: sender_left}
 
 
 def problem_of(error: Exception) -> Problem:
-    """The refusal that an error is or means; other errors than those of Starlette are raised again."""
+    """The refusal that an error is or means; other errors are raised again."""
     match error:
         case Problem():
             return error
+        case MemoryError():
+            return no_memory()
         case HTTPException(status_code=405):
             return Problem(405, "no_such_method", "this route does not have that method")
         case HTTPException(status_code=status):

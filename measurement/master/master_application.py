@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -16,7 +15,7 @@ from measurement.master.master_metrics import master_metrics
 from measurement.master.openapi import AGENTS, KILL_SWITCH, MEASUREMENTS, openapi
 from measurement.master.requester_api import RequesterApi
 from serving.openapi import served
-from serving.starlette_errors import problem_of, sender_left
+from serving.starlette_errors import error_handlers, problem_of
 from serving.tokens import require_token
 
 
@@ -56,7 +55,7 @@ def master_application(context: MasterContext) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, TooEarly: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
+        exception_handlers=error_handlers(refuse),
     )
 
 

@@ -11,13 +11,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from feedback_wire import routes
-from feedback_wire.problem import Problem
 from feedback_wire.trainings import TrainingState
 from qoe_lab.running.openapi import openapi
 from qoe_lab.running.settings import Settings
@@ -32,7 +30,7 @@ from serving.metrics_text import SharedText, by_reason
 from serving.open_files import most_connections
 from serving.openapi import served
 from serving.signalled_server import SignalledServer, plain_config
-from serving.starlette_errors import problem_of, sender_left
+from serving.starlette_errors import error_handlers, problem_of
 from serving.tls import ListenerTls
 
 _PREFIX = "swarmscope_lab_"
@@ -139,7 +137,7 @@ def trainings_application(api: TrainingsApi) -> Starlette:
             Route(routes.METRICS, trusted(show_metrics)),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse, ClientDisconnect: sender_left},
+        exception_handlers=error_handlers(refuse),
     )
 
 

@@ -1,0 +1,25 @@
+"""A server without memory says so: the request is valid, and the client sends it again."""
+
+import json
+import resource
+from pathlib import Path
+
+from tests.measurement.measurement_lab import start_master
+from tests.serving.test_checked_connection import answer_to
+
+BODY = b"[" + b"1," * 250_000 + b"1]"
+POST = b"POST /v1/measurements HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
+
+
+def test_a_request_for_which_there_is_no_memory_is_refused_for_now_and_leaves_no_traceback(serve, tmp_path):
+    master = start_master(serve, tmp_path)
+    process = master.process.pid
+    request = POST % (len(BODY), BODY)
+    used = int(Path(f"/proc/{process}/statm").read_text().split()[0]) * resource.getpagesize()
+    former = resource.prlimit(process, resource.RLIMIT_AS, (used // 2, resource.RLIM_INFINITY))
+    head, body = answer_to(master.url, request)
+    assert (head[:12], json.loads(body)["reason"]) == (b"HTTP/1.1 503", "no_memory")
+    assert b"retry-after: 1" in head.lower()
+    resource.prlimit(process, resource.RLIMIT_AS, former)
+    assert answer_to(master.url, request)[0].startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in master.log_text()
