@@ -97,7 +97,8 @@ def analyze(
         End of the time range, exclusive, in the same formats.
     by
         Dimensions to group by, separated by commas: channel, isp, area, district, country, app, platform, event (join, report,
-        leave), via (coordinator) or extra.NAME. The output has one group for each combination of values.
+        leave), via (coordinator) or extra.NAME; also peer_id or session_id. The output has one group for each combination of
+        values.
     top
         Maximum number of groups to list, those with the most messages first. The other groups are combined as (other). The
         default is 1000, or 20 with --sort.
@@ -108,8 +109,7 @@ def analyze(
     min_n
         With --sort: list only groups of at least this number of sessions.
     where
-        Only records with this value, as NAME=VALUE. NAME is a dimension as in --by, or peer_id, or session_id. Repeat the flag for
-        more conditions.
+        Only records with this value, as NAME=VALUE. NAME is one of the names of --by. Repeat the flag for more conditions.
     as_json
         Print JSON in the format of the monitoring platform's summary API.
     as_csv
