@@ -55,6 +55,7 @@ class SharedAnswers:
         self._limits: set[TimeLimit] = set()
         """Of the running queries."""
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
+        self._closed = False
         self.refused = 0
         self.stopped = 0
         self.asked = 0
@@ -65,9 +66,11 @@ class SharedAnswers:
     async def ask(self, moment: Moment, query: Callable[..., Answer], **arguments: object) -> Answer:
         """The result of `query(table, **arguments)` at `moment`; its error is raised for all that share it.
 
-        Problem (503) while too many queries wait, and for a query that needs too much time or memory.
+        Problem (503) while too many queries wait, for a query that needs too much time or memory, and when the platform ends.
         """
         self.asked += 1
+        if self._closed:
+            raise _stopping()
         key = (moment, query, _frozen(arguments))
         answer = self._known.get(key)
         if answer is None:
@@ -80,10 +83,16 @@ class SharedAnswers:
             self._remove_old()
         self._known.move_to_end(key)
         # Shielded: a page that closes must not cancel the query of other pages.
-        return cast("Answer", await asyncio.shield(answer))
+        try:
+            return cast("Answer", await asyncio.shield(answer))
+        except asyncio.CancelledError:
+            if answer.cancelled():  # by `close`, before its turn came
+                raise _stopping() from None
+            raise
 
     def close(self) -> None:
         """Stop all queries, without waiting for them."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for limit in tuple(self._limits):
             limit.end_early()
@@ -120,6 +129,10 @@ class SharedAnswers:
     def _remove_old(self) -> None:
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _stopping() -> Problem:
+    return Problem(503, "stopping", "the monitoring platform is stopping; send the request again when it runs")
 
 
 def is_too_much(error: Exception) -> bool:

@@ -252,3 +252,19 @@ async def test_logs_are_read_for_one_query_after_the_other_and_few_wait():
     go.set()
     await asyncio.gather(*waiting[:2], last)
     assert had == [0, 1, 3]
+
+
+@awaited
+async def test_a_query_that_waits_when_the_platform_ends_is_refused_and_so_is_a_later_one():
+    shared, slow = SharedAnswers("table", threads=1), Slow()
+    asked = [asyncio.ensure_future(shared.ask(NOW, slow, of=str(number))) for number in range(2)]
+    while not slow.runs:  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(0)
+    shared.close()
+    slow.go.set()
+    asked.append(asyncio.ensure_future(shared.ask(NOW, slow, of="later")))
+    assert await asked[0] == "0 of table"
+    for refused in asked[1:]:
+        with pytest.raises(Problem) as problem:
+            await refused
+        assert (problem.value.status, problem.value.reason) == (503, "stopping")
