@@ -57,7 +57,7 @@ def read_events(path: Path) -> Iterator[PlayerEvent]:
             try:
                 event = PlayerEvent(**json.loads(line))
                 _check_types(event)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{path}:{number} is not a player event: {error}") from error
             yield event
 

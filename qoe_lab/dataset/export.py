@@ -4,6 +4,7 @@ The same folder gives the same bytes: sessions are in the order of their plan, a
 data set is complete before it replaces the old one.
 """
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -41,7 +42,10 @@ class ExportCounts:
 
 
 def export(training_folder: Path, *, progress: Progress = lambda done, of: None) -> ExportCounts:
-    """Make the data set of a training, also of one that still runs. ValueError if the folder holds no training."""
+    """Make the data set of a training, also of one that still runs.
+
+    ValueError if the folder holds no training, OSError if a file cannot be read or the data set cannot be written.
+    """
     training = recorded_training(training_folder)
     reader = SessionReader(training=training, key=address_key(training_folder))
     draft = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=training_folder))
@@ -49,6 +53,11 @@ def export(training_folder: Path, *, progress: Progress = lambda done, of: None)
         counts = _write(draft, reader, training, progress)
         draft.chmod(0o755)
         _replace(draft, training_folder / FOLDER)
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        # Such as a full disk, of which Arrow has a text of its own.
+        raise OSError(error.errno, f"{os.strerror(error.errno)}; no data set was written", str(training_folder)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return replace(counts, folder=training_folder / FOLDER)
@@ -86,10 +95,14 @@ def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progr
 
 def _replace(draft: Path, folder: Path) -> None:
     """Put the new data set in the place of the old one."""
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder.parent))
+    if not os.path.lexists(folder):
+        draft.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder.parent))
+    try:
         folder.rename(old / FOLDER)
-        draft.rename(folder)
-        shutil.rmtree(old)
-    else:
-        draft.rename(folder)
+    except OSError:
+        old.rmdir()
+        raise
+    draft.rename(folder)
+    shutil.rmtree(old)

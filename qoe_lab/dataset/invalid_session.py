@@ -26,7 +26,7 @@ class ExportReason(StrEnum):
     CAPTURE_DAMAGED = "capture_damaged"
 
 
-_OF_FILE = {
+SESSION_FILES = {
     "session.json": ExportReason.SESSION_DAMAGED,
     "result.json": ExportReason.RESULT_DAMAGED,
     "shaping.json": ExportReason.SHAPING_DAMAGED,
@@ -35,6 +35,7 @@ _OF_FILE = {
     "tcp_info.jsonl": ExportReason.TCP_INFO_DAMAGED,
     "capture.pcap": ExportReason.CAPTURE_DAMAGED,
 }
+"""The files of a session in the order of the checks, each with the reason if it is damaged."""
 
 
 class InvalidSessionError(Exception):
@@ -47,4 +48,4 @@ class InvalidSessionError(Exception):
 
 def of_damage(error: DamagedFileError) -> InvalidSessionError:
     """Why a session with a damaged file is not valid."""
-    return InvalidSessionError(_OF_FILE[error.path.name], f"{error.path.name} is damaged: {error.why}")
+    return InvalidSessionError(SESSION_FILES[error.path.name], f"{error.path.name} is damaged: {error.why}")

@@ -1,9 +1,11 @@
 """The folder of a training as the export finds it: its settings, and each session that was begun, whatever is left of it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qoe_lab.dataset.invalid_session import SESSION_FILES
 from qoe_lab.dataset.json_values import DamagedFileError, JsonValues, read_object, read_objects
 
 
@@ -84,17 +86,25 @@ def _session_id(change: JsonValues) -> str:
 def _recorded(folder: Path, session_id: str, journal: JsonValues | None) -> RecordedSession:
     found: dict[str, JsonValues | None] = {}
     damage = None
-    for name in ("session", "result", "shaping"):
+    for name in SESSION_FILES:
         try:
-            found[name] = read_object(folder / f"{name}.json")
+            _check_file(folder / name)
+            if name.endswith(".json"):
+                found[name] = read_object(folder / name)
         except DamagedFileError as error:
             damage = damage or error
     return RecordedSession(
         session_id=session_id,
         folder=folder,
         journal=journal,
-        cell=found.get("session"),
-        result=found.get("result"),
-        shaping=found.get("shaping"),
+        cell=found.get("session.json"),
+        result=found.get("result.json"),
+        shaping=found.get("shaping.json"),
         damage=damage,
     )
+
+
+def _check_file(path: Path) -> None:
+    """DamagedFileError for a folder, a link that leads nowhere, or a pipe, whose reader would wait for ever."""
+    if os.path.lexists(path) and not path.is_file():
+        raise DamagedFileError(path, "it is no file")

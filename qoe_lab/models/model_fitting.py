@@ -71,7 +71,7 @@ def fitted_data(sessions: Sequence[SessionSlots]) -> FittedData:
         digest.update(each.session_id.encode())
         for part in (each.x, each.stalled_ms, each.heights):
             digest.update(part.tobytes())
-        digest.update(f"{each.limit_mbps!r} {each.startup_s!r} {each.mos!r}".encode())
+        digest.update(f"{each.limit_mbps!r} {each.startup_s!r} {each.mos!r} {each.length!r}".encode())
     return FittedData(
         trainings=tuple(sorted({each.places["training"] for each in sessions})),
         sessions=len(sessions),

@@ -61,7 +61,7 @@ def read_trace(name: str) -> RateTrace:
     try:
         listed = json.loads(path.read_bytes())
         steps = tuple((float(step["duration_ms"]) / 1000, float(step["bandwidth_kbps"])) for step in listed)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         example = '[{"duration_ms": 1000, "bandwidth_kbps": 1200}, …]'
         raise ValueError(f"{path} is no network trace ({error!r}); write {example}") from error
     if not all(duration_s * 1000 >= LEAST_STEP_MS and 0 <= kbps <= 1e7 for duration_s, kbps in steps):

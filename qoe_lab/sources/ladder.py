@@ -137,7 +137,7 @@ def read_content(folder: Path) -> Content:
         fields.pop("made_from")
         rungs = tuple(EncodedRung(**{**rung, "segment_bytes": tuple(rung["segment_bytes"])}) for rung in fields.pop("rungs"))
         return Content(**fields, rungs=rungs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} does not describe a content: {error}; make it again with python -m qoe_lab.sources make"
         ) from error

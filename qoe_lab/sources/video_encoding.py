@@ -72,7 +72,7 @@ def _is_made(folder: Path, recipe: ContentRecipe, seconds: int) -> bool:
     try:
         fields = json.loads((folder / recipe.content_id / DESCRIPTION).read_text(encoding="utf-8"))
         return bool(fields["made_from"] == made_from(recipe, seconds))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -43,6 +43,13 @@ def test_the_overview_shows_the_numbers_of_the_files(monitor, visit, truth):
     assert "n = 60 peers" in page.note("histogram")
 
 
+def test_the_page_of_disagreements_says_that_no_model_has_judged_a_session_and_is_not_in_the_navigation(monitor, visit):
+    page = visit(monitor, "/disagreements")
+    page.becomes("() => document.getElementById('no-disagreements').textContent.startsWith('No model has judged a session')")
+    page.open(f"{monitor}/ranking")
+    assert [page.page.locator("nav a:visible", has_text=name).count() for name in ("Sessions", "Disagreements")] == [1, 0]
+
+
 def test_choosing_a_channel_changes_every_view(monitor, visit, truth, invented):
     page = visit(monitor)
     everybody = page.tile("mos"), page.note("histogram"), page.source("district", "value")

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
+import resource
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -13,10 +16,12 @@ import pytest
 
 import swarmscope
 from qoe_lab.dataset.export import export
-from qoe_lab.dataset.invalid_session import ExportReason
+from qoe_lab.dataset.invalid_session import SESSION_FILES, ExportReason
 from qoe_lab.dataset.parquet_tables import read_table
 from qoe_lab.player_events import PlayerEvent
+from swarmscope.commands.lab_exporting import export as export_command
 from tests.harness.processes import run_here
+from tests.harness.rights import without_rights_of_root
 from tests.qoe_lab.dataset.recorded_trainings import (
     BEGIN_MS,
     CLIENT,
@@ -350,6 +355,32 @@ def test_texts_of_several_lines_and_with_bars_do_not_break_the_card(training: Re
     assert "| a \\| b |" in card
 
 
+def no_file(path: Path, kind: str) -> None:
+    path.unlink()
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "link to itself":
+            path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
+def test_what_is_no_file_makes_its_session_not_valid_and_hides_no_other(training: RecordedTrainingFolder, kind: str) -> None:
+    for number, name in enumerate(SESSION_FILES):
+        no_file(training.add(number) / name, kind)
+    training.add(len(SESSION_FILES))
+    counts = export(training.path)
+    assert (counts.valid, counts.invalid) == (1, dict.fromkeys(SESSION_FILES.values(), 1))
+
+
+@pytest.mark.parametrize("name", ["session.json", "player.jsonl", "server.jsonl", "tcp_info.jsonl"])
+def test_json_that_is_nested_too_deeply_makes_its_session_not_valid(training: RecordedTrainingFolder, name: str) -> None:
+    (training.add(0) / name).write_text("[" * 100_000 + "\n")
+    assert export(training.path).invalid == {SESSION_FILES[name]: 1}
+
+
 def test_no_damage_of_any_file_ends_the_export(training: RecordedTrainingFolder) -> None:
     """Random bytes are changed, inserted and removed. The whole session stays as it is."""
     random = Random(14)
@@ -416,6 +447,81 @@ def test_a_failed_export_keeps_the_earlier_data_set(training: RecordedTrainingFo
     with pytest.raises(ValueError, match=r"sessions.jsonl is damaged: line 2"):
         export(training.path)
     assert digest(training.path / "dataset") == before
+    assert not list(training.path.glob(".dataset-*"))
+
+
+@pytest.fixture
+def refusal(
+    training: RecordedTrainingFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[], str]]:
+    """The only line of a `lab export` that fails. It leaves no draft behind, and the earlier data set as it was."""
+    training.add(0)
+    export(training.path)
+    (training.path / "address-key").chmod(0o644)
+    before = digest(training.path / "dataset")
+    training.path.parent.chmod(0o755)
+    monkeypatch.chdir(training.path.parent)
+
+    def refusal() -> str:
+        with pytest.raises(SystemExit) as ended:
+            export_command(training.path.name)
+        printed = capsys.readouterr()
+        assert (bool(ended.value.code), printed.out) == (True, "")
+        [line] = printed.err.splitlines()
+        return line
+
+    yield refusal
+    assert not list(training.path.glob(".dataset-*"))
+    assert digest(training.path / "dataset") == before
+
+
+@pytest.mark.parametrize("size", [0, 3000])
+def test_a_full_disk_is_one_clear_line_with_the_folder(refusal: Callable[[], str], size: int) -> None:
+    """A limit of the size of files, as no test can fill a disk."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
+    try:
+        line = refusal()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert line == "swarmscope: first: File too large; no data set was written"
+
+
+def test_a_folder_that_may_not_be_written_is_one_clear_line(refusal: Callable[[], str], training: RecordedTrainingFolder) -> None:
+    training.path.chmod(0o555)
+    with without_rights_of_root():
+        line = refusal()
+    assert re.fullmatch(r"swarmscope: \S*first/\.dataset-\w+: permission denied; change its permissions, .*", line)
+    training.path.chmod(0o755)
+
+
+def test_a_data_set_that_may_not_be_replaced_is_one_clear_line(
+    refusal: Callable[[], str], training: RecordedTrainingFolder
+) -> None:
+    training.path.chmod(0o777)
+    (training.path / "dataset").chmod(0o555)  # to move a folder, its owner must be allowed to write in it
+    with without_rights_of_root():
+        line = refusal()
+    assert line.startswith("swarmscope: first/dataset: permission denied; change its permissions, ")
+
+
+@pytest.mark.parametrize("name", SESSION_FILES)
+def test_a_file_that_this_user_may_not_read_is_one_clear_line(
+    refusal: Callable[[], str], training: RecordedTrainingFolder, name: str
+) -> None:
+    """The session is not declared damaged: its data set can be made by a user with more rights."""
+    training.path.chmod(0o777)
+    (training.folder(0) / name).chmod(0)
+    with without_rights_of_root():
+        line = refusal()
+    assert line.startswith(f"swarmscope: first/sessions/{training.session_id(0)}/{name}: permission denied; change its permissions")
+
+
+def test_a_link_that_leads_nowhere_is_replaced_by_the_data_set(training: RecordedTrainingFolder) -> None:
+    training.add(0)
+    (training.path / "dataset").symlink_to(training.path / "nowhere")
+    export(training.path)
+    assert only(training)["valid"]
     assert not list(training.path.glob(".dataset-*"))
 
 

@@ -55,8 +55,8 @@ def test_the_same_sessions_give_the_same_models_and_scores_also_in_several_proce
 
 def test_the_hash_of_the_data_is_that_of_the_sessions_and_not_of_their_order(sessions: list[SessionSlots]):
     assert fitted_data(sessions[::-1]) == fitted_data(sessions)
-    changed = [replace(sessions[0], x=sessions[0].x + 1), *sessions[1:]]
-    assert fitted_data(changed).sha256 != fitted_data(sessions).sha256
+    for other in (replace(sessions[0], x=sessions[0].x + 1), replace(sessions[0], length=2.0)):
+        assert fitted_data([other, *sessions[1:]]).sha256 != fitted_data(sessions).sha256
 
 
 def test_the_stored_model_infers_what_was_fitted(done: Fit, tmp_path):

@@ -1,9 +1,6 @@
 """A training whose files were damaged is named, and hides no other training."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from feedback_wire.trainings import SessionStatus, TrainingSettings
 from qoe_lab.running.session_journal import SessionJournal, StatusChange
 from qoe_lab.running.training_folder import NoTrainingError, create_training, find_trainings, open_training_folder
+from tests.harness.rights import without_rights_of_root
 
 SETTINGS = TrainingSettings(name="t", sessions=6, limits_mbps=(0.5, 1.0, 3.0), seconds=20)
 
@@ -34,18 +32,6 @@ def test_a_journal_of_another_plan_is_named(tmp_path: Path) -> None:
         journal.append(StatusChange(number=99, attempt=1, session_id="s", status=SessionStatus.UNDER_CAPTURING, wall_ms=1))
     with pytest.raises(ValueError, match=r"sessions\.jsonl is damaged: .* session 99"):
         training.progress()
-
-
-@contextmanager
-def without_rights_of_root() -> Iterator[None]:
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_folder_that_this_user_may_not_search_is_named_and_hides_no_training(

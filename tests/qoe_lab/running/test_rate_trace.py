@@ -35,6 +35,7 @@ def test_a_stretch_begins_within_a_step_and_repeats_the_trace() -> None:
     ("content", "message"),
     [
         ("no json", "is no network trace"),
+        ("[" * 100_000, "is no network trace"),
         ('{"duration_ms": 1}', "is no network trace"),
         ('[{"duration_ms": 1000}]', "is no network trace"),
         ('[{"duration_ms": 0, "bandwidth_kbps": 5}]', "at least 1 ms"),

@@ -15,7 +15,7 @@ from tests.qoe_lab.played_sessions import RECIPE, RUNGS, SEGMENTS
 TINY = replace(RECIPE, rungs=(Rung(name="low", width=64, height=36, kbps=30),))
 
 
-def test_only_missing_and_changed_contents_are_made_again(tmp_path: Path):
+def test_only_missing_changed_and_damaged_contents_are_made_again(tmp_path: Path):
     reported: list[tuple[str, int, int]] = []
     make_contents(tmp_path, [TINY], seconds=2, progress=lambda *done: reported.append(done))
     first = (tmp_path / "ball" / "low" / "0.m4s").stat().st_mtime_ns
@@ -26,6 +26,16 @@ def test_only_missing_and_changed_contents_are_made_again(tmp_path: Path):
     assert reported == [("ball", 1, 1)] * 2
     assert content == read_contents(tmp_path)["ball"]
     assert [path.name for path in tmp_path.iterdir()] == ["ball"]
+    (tmp_path / "ball" / "content.json").write_text("[" * 100_000)
+    assert make_contents(tmp_path, [replace(TINY, grain=0)], seconds=2) == [content]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{", "[" * 100_000, '{"made_from": 1, "rungs": [1]}'])
+def test_a_damaged_description_is_refused(tmp_path: Path, damage: str):
+    (tmp_path / "ball").mkdir()
+    (tmp_path / "ball" / "content.json").write_text(damage)
+    with pytest.raises(ValueError, match=r"content\.json does not describe a content"):
+        read_contents(tmp_path)
 
 
 def test_the_description_is_that_of_the_files(contents: Path):
