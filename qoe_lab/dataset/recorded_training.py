@@ -105,6 +105,6 @@ def _recorded(folder: Path, session_id: str, journal: JsonValues | None) -> Reco
 
 
 def _check_file(path: Path) -> None:
-    """DamagedFileError for a folder, a link that leads nowhere, or a pipe, whose reader would wait for ever."""
+    """DamagedFileError for a folder, a link that leads nowhere, or a pipe, whose reader would wait without end."""
     if os.path.lexists(path) and not path.is_file():
         raise DamagedFileError(path, "it is no file")

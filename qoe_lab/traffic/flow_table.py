@@ -153,8 +153,6 @@ class FlowTable:
         empty.
         """
         self.up_events, self.down_events = EventSink(), EventSink()
-        self.fragments_without_first = 0
-        """Later fragments that belong to no flow, because the capture does not have the first one."""
         self._client = client
         self._keep = statistics
         self._connection = TcpConnection if statistics else SlotConnection
@@ -163,11 +161,10 @@ class FlowTable:
         self._fragmented: dict[tuple[int, bytes, bytes, int | None], FlowPacket] = {}
 
     def add(self, packet: Packet) -> FlowPacket | None:
-        """Count a packet. None if it is a later fragment of an unknown packet."""
+        """Count a packet. None for a later fragment whose first one is not in the capture."""
         if packet.later_fragment:
             found = self._fragmented.get((packet.protocol, packet.source, packet.destination, packet.ip_id))
             if found is None:
-                self.fragments_without_first += 1
                 return None
         else:
             ends = (packet.protocol, packet.source, packet.source_port, packet.destination, packet.destination_port)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from qoe_lab.traffic.link_frame import LinkFrame, new
 
 TCP, UDP = 6, 17
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
 class TcpHeader(NamedTuple):

@@ -59,10 +59,6 @@ class SlotCounter:
 
         `statistics`: whether `flows` has the statistics of TCP. Without them, a packet costs half.
         """
-        self.packets_before = 0
-        """Packets before `begin_ns`."""
-        self.skipped_slots = 0
-        """Slots in pauses of more than MOST_EMPTY_SLOTS."""
         self._table = FlowTable(client=None if client is None else ipaddress.ip_address(client).packed, statistics=statistics)
         self._begin_ns = begin_ns
         self._slot_ns = 0 if begin_ns is None else begin_ns
@@ -87,7 +83,6 @@ class SlotCounter:
         repeated = self._table.up_events.rexmit_pkts
         found = self._table.add(packet)
         if now_ns < self._begin_ns:
-            self.packets_before += 1
             self._table.up_events.take(), self._table.down_events.take()
         elif found is not None:
             self._count(packet, found, is_new=self._table.up_events.rexmit_pkts == repeated)
@@ -101,7 +96,6 @@ class SlotCounter:
         pause = (now_ns - self._slot_ns) // SLOT_NS
         if pause > MOST_EMPTY_SLOTS:
             slots.append(self._end_slot())
-            self.skipped_slots += pause - 1
             self._number += pause - 1
             self._slot_ns += (pause - 1) * SLOT_NS
             self._recent.clear()

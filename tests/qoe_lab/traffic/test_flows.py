@@ -127,11 +127,10 @@ def test_fragments_belong_to_the_flow_of_their_first_one():
     later = ipv4(bytes(500), protocol=17, ip_id=9, offset=1000)
     other = ipv4(bytes(500), protocol=17, ip_id=10, offset=1000)
     table = FlowTable()
-    for packet in packets_of(pcap(Frame(BEGIN_NS, ethernet(data)) for data in (first, later, other))):
-        table.add(packet)
+    added = [table.add(packet) for packet in packets_of(pcap(Frame(BEGIN_NS, ethernet(data)) for data in (first, later, other)))]
     [flow] = table.flows()
     assert (flow.client_port, flow.up.packets, flow.up.payload_bytes) == (5000, 2, 1492)
-    assert table.fragments_without_first == 1
+    assert [each is None for each in added] == [False, False, True]
 
 
 def test_other_protocols_have_flows_without_ports():

@@ -114,19 +114,16 @@ def test_a_time_far_ahead_makes_no_slot_for_each_second():
         for slot in slots.add(packet)
     ]
     assert [slot.number for slot in ended] == [0]
-    assert slots.skipped_slots == 10**8 - 1
     last = slots.end()
     assert last.number == 10**8
     assert last.row()["up_packets"] == 3  # earlier packets count in the open slot
     assert last.row()["trend_up_packets"] == 3  # the slots before the pause are not the last ones
-    assert slots.packets_before == 1
 
 
 def test_a_pause_within_the_limit_gives_empty_slots():
     slots = SlotCounter()
     packets = packets_of(pcap([Frame(BEGIN_NS + second * 10**9, FRAMES[0]) for second in (0, MOST_EMPTY_SLOTS)]))
     assert len([slot for packet in packets for slot in slots.add(packet)]) == MOST_EMPTY_SLOTS
-    assert slots.skipped_slots == 0
 
 
 def test_segments_that_are_never_acknowledged_are_forgotten_at_a_limit():
