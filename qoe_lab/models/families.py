@@ -32,9 +32,9 @@ from qoe_lab.models.tree_arrays import Trees
 from qoe_lab.traffic.virtual_playback import SEGMENT_S
 
 LENGTH_ROUNDS, LENGTH_LEAF, LENGTH_SLOTS = 50, 3, 3
-"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf, and every which slot it sees."""
+"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf; it sees each third slot."""
 KNOWN_LENGTHS = 0.9
-"""If the lengths of more examples are not known, as those of the overlay, which has no segments, they are not asked for."""
+"""The least share of examples with a known length. With fewer, as for the overlay, which has no segments, no length is inferred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +315,7 @@ def _with_lengths(
 
 
 def _length_model(asked: Examples, effort: Effort, seed: int) -> PlainModel:
+    """Infers classes that are lengths. It is fitted as T3, whose examples have equal weights, too."""
     if len(np.unique(asked.y)) < 2:
         return _majority(HEIGHT, asked, effort, seed)
     return _fitted(LENGTH_FAMILY, HEIGHT, asked, replace(effort, rounds=min(effort.rounds, LENGTH_ROUNDS)), seed)

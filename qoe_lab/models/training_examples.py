@@ -166,7 +166,7 @@ def _session_examples(task: ModelTask, sessions: Sequence[SessionSlots], feature
     rows = [row for number, session in enumerate(sessions) for row in _rows(task, number, session)]
     last = {row.session: position for position, row in enumerate(rows)}
     owners = [sessions[row.session] for row in rows]
-    names = head_names(of_slot) if task == STARTUP else tuple(of_slot)
+    names = head_names(of_slot) if task == STARTUP else of_slot
     return Examples(
         names=names,
         x=np.array([row.x for row in rows]) if rows else np.empty((0, len(names))),
