@@ -111,7 +111,7 @@ class Settings:
 
     overload: OverloadPolicy = "refuse"
     """What a worker does under overload. refuse: refuse the messages of an ingest key that has used its share of
-    --in-flight-max-bytes. sample: do this, too, and record fewer end hosts while half of these bytes or more are in use (each
+    --in-flight-max-bytes. sample: do this, too, and record fewer end hosts as soon as half of these bytes are in use (each
     record contains its weight)."""
 
     lenient: bool = False
