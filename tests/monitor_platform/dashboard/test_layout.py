@@ -138,6 +138,15 @@ def test_a_page_reserves_the_places_of_all_tiles_and_hardly_moves_when_its_data_
     assert page.page.locator(".tile").count() == TILE_COUNT
 
 
+def test_a_tile_has_room_for_the_numbers_of_a_large_audience(monitor, visit):
+    page = visit(monitor, "/", width=1920)
+    notes = """(text) => [...document.querySelectorAll(".tile small")].map((each) => {
+        each.textContent = text;
+        return each.scrollWidth - each.clientWidth;
+    })"""
+    assert max(page.page.evaluate(notes, "now 98.89 · 12,345 peers")) <= 0
+
+
 def test_the_label_of_a_mark_has_the_letters_for_which_the_window_has_room(monitor, visit):
     page = visit(monitor, "/timeline", width=390)
     data = "Bokeh.documents[0].get_model_by_name('timeline').children.at(-1).renderers.at(-1).data_source.data"
