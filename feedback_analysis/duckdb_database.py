@@ -1,5 +1,6 @@
 """Opens DuckDB databases with the settings that the table of messages and the history share."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,18 @@ def open_database(path: Path | None = None, *, temp: str, memory_mib: int | None
     if memory_mib is not None:
         config["memory_limit"] = f"{memory_mib}MiB"
     return duckdb.connect(":memory:" if path is None else path, config=config)
+
+
+_CURSOR_OPENS_S = 0.001
+
+
+def close_database(db: duckdb.DuckDBPyConnection) -> None:
+    """Close `db`, while other threads may be opening cursors on it. From then on they get duckdb.ConnectionException."""
+    while True:
+        try:
+            return db.close()
+        except duckdb.ResourceInUseException:  # DuckDB refuses to close instead of waiting until the cursor is open
+            time.sleep(_CURSOR_OPENS_S)
 
 
 # DuckDB's names for the memory of running queries.

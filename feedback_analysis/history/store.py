@@ -14,7 +14,7 @@ from typing import Self
 
 import duckdb
 
-from feedback_analysis.duckdb_database import open_database
+from feedback_analysis.duckdb_database import close_database, open_database
 from feedback_analysis.history.attendance import count_unfolded
 from feedback_analysis.history.history_selection import HourSelection, kept_measure
 from feedback_analysis.history.new_names import NEW_NAMES
@@ -79,7 +79,7 @@ class HistoryStore:
         try:
             self.basis = self._begin(basis)
         except BaseException:
-            self._root.close()
+            close_database(self._root)
             raise
 
     @property
@@ -173,7 +173,7 @@ class HistoryStore:
         return int(cursor.execute("SELECT coalesce(sum(unreadable), 0) FROM logs").fetchall()[0][0])
 
     def close(self) -> None:
-        self._root.close()
+        close_database(self._root)
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import duckdb
 
-from feedback_analysis.duckdb_database import open_database, transaction
+from feedback_analysis.duckdb_database import close_database, open_database, transaction
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
@@ -259,7 +259,7 @@ class FeedbackTable:
 
     def close(self) -> None:
         self._writer.close()
-        self._root.close()
+        close_database(self._root)
 
     @contextmanager
     def changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
