@@ -189,7 +189,7 @@ def as_table(settings: ProbeSettings) -> AsTable | None:
     if not settings.as_table:
         return None
     try:
-        return read_as_table(Path(settings.as_table).read_text(encoding="utf-8").splitlines())
+        return read_as_table(Path(settings.as_table).read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError, AsTableError) as error:
         raise NotMeasured(Status.REFUSED, f"the agent's AS table {os.fspath(settings.as_table)}: {error}") from error
 

@@ -60,8 +60,8 @@ def read_credentials(file: Path | None, environment: Mapping[str, str] = os.envi
         where = f"set {ID_VARIABLE} and {SECRET_VARIABLE}, or give a file"
     else:
         try:
-            lines = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if "=" in line)
-        except OSError as error:
+            lines = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8-sig").splitlines() if "=" in line)
+        except (OSError, UnicodeDecodeError) as error:
             raise TwitchError(f"the file with the credentials cannot be read: {error}") from error
         client_id, secret = lines.get("client_id", "").strip(), lines.get("client_secret", "").strip()
         where = f"write the lines client_id=… and client_secret=… into {file}"

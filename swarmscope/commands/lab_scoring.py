@@ -71,7 +71,7 @@ def score(
         if client is not None:
             ipaddress.ip_address(client)
         loaded = load(model)
-        sender = CoordinatorClient(coordinator, _key(key, ingest_key)) if coordinator else None
+        sender = CoordinatorClient(coordinator, read_key(key, ingest_key)) if coordinator else None
     except (OSError, ValueError) as error:
         exit_on_usage_error(error)
     output = _Output(loaded, sender, as_json=as_json or live is not None)
@@ -83,13 +83,13 @@ def score(
         exit_on(error, "swarmscope lab score")
 
 
-def _key(key: str, file: Path | None) -> str:
+def read_key(key: str, file: Path | None) -> str:
     """The ingest key. ValueError if it is given twice, OSError if the file cannot be read."""
     if file is None:
         return key
     if key:
         raise ValueError("--key and --ingest-key exclude each other; use only one of them")
-    return file.read_text(encoding="utf-8").strip()
+    return file.read_text(encoding="utf-8-sig").strip()
 
 
 class _Output:
