@@ -58,19 +58,19 @@ RULES = (
     DiagnosisRule(
         cause=Cause.ROUTING_CHANGE,
         condition="the route differs from all earlier ones, and the delay rose",
-        evidence="PING, TRACEROUTE; also earlier",
+        evidence="PING, TRACEROUTE; earlier ones",
         find=find_routing_changes,
     ),
     DiagnosisRule(
         cause=Cause.CONGESTION,
         condition="the gap of trains grows at a hop, and delays rise there first",
-        evidence="PATHNECK, TRACEROUTE; also earlier",
+        evidence="PATHNECK, TRACEROUTE; earlier ones",
         find=find_slow_hops,
     ),
     DiagnosisRule(
         cause=Cause.CAPACITY,
         condition="the gap of trains grows at a hop, and its delay is as usual",
-        evidence="PATHNECK, TRACEROUTE; also earlier",
+        evidence="PATHNECK, TRACEROUTE; earlier ones",
         find=find_slow_hops,
     ),
     DiagnosisRule(

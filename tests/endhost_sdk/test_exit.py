@@ -90,7 +90,8 @@ def test_importing_starts_no_thread_and_needs_only_the_standard_library():
 import sys, threading
 sys.path.insert(0, {str(ROOT)!r})
 import endhost_sdk, endhost_sdk.testing, endhost_sdk.sender, endhost_sdk.transport, endhost_sdk.__main__
-roots = {{name.partition(".")[0] for name in sys.modules}} - set(sys.stdlib_module_names)
+standard = {{*sys.stdlib_module_names, "_xxsubinterpreters"}}  # up to Python 3.12, the list lacks this one
+roots = {{name.partition(".")[0] for name in sys.modules}} - standard
 print(sorted(roots), threading.active_count())
 """
     bare = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True)

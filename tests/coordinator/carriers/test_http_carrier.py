@@ -129,6 +129,7 @@ SERVER_MODULES = (
     "feedback_server/batch_route.py",
     "feedback_server/connection.py",
     "feedback_server/received_batch.py",
+    "feedback_wire/problem.py",
     "serving/tokens.py",
 )
 
