@@ -195,6 +195,7 @@ class DashboardState:
             silences=self.silences,
             annotations=self.annotations.all if self.annotations is not None else (),
             proved_ms=self._proved_ms(moment),
+            polled=self._feed is None or any(not server.failures for server in self._feed.status().servers),
         )
 
     def _proved_ms(self, moment: Moment) -> int | None:

@@ -77,6 +77,8 @@ def _gone(data: PageData, snapshot: Snapshot) -> str:
     selected = " that the filters select" if data.query.where() else ""
     since = f" The last report arrived {_length(snapshot.moment.at_ms - snapshot.extent.to_ms)} ago." if not selected else ""
     peers = format_count(here.summary["peers"], "peer")
+    if not snapshot.polled:
+        return f"Whether peers{selected} are present is unknown: no feedback server answers.{since} Before, {peers} reported."
     return f"No peer{selected} is present: none has reported in the last {snapshot.period_s:g} s.{since} Before, {peers} reported."
 
 

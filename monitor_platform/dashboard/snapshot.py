@@ -24,7 +24,7 @@ class Snapshot:
 
     `period_s`: the end hosts' reporting period. `proved_ms`: a gap in the numbers of a session that ends before this time is a
     loss; a later one may still be filled (None: no gap can be filled). `silences`: those that last (None: alerts
-    cannot be silenced).
+    cannot be silenced). `polled`: whether the last poll of a feedback server succeeded (True for recorded files).
     """
 
     moment: Moment
@@ -37,6 +37,7 @@ class Snapshot:
     silences: tuple[Silence, ...] | None = None
     annotations: tuple[Annotation, ...] = ()
     proved_ms: int | None = None
+    polled: bool = True
 
 
 def span_of(query: AddressQuery, snapshot: Snapshot) -> Span:

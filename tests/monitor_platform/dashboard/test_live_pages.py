@@ -79,6 +79,10 @@ def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, vis
     assert (page.tile("concurrent_peers"), page.tile("mos")) == ("0", "3.82")
     send(feedback_server.url, 2, range(30, 40))
     page.becomes("document.getElementById('gone').hidden && document.querySelector('#tiles small').innerText === '40 in all'")
+    feedback_server.kill()
+    page.becomes("!document.getElementById('gone').hidden")
+    unknown = "Whether peers are present is unknown: no feedback server answers. "
+    assert page.page.locator("#gone").inner_text().startswith(unknown)
 
 
 @pytest.mark.browser
