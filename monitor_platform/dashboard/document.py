@@ -29,6 +29,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
 from monitor_platform.dashboard.address_query import AddressQuery
 from monitor_platform.dashboard.alerts_page import RULE_DIMENSIONS, RULE_MEASURES, open_alerts
+from monitor_platform.dashboard.comparison import shifted
 from monitor_platform.dashboard.controls import choices, first_texts
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -37,11 +38,11 @@ from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed, series_of
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
-from monitor_platform.dashboard.page_queries import PageQueries
+from monitor_platform.dashboard.page_queries import PageQueries, RecordSource
 from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, standalone_facts
 from monitor_platform.dashboard.pages import NAVIGATION, PAGES
 from monitor_platform.dashboard.shared_answers import Moment
-from monitor_platform.dashboard.snapshot import lengths
+from monitor_platform.dashboard.snapshot import Snapshot, lengths, span_of
 from monitor_platform.dashboard.tiles import TILE_COUNT
 from monitor_platform.dashboard.trainings_page import TRAINING_CHOICES
 from monitor_platform.views.region_view import RegionView
@@ -136,7 +137,7 @@ class PageDocument:
             context = PageContext(
                 state=self._state, answers=state.answers, snapshot=snapshot, query=query, zone=str(self._exchange.zone)
             )
-            await self._refresh(context)
+            await self._refresh(context, await self._compared_with(query, state, snapshot))
         except Problem as refused:
             self._exchange.update(facts=json.dumps(failed(query, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
@@ -144,7 +145,18 @@ class PageDocument:
             log.exception("the page %s could not be made for ?%s", self._page.path, query.text())
             self._exchange.update(facts=json.dumps(failed(query) | {"asked": self._exchange.asked}))
 
-    async def _refresh(self, context: PageContext) -> None:
+    async def _compared_with(self, query: AddressQuery, state: DashboardState, snapshot: Snapshot | None) -> RecordSource | None:
+        """The records of the other side of a comparison; None if `state` has them, or if it cannot be had."""
+        if snapshot is None or not query.compare or not self._page.filters:
+            return None
+        span = shifted(query.compare, span_of(query, snapshot))
+        if not self._older.may_read(span):
+            return None
+        older = await self._older.state_for(span)
+        recorded = await older.snapshot(older.moment()) if older is not state else None
+        return RecordSource(older.answers, recorded) if recorded is not None else None
+
+    async def _refresh(self, context: PageContext, there: RecordSource | None) -> None:
         snapshot, query = context.snapshot, context.query
         if snapshot is None and not self._page.stands_alone:
             self._exchange.update(
@@ -158,7 +170,7 @@ class PageDocument:
         show = await part.ask(context) if part is not None else None
         filtered = snapshot is not None and self._page.filters
         shown = (
-            await PageQueries(context.answers, snapshot, query, views=self._page.views).page_data()
+            await PageQueries(context.answers, snapshot, query, views=self._page.views, there=there).page_data()
             if snapshot is not None and filtered
             else None
         )

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback_analysis.measures.histogram import Histogram, histogram
@@ -52,11 +52,31 @@ MOST_LINES = 5
 Query = Coroutine[Any, Any, Answer]
 
 
-class PageQueries:
-    """The queries that answer `query` for a page with `views`, as of the moment of `snapshot`."""
+@dataclass(frozen=True, slots=True)
+class RecordSource:
+    """The records of a time range: their queries and their snapshot."""
 
-    def __init__(self, answers: SharedAnswers, snapshot: Snapshot, query: AddressQuery, *, views: frozenset[str]) -> None:
+    answers: SharedAnswers
+    snapshot: Snapshot
+
+
+class PageQueries:
+    """The queries that answer `query` for a page with `views`, as of the moment of `snapshot`.
+
+    `there` has the records of the other side of a comparison, if they are not among those of `answers`.
+    """
+
+    def __init__(
+        self,
+        answers: SharedAnswers,
+        snapshot: Snapshot,
+        query: AddressQuery,
+        *,
+        views: frozenset[str],
+        there: RecordSource | None = None,
+    ) -> None:
         self._answers = answers
+        self._there = there
         self._snapshot = snapshot
         self._query = query
         self._views = views
@@ -226,6 +246,9 @@ class PageQueries:
         return self._ask(timeline, span=side.span, where=side.where, measures=measures, **steps)
 
     def _ask(self, query: Callable[..., Answer], **arguments: object) -> Query[Answer]:
+        """Ask the records of the time range."""
+        if self._there is not None and arguments.get("span") == self._against.span:
+            return self._there.answers.ask(self._there.snapshot.moment, query, **arguments)
         return self._answers.ask(self._snapshot.moment, query, **arguments)
 
     def _shows(self, *views: str) -> bool:
@@ -233,7 +256,8 @@ class PageQueries:
 
     def _is_recorded(self, side: ComparisonSide) -> bool:
         """Whether at least half of that time is recorded. A change against a shorter recording would be meaningless."""
-        return (side.span.from_ms + side.span.to_ms) / 2 >= self._snapshot.extent.from_ms
+        extent = (self._there.snapshot if self._there is not None else self._snapshot).extent
+        return (side.span.from_ms + side.span.to_ms) / 2 >= extent.from_ms
 
 
 def worst_first(found: Sequence[Slice], measure: str) -> list[Slice]:

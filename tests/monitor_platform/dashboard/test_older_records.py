@@ -288,3 +288,13 @@ def test_the_whole_of_a_past_hour_stays_that_hour(monitor, archive, visit):
     page.becomes(f"new URLSearchParams(location.search).get('from') === '{begin_ms}'")
     page.page.locator("#chips button").first.click()
     page.becomes("document.querySelector('.tile small')?.innerText === '10 in all'")
+
+
+@pytest.mark.browser
+def test_a_comparison_reads_the_other_time_from_the_logs_if_memory_does_not_hold_it(monitor, archive, visit):
+    begin_ms = archive[1]
+    later_ms = begin_ms + LATER * HOUR_MS
+    page = visit(monitor, f"/?from={later_ms}&to={later_ms + MINUTE_MS}&compare={begin_ms}")
+    tile = page.page.locator(".tile[data-measure=concurrent_peers]")
+    assert "▼\u202f30\u202fpeers" in tile.inner_text()
+    assert "No change is shown" not in page.page.locator("main").inner_text()
