@@ -11,7 +11,7 @@ have
   `swarmscope.choose({name: value})` changes the address, and so the query.
 
 Parameters of a page itself begin with `p.`: `?p.sort=mos` is `context.query.own["sort"]`. The page of one session is
-`/session?session_id=…`, because Bokeh's paths are fixed: the session is a filter, which the links in the header keep.
+`/session?session_id=…`, because Bokeh's paths are fixed. Links from it to other pages leave the session out.
 """
 
 from collections.abc import Callable, Mapping

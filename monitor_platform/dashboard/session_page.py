@@ -1,7 +1,7 @@
 """The page of one session: its messages from join to leave, the terms of its score, and the quality of its neighbours.
 
-The session is a filter in the address (`session_id=…`), so links in the header lead to the same session on other pages. The page
-ignores all other filters. In a replay the page ends at the clock.
+The session is a filter in the address (`session_id=…`). The page ignores all other filters, and its links to other pages leave the
+session out. In a replay the page ends at the clock.
 """
 
 from collections.abc import Mapping, Sequence

@@ -43,9 +43,10 @@ globalThis.swarmscope = (() => {
     return names.toString();
   }
 
-  // Links to other pages keep filters and a replay, but not a page's own parameters.
+  // Links to other pages keep filters and a replay, but neither a page's own parameters nor the session of its page.
   function along(changes = {}) {
     const query = chosen();
+    if (document.body.dataset.page === "session") query.delete("session_id");
     const replay = ["p.replay", "p.playing"];
     for (const name of [...query.keys()]) if (name.startsWith("p.") && !replay.includes(name)) query.delete(name);
     for (const [name, value] of Object.entries(changes)) value ? query.set(name, value) : query.delete(name);
@@ -105,11 +106,11 @@ globalThis.swarmscope = (() => {
     for (const link of document.querySelectorAll("nav a[hidden]")) link.hidden = !offered.includes(link.pathname);
   }
 
-  // The page of a session, with the same measure, time and replay. Filters are not needed: the ID selects one session.
+  // The page of a session, with the same measure, time range, time zone and replay. Filters are not needed: the ID selects one session.
   function session_address(id) {
     const here = chosen();
     const query = new URLSearchParams({ session_id: id });
-    for (const name of ["measure", "from", "to", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
+    for (const name of ["measure", "minutes", "from", "to", "zone", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
     return `session?${query}`;
   }
 

@@ -56,9 +56,7 @@
   }
 
   function unknown(id) {
-    const query = new URLSearchParams(location.search);
-    query.delete("session_id");
-    $("all-sessions").search = query.toString();
+    $("all-sessions").search = swarmscope.along();
     $("no-session-title").textContent = id ? "This session is not known" : "Which session?";
     $("no-session-text").textContent = id
       ? `No record in this time range is from session “${id}”. The session may have ended before the records in memory begin, or the id may be incomplete.`

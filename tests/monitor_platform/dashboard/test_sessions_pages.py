@@ -1,5 +1,7 @@
 """From a slice to one viewer: the list of sessions, worst first, and the story of one, in a real browser."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from feedback_analysis.geo.locator import Locator
@@ -91,14 +93,17 @@ def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monito
     page.becomes("document.querySelector('#sessions [aria-sort]')?.ariaSort === 'ascending'")
 
 
-def test_filters_of_the_overview_are_kept_and_a_row_leads_to_its_session(monitor, visit):
-    page = visit(monitor, "/?isp=HKBN")
+def test_filters_lead_to_a_session_and_from_it_only_the_measure_and_the_time_are_kept(monitor, visit):
+    page = visit(monitor, "/?isp=HKBN&minutes=60&zone=UTC&measure=upload_kbps")
     page.page.locator(".card.slices [data-along]").click()
     page.becomes(ROWS_ARE, 18)
     assert "isp=HKBN" in page.page.url
     page.page.locator("#sessions tbody tr a").first.press("Enter")
     page.becomes("() => document.querySelector('#story-title')?.textContent.startsWith('Session s-')")
     assert "session_id=s-" in page.page.url
+    page.page.get_by_role("link", name="Histogram", exact=True).click()
+    page.becomes("() => location.pathname === '/histogram' && document.body.dataset.state === 'ok'")
+    assert parse_qs(urlsplit(page.page.url).query) == {"minutes": ["60"], "zone": ["UTC"], "measure": ["upload_kbps"]}
 
 
 def test_each_slice_with_trouble_leads_to_its_own_sessions(monitor, visit):
@@ -158,6 +163,19 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     assert "peer-0" in facts
     assert "12.00" in facts
     assert "Messages lost\n4" in facts
+
+
+def test_the_first_heading_of_the_messages_stays_above_its_column_on_a_phone(monitor, visit):
+    page = visit(monitor, "/session?session_id=s-0", width=390)
+    page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
+    in_front = """() => {
+        const heading = document.querySelector("#messages thead th");
+        heading.scrollIntoView({ block: "center" });
+        document.querySelector("#messages-card .scroll").scrollTo(120, 200);
+        const box = heading.getBoundingClientRect();
+        return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).textContent;
+    }"""
+    assert page.page.evaluate(in_front) == "Time"
 
 
 @pytest.mark.soak
