@@ -40,7 +40,7 @@ def response(alert: Alert, silences: Silences | None) -> Row:
         "slice": alert.slice,
         "can_silence": silences is not None,
         "lasts": lasts,
-        "silence": None if silence is None else _note(silence) | {"until": silence.until_ms},
+        "silence": None if silence is None else _note(silence) | {"id": silence.id, "until": silence.until_ms},
         "acknowledgement": None if acknowledged is None else _note(acknowledged) | {"at": acknowledged.at_ms},
     }
 

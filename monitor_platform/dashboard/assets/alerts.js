@@ -30,7 +30,7 @@
     if (silence) {
       const text = make("span");
       text.append("Silenced until ", minute(silence.until), noted(silence));
-      line.append(text);
+      line.append(text, end_button(silence.id, title));
     }
     if (acknowledgement) {
       const text = make("span");
@@ -130,10 +130,14 @@
     const row = make("li");
     const text = make("p");
     text.append(make("b", { textContent: rule }), `, ${slice}: until `, minute(until), `, since `, minute(from), noted({ by, comment }));
-    const end = make("button", { type: "button", className: "small", textContent: "End now", ariaLabel: `End now: silence of ${rule}, ${slice}` });
-    end.addEventListener("click", () => act(end, "DELETE", `api/v1/silences/${id}`));
-    row.append(text, swarmscope_changes.for_managers(end));
+    row.append(text, end_button(id, `${rule}, ${slice}`));
     return row;
+  }
+
+  function end_button(id, what) {
+    const end = make("button", { type: "button", className: "small", textContent: "End now", ariaLabel: `End now: silence of ${what}` });
+    end.addEventListener("click", () => act(end, "DELETE", `api/v1/silences/${id}`));
+    return swarmscope_changes.for_managers(end);
   }
 
   // A button's request; an error is written beside the button.

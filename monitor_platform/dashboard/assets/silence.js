@@ -12,7 +12,7 @@ globalThis.swarmscope_silence = (() => {
     $("silence-what").textContent = alert.title;
     $("silence-means").textContent = acknowledge
       ? "All users see that you work on it. Webhooks still get its end."
-      : "Webhooks get nothing until the silence ends. The alert stays on these pages.";
+      : "Webhooks, if there are any, get nothing until the silence ends. The alert stays on these pages.";
     $("silence-lengths").hidden = acknowledge;
     $("silence-acknowledge").hidden = !acknowledge;
     $("silence-all").hidden = acknowledge || alert.slice === null || !Object.keys(alert.slice).length;

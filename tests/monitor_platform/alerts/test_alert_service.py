@@ -189,7 +189,7 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
     assert phone.page.locator("#lasting").is_hidden()
     phone.open(f"{alerting}/alerts")
     phone.becomes("() => document.querySelector('#alerts-note').innerText.includes('1 open (1 silenced), 0 ended')")
-    phone.page.get_by_role("button", name="End now").click()
+    phone.page.locator("#alerts").get_by_role("button", name="End now").click()
     phone.becomes("() => document.querySelector('#no-silences').checkVisibility()")
     assert ask(alerting, "/api/v1/silences") == (200, [])
 
