@@ -95,11 +95,19 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """`count` new stalls of `for_ms` in total, reported at `at_ms` (Unix ms)."""
+    """`count` new stalls of `for_ms` in total, reported at `at_ms` (Unix ms). 0: only the time grew."""
 
     at_ms: int
     count: int
     for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongestStall:
+    """The length of the longest stall, and the time of the message (Unix ms) that reported its end."""
+
+    at_ms: int
+    length_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ class WholeSession:
     series: dict[str, tuple[float | None, ...]]
     ribbon: tuple[Stretch, ...]
     stalls: tuple[Stalls, ...]
+    longest_stall: LongestStall | None
     startup_ms: int | None
     lost: int
     implausible: int
@@ -219,6 +228,9 @@ def whole_session(table: FeedbackTable, *, session_id: str, period_s: float) -> 
         [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
         gaps = session_losses(cursor, selection, selection.sessions(cursor))
         missing, lost = next(iter(cursor.execute(f"SELECT missing, lost FROM ({gaps})").fetchall()), (0, 0))
+        lengths = selection.measured(MEASURES["longest_stall_ms"], "received_ms")
+        longest = f"SELECT seq, received_ms, value FROM ({lengths.sql}) WHERE value > 0 ORDER BY value DESC, seq LIMIT 1"
+        longest_stall = cursor.execute(longest, selection.parameters).fetchone()
     if not sent:
         return None
     columns = dict(zip(_READ, zip(*sent, strict=True), strict=True))
@@ -234,6 +246,7 @@ def whole_session(table: FeedbackTable, *, session_id: str, period_s: float) -> 
         series={name: columns[name] for name in SERIES},
         ribbon=_ribbon(at_ms, columns, startup_ms, round(period_s * 1000), left=left),
         stalls=_stalls(at_ms, columns["stall_count"], columns["stall_ms"]),
+        longest_stall=_longest(longest_stall, dict(zip(columns["seq"], at_ms, strict=True))),
         startup_ms=startup_ms,
         lost=lost,
         implausible=missing - lost,
@@ -350,7 +363,15 @@ def _joined(pieces: Sequence[Stretch]) -> list[Stretch]:
 
 def _stalls(at_ms: Sequence[int], counts: Sequence[int | None], times: Sequence[int | None]) -> tuple[Stalls, ...]:
     each = zip(at_ms, increases(counts), increases(times), strict=True)
-    return tuple(Stalls(at, count, time or 0) for at, count, time in each if count)
+    return tuple(Stalls(at, count or 0, time or 0) for at, count, time in each if count or time)
+
+
+def _longest(found: tuple[int, int, float] | None, moments: Mapping[int, int]) -> LongestStall | None:
+    """`found`: its message's number and time of arrival, and its length. `moments`: when the messages that were read were built."""
+    if found is None:
+        return None
+    seq, received_ms, length_ms = found
+    return LongestStall(moments.get(seq, received_ms), length_ms)
 
 
 def _last(values: Sequence[str | None]) -> str | None:

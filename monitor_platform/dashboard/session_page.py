@@ -130,6 +130,7 @@ class SessionPart:
             "until": details.session.at_ms[-1],
             "not_yet": not shown_session.at_ms,
             "facts": _facts(details.session),
+            "longest_stall": _longest_stall(details.session),
             "scores": [_score(name, details.scores[name]) for name in MODELS if name in details.scores],
             "ribbon": [
                 [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
@@ -199,11 +200,19 @@ def _facts(found: WholeSession) -> list[list[str]]:
             "Startup",
             format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "not started yet",
         ],
-        ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],
+        ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls or stalled_ms else "none reported"],
         ["Messages", f"{found.messages:,}"],
         ["Messages lost", f"{found.lost:,}" if found.lost else "none"],
         *([["Implausible numbers", f"{found.implausible:,}"]] if found.implausible else []),
     ]
+
+
+def _longest_stall(found: WholeSession) -> dict[str, Any] | None:
+    """Its length, and when it was reported."""
+    longest = found.longest_stall
+    if longest is None:
+        return None
+    return {"length": format_value(MEASURES["longest_stall_ms"], longest.length_ms), "at": longest.at_ms}
 
 
 def _score(name: str, score: Score) -> dict[str, Any]:

@@ -167,8 +167,9 @@ class _Ribbon:
 
 
 def stalls_in_words(stalls: Stalls) -> str:
-    """ "2 stalls, 3.4 s"."""
-    return f"{stalls.count:,} stall{'' if stalls.count == 1 else 's'}, {stalls.for_ms / 1000:,.1f}\u202fs"
+    """ "2 stalls, 3.4 s"; "stalled, 3.4 s" if no stall is new."""
+    what = f"{stalls.count:,} stall{'' if stalls.count == 1 else 's'}" if stalls.count else "stalled"
+    return f"{what}, {stalls.for_ms / 1000:,.1f}\u202fs"
 
 
 def length_in_words(ms: float) -> str:

@@ -6,8 +6,36 @@
   const { make } = swarmscope;
   const { local, utc } = swarmscope_times;
 
+  function row_id(at) {
+    return `message-${at}`;
+  }
+
+  function fact(name, ...content) {
+    const value = make("dd");
+    value.append(...content);
+    value.title = value.textContent;
+    return [make("dt", { textContent: name }), value];
+  }
+
+  // The time leads to the message in the table, if the table has it.
+  function longest_stall({ length, at }, listed) {
+    const time = swarmscope_times.element(at);
+    if (!listed) return fact("Longest stall", `${length}, reported `, time);
+    const link = make("a", { href: `#${row_id(at)}` });
+    link.append(time);
+    return fact("Longest stall", `${length}, reported `, link);
+  }
+
+  function show_facts({ facts, longest_stall: longest, rows }) {
+    const listed = longest && rows.some(([at]) => at === longest.at);
+    refill($("facts"), [facts, longest, listed], () => facts.flatMap(([name, value]) => [
+      ...fact(name, value),
+      ...(name === "Stalls" && longest ? longest_stall(longest, listed) : []),
+    ]));
+  }
+
   function line([at, ...texts]) {
-    const row = document.createElement("tr");
+    const row = make("tr", { id: row_id(at) });
     row.append(make("th", { scope: "row", textContent: local(at), title: utc(at) }), ...texts.map((text) => make("td", { textContent: text })));
     return row;
   }
@@ -102,7 +130,7 @@
     }));
     swarmscope.put("#neighbours-text", session.neighbours.text);
     $("neighbours").href = session.neighbours.href;
-    refill($("facts"), session.facts, () => session.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));
+    show_facts(session);
     show_inferred(session.inferred);
     refill($("scores"), session.scores, () => session.scores.map(score));
     refill(document.querySelector("#messages tbody"), session.rows, () => session.rows.map(line));

@@ -3,7 +3,7 @@
 import pytest
 
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.sessions import list_sessions, neighbours, whole_session
+from feedback_analysis.messages.sessions import LongestStall, list_sessions, neighbours, whole_session
 from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
@@ -58,6 +58,17 @@ def test_sessions_are_sorted_by_their_longest_stall(table_of):
     never = view("never", peer="c", stalls=(0, 0))
     rows = list_sessions(table_of(often, long, never), measure="mos", span=EVENING, sort="longest")
     assert [(row.session_id, row.longest_stall_ms) for row in rows] == [("long", 5_000), ("often", 2_000), ("never", None)]
+
+
+def test_the_longest_stall_of_a_session_is_that_of_the_list_at_the_message_that_reported_its_end(table_of):
+    rows = view("s", stalls=(3_000, 3_000, 3_000, 7_000, 9_500, 9_500, 9_600))
+    for row in rows[5:]:
+        row["stall_count"] = 2 if row["stall_ms"] < 9_600 else 3  # the second stall lasts from one message into the next
+    table = table_of(rows)
+    session = whole_session(table, session_id="s", period_s=30)
+    assert session.longest_stall == LongestStall(BEGIN_MS + 5 * PERIOD_MS + 100, 6_500)
+    assert [row.longest_stall_ms for row in list_sessions(table, measure="mos", span=EVENING)] == [6_500]
+    assert [(each.count, each.for_ms) for each in session.stalls] == [(1, 3_000), (1, 4_000), (0, 2_500), (1, 100)]
 
 
 def test_a_session_is_found_by_the_begin_of_its_id_or_its_peers(table_of):

@@ -163,6 +163,12 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     assert "peer-0" in facts
     assert "12.00" in facts
     assert "Messages lost\n4" in facts
+    at_ms = next(each.at_ms for each in expected.stalls if each.for_ms == 5_000)
+    assert (expected.longest_stall.at_ms, "Longest stall\n5.00\u202fs, reported Aug 7, " in facts) == (at_ms, True)
+    page.page.locator("#facts a").click()
+    reported = page.page.locator("#messages tr:target")
+    assert reported.locator("td").last.inner_text() == "1 stall, 5.0\u202fs"
+    assert reported.locator("th").inner_text() == page.page.locator("#facts a").inner_text()
 
 
 def test_the_first_heading_of_the_messages_stays_above_its_column_on_a_phone(monitor, visit):
