@@ -4,6 +4,8 @@ import json
 import resource
 from pathlib import Path
 
+import pytest
+
 from tests.measurement.measurement_lab import start_master
 from tests.serving.test_checked_connection import answer_to
 
@@ -12,6 +14,7 @@ BODY = b"[" + b"[1]," * 120_000 + b"1]"
 POST = b"POST /v1/measurements HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
 
 
+@pytest.mark.new_interpreter  # a fork has the free memory of the process that imported everything
 def test_a_request_for_which_there_is_no_memory_is_refused_for_now_and_leaves_no_traceback(serve, tmp_path):
     master = start_master(serve, tmp_path)
     process = master.process.pid

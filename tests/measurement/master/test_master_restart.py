@@ -44,6 +44,8 @@ def test_operations_that_were_open_when_the_master_was_killed_end_with_one_statu
     # A second restart finds nothing open. The master writes records just after it has counted them.
     written = (tmp_path / "measurement").glob
     eventually(lambda: sum(each.read_bytes().count(b"\n") for each in written("operations-*.ndjson")) == 12, "all records")
+    saved = tmp_path / "measurement" / "requests.json"
+    eventually(lambda: live["id"].encode() not in saved.read_bytes(), "the end of the request is saved")
     master.kill()
     master = start_master(serve, tmp_path, listen=f"127.0.0.1:{port}")
     assert call(master.url, "GET", f"/v1/measurements/{live['id']}")[0] == 404
