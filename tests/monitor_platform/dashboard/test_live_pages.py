@@ -70,10 +70,10 @@ def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, vis
     send(feedback_server.url, 1, range(30))
     page = visit(monitor.url)
     page.becomes("!document.getElementById('gone').hidden")
-    said = page.page.locator("#gone").inner_text()
+    warning = page.page.locator("#gone").inner_text()
     assert re.fullmatch(
         r"No peer is present: none has reported in the last 6 s\. The last report arrived \d+ s ago\. Before, 30 peers reported\.",
-        said,
+        warning,
     )
     page.becomes("document.querySelector('.tile[data-measure=mos] small').innerText.startsWith('now – ')")
     assert (page.tile("concurrent_peers"), page.tile("mos")) == ("0", "3.82")
