@@ -6,22 +6,22 @@ from hashlib import blake2b
 from coordinator.settings import AddressPolicy
 from serving.forwarded import address_of
 
-SHED_FROM = 0.5
+REDUCE_FROM = 0.5
 """From this load on (bytes held, of those that may be held) the share of end hosts is halved, second by second."""
 
 CALM_BELOW = 0.125
-"""Below it the share is doubled again. So far below SHED_FROM that twice as many end hosts do not bring the load back there."""
+"""Below this load the share is doubled again. Twice as many end hosts then do not bring the load back to REDUCE_FROM."""
 
 LEAST_SHARE = 1 / 64
-"""A smaller share would show nothing of the audience; a larger crowd is refused."""
+"""A smaller share would show nothing of the audience. At this share, the worker refuses messages instead."""
 
 
 class Sampling:
-    """The share of end hosts that is kept: the operator's `sample`, and less of it while the worker sheds load."""
+    """The share of end hosts that is kept: the operator's `sample`, or less while the worker is overloaded."""
 
-    def __init__(self, sample: float, *, sheds: bool) -> None:
+    def __init__(self, sample: float, *, reduces: bool) -> None:
         self._sample = sample
-        self._sheds = sheds
+        self._reduces = reduces
         self._shed_share = 1.0
         self.share = sample
         """Of all end hosts, in (0, 1]."""
@@ -32,12 +32,12 @@ class Sampling:
         return 1 / self.share
 
     @property
-    def is_shedding(self) -> bool:
+    def is_reduced(self) -> bool:
         return self._shed_share < 1
 
     def adapt(self, load: float) -> bool:
         """Called once a second with the bytes held, of those that may be held. True if the share has changed."""
-        shed_share = next_share(self._shed_share, load) if self._sheds else 1.0
+        shed_share = next_share(self._shed_share, load) if self._reduces else 1.0
         changed = shed_share != self._shed_share
         self._shed_share, self.share = shed_share, self._sample * shed_share
         return changed
@@ -57,7 +57,7 @@ def next_share(share: float, load: float) -> float:
     possible stay whole. The share of a second does not depend on who is in the sample, so records with the weight 1 / share
     estimate totals without bias (Horvitz and Thompson, 1952).
     """
-    if load >= SHED_FROM:
+    if load >= REDUCE_FROM:
         return max(LEAST_SHARE, share / 2)
     if load < CALM_BELOW:
         return min(1.0, share * 2)

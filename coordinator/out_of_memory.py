@@ -12,7 +12,7 @@ from serving.memory import is_no_memory
 
 
 def exit_if_out_of_memory(error: object) -> None:
-    """End this process at once if `error` means that there is no memory. Nothing on the way needs memory."""
+    """End this process at once if `error` means that there is no memory. The steps until the exit need no memory."""
     if isinstance(error, BaseException) and is_no_memory(error):
         os.write(2, b"out of memory: this worker ends at once; nothing acknowledged is lost, senders send the rest again\n")
         os._exit(1)

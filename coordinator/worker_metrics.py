@@ -1,6 +1,6 @@
 """The counters that a worker shows: its own, with gauges brought up to date, or the sum over all workers.
 
-`counters` defines the numbers, `shared_counters` the memory in which workers see each other's, `http/metrics` their text.
+`worker_counters` defines the numbers, `shared_counters` the memory that the workers share, `http/exposition` their text.
 """
 
 from collections.abc import Mapping, Set

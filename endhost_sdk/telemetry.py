@@ -45,7 +45,8 @@ class Telemetry:
         tls: "ssl.SSLContext | None" = None,
         transport: "Transport | None" = None,
     ) -> None:
-        """Sends nothing yet. ValueError for an invalid argument; no later call raises an exception because of a value.
+        """Check the settings; nothing is sent before the first session. ValueError for an invalid argument; no later call raises an
+        exception because of a value.
 
         url_or_urls: coordinators in order of preference, as https://host[:port][/prefix].
         key: ingest key, sent as a bearer token.

@@ -39,7 +39,7 @@ class RecordBounds:
 
 
 class LiveRecordTable(RecordTable):
-    """A table that grows for months."""
+    """A table of records whose size is limited, for a process that runs for months."""
 
     def __init__(self, kind: RecordKind, bounds: RecordBounds) -> None:
         super().__init__(kind)

@@ -58,11 +58,11 @@ class TimeLimit:
                     _raise_in(self._thread, ctypes.py_object(TookTooLong))
 
     def end_early(self) -> None:
-        """The time is over now."""
+        """End the time limit now: interrupt the queries of the thread."""
         self._woken.set()
 
     def end(self) -> None:
-        """Interrupt nothing any more, and take back an exception that the interpreter has not raised yet."""
+        """Stop interrupting, and cancel an exception that the interpreter has not raised yet."""
         with self._lock:
             self._done.set()
             self._woken.set()

@@ -25,7 +25,7 @@ NAMED_FIELDS = (*RECORD_FIELDS, *FIELDS)
 """All named fields of a record, in the order of the columns of CSV and Parquet logs."""
 
 RECEIVED_MS = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
-"""The begin of a record's line, with the time of receipt."""
+"""The start of a record's line, with the time of receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from measurement.responder_protocol import (
     proof,
 )
 from measurement.techniques.kernel_sockets import Received, plain_address, receive_all, stamp_arrivals
-from serving.open_files import shorten_reports_of_full_tables
+from serving.open_files import limit_accept_failure_reports
 
 MOST_CONNECTIONS = 32
 MOST_CONNECTIONS_OF_AN_ADDRESS = 4
@@ -118,7 +118,7 @@ class Responder:
     async def serve(self, stopped: asyncio.Event) -> None:
         """Answer until `stopped` is set, then end all sessions and close the port."""
         loop = asyncio.get_running_loop()
-        shorten_reports_of_full_tables(loop)
+        limit_accept_failure_reports(loop)
         loop.add_reader(self._udp, self._receive)
         try:
             async with await asyncio.start_server(self._accept, sock=self._tcp, limit=MOST_LINE_BYTES) as server:

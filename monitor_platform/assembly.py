@@ -107,7 +107,7 @@ class _Records:
 
     @property
     def begins_ms(self) -> int:
-        """The begin of `kept`, Unix ms."""
+        """The start of `kept`, Unix ms."""
         return self.kept.from_ms if self.kept is not None else 0
 
 
@@ -322,7 +322,7 @@ def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedL
 
 
 def _memory_begin(settings: Settings, records: _Records) -> Callable[[], int]:
-    """The begin of the time of which all messages are in memory, in Unix ms; static files without a history are all in memory."""
+    """The start of the time of which all messages are in memory, in Unix ms; static files without a history are all in memory."""
     if records.feed is not None:
         return partial(_live_begin_ms, records.table, records.feed, settings.keep_minutes * MINUTE_MS)
     return lambda: records.begins_ms

@@ -40,7 +40,7 @@ class KindRecords:
         return self.table.dropped if isinstance(self.table, LiveRecordTable) else 0
 
     def begins_ms(self) -> int:
-        """The begin of the time of which all records are in memory, in Unix ms; recorded files are all in memory."""
+        """The start of the time of which all records are in memory, in Unix ms; recorded files are all in memory."""
         if self.feed is None:
             return 0
         dropped_ms = self.table.begins_ms if isinstance(self.table, LiveRecordTable) else 0

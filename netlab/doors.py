@@ -1,6 +1,6 @@
 """Doors: a process in a lab reaches one server of this machine, although the lab has no link to it.
 
-A door is a socket that listens on the loopback interface of a node and belongs to the process of the lab, which connects each
+A door is a socket that listens on the loopback interface of a node and belongs to the process of the lab, which forwards each
 connection to the server.
 """
 
@@ -18,7 +18,7 @@ from netlab.relay import MOST_WAITING, Connection, Relay
 class Doors:
     """Doors in some nodes to the same server, from construction until `close`. The nodes reach it on 127.0.0.1 and `port`.
 
-    The server is an address, or the path of a `ServerSocket`, which also a process in a user namespace reaches.
+    The server is an address, or the path of a `ServerSocket`, which a process in a user namespace can also reach.
     """
 
     def __init__(self, lab: Lab, nodes: Mapping[str, object] | list[str], port: int, server: tuple[str, int] | Path) -> None:

@@ -32,7 +32,7 @@ def program(loss: float) -> bytes:
         return _instruction(RETURN, 0, 0, DROP)
     if loss <= 0:
         return _instruction(RETURN, 0, 0, PASS)
-    threshold = max(int(loss * 2**32) - 1, 0)  # dropped are the values 0 … threshold
+    threshold = max(int(loss * 2**32) - 1, 0)  # the values 0 … threshold are dropped
     return b"".join(
         (
             _instruction(LOAD, 0, 0, RANDOM),

@@ -44,7 +44,7 @@ def others() -> list[int]:
 
 
 def kill_all(is_member: Callable[[int], bool]) -> int:
-    """Kill members until none is left; how many processes were killed."""
+    """Kill members until none is left. Return how many processes were killed."""
     killed: set[int] = set()
     while members := [pid for pid in others() if is_member(pid)]:
         for pid in members:
@@ -68,7 +68,7 @@ def runs() -> dict[str, list[int]]:
 
 
 def end_run(run: str) -> int:
-    """Kill every process of a run, its keeper too; how many. For a lab whose owner hangs, or lost its keeper."""
+    """Kill every process of a run, its keeper too. Return how many were killed. For a lab whose owner hangs, or lost its keeper."""
     return kill_all(lambda pid: run_of(pid) == run)
 
 

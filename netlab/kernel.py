@@ -35,7 +35,7 @@ def _own_namespace() -> int:
 
 @contextmanager
 def _returning() -> Iterator[None]:
-    """The thread is back in its namespace afterwards."""
+    """Return the thread to its own namespace after the block."""
     before = _own_namespace()
     try:
         yield
@@ -55,7 +55,7 @@ def new_namespace() -> int:
 
 @contextmanager
 def inside(namespace: int) -> Iterator[None]:
-    """The calling thread is in `namespace` meanwhile."""
+    """Move the calling thread into `namespace` for the block."""
     with _returning():
         _call("setns", namespace, CLONE_NEWNET)
         yield
@@ -74,7 +74,7 @@ def enter_user_namespace() -> None:
 
 
 def make_quiet(forwards: bool) -> None:
-    """No IPv6 chatter, no checks of source addresses, and forwarding for a router, in the namespace of the calling thread."""
+    """Turn off IPv6 and source address checks, and set IPv4 forwarding, in the namespace of the calling thread."""
     values = {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1", "ipv4/conf/all/rp_filter": "0"}
     values |= {"ipv4/conf/default/rp_filter": "0", "ipv4/ip_forward": "1" if forwards else "0"}
     for name, value in values.items():
@@ -84,7 +84,10 @@ def make_quiet(forwards: bool) -> None:
 
 
 def turn_off_offloads(interface: str) -> None:
-    """Packets then look as on a wire: no larger than the MTU, checksums complete. In the namespace of the calling thread."""
+    """Turn off offloads, so that packets look as on a wire: no larger than the MTU, with complete checksums.
+
+    `interface` is in the namespace of the calling thread.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as handle:
         for command in OFFLOADS.values():
             value = ctypes.create_string_buffer(struct.pack("=II", command, 0))

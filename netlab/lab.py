@@ -120,7 +120,7 @@ class Lab:
 
     @contextmanager
     def inside(self, node: str) -> Iterator[None]:
-        """The calling thread is at a node meanwhile: it sees the node's interfaces, and its sockets stay there."""
+        """Move the calling thread to a node for the block: it sees the node's interfaces, and sockets made there stay there."""
         with kernel.inside(self._namespaces[node]):
             yield
 
@@ -129,7 +129,7 @@ class Lab:
         for port in self.plan.ports_of(node):
             if link is None or port.link == link:
                 return str(port.address.ip)
-        raise KeyError(f"node {node!r} has no such link: {link or 'it has none'}")
+        raise KeyError(f"node {node!r} has no link" + (f" {link!r}" if link else ""))
 
     def capture(self, node: str, link: str, path: Path, *, header_bytes: int = 96) -> Capture:
         """Write the headers of what passes a node's end of a link, until the capture is closed. Both directions."""
@@ -155,7 +155,7 @@ class Lab:
         )
 
     def queue(self, node: str, link: str) -> AppliedQueue:
-        """What the kernel says about the queue at a node's end of a link."""
+        """The queue at a node's end of a link, as the kernel reports it."""
         with self._routes(node) as routes:
             index = routes.link_lookup(ifname=self._port(node, link).interface)[0]
             found = [shaping.read_back(each) for each in routes.get_qdiscs(index=index)]
@@ -191,7 +191,7 @@ class Lab:
                 yield {"dst": str(route.network), "gateway": str(route.gateway)}
 
     def reshape(self, link: str, *, direction: Direction = "both", **changes: float | None) -> None:
-        """Change what a running link does, such as `loss=0.2`. TopologyError for a value out of range.
+        """Change the shape of a running link, for example `loss=0.2`. TopologyError for a value out of range.
 
         CannotBuildError for a delay on a link that was built without one, where the kernel has no netem.
         """
@@ -213,7 +213,7 @@ class Lab:
         self.reshape(link)
 
     def delayer_overflowed(self) -> int:
-        """Frames lost because this machine was too slow to carry them. Figures of a lab where this is not 0 mean nothing."""
+        """Frames lost because this machine was too slow to carry them. Figures of a lab where this is not 0 are wrong."""
         return self._wiring.overflowed()
 
     # Building
@@ -226,7 +226,7 @@ class Lab:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """A keeper runs meanwhile; it ends what runs in the lab afterwards, or when this process ends."""
+        """Run a keeper for the block. It kills the lab's processes after the block, or when this process ends."""
         namespaces = [*self._namespaces.values(), self._wiring.namespace]
         command = [sys.executable, "-I", "-S", keeper.__file__, self.run, *map(str, namespaces)]
         environment = {**os.environ, keeper.MARK: self.run}

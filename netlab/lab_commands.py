@@ -1,4 +1,4 @@
-"""`python -m netlab.lab_commands`: build a lab and do what lines on the standard input ask, until it ends.
+"""`python -m netlab.lab_commands`: build a lab, and execute the commands on standard input until it ends.
 
 This is the other side of `netlab.lab_process`. Each line is a JSON object, and each gets one line as an answer: `{"value": …}`, or
 `{"error": TEXT}`. The first line describes the lab. A process without rights enters a user namespace first.
@@ -24,7 +24,7 @@ from netlab.topology import read_topology
 
 
 class LabCommands:
-    """What the other side may ask of a running lab."""
+    """The commands that the other side may send to a running lab."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -39,7 +39,7 @@ class LabCommands:
         }
 
     def start(self, node: str, command: list[str], env: dict[str, str], output: str, errors: str) -> int:
-        """Start a program at a node, with its two outputs in files; the process id."""
+        """Start a program at a node, with its two outputs in files. Return the process id."""
         with Path(output).open("wb") as out, Path(errors).open("wb") as err:
             process = self._lab.start(node, command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self._programs[process.pid] = process
@@ -55,7 +55,7 @@ class LabCommands:
         return self._programs[program].poll()
 
     def reshape(self, link: str, changes: dict[str, float | None]) -> None:
-        """Change what a link does in both directions."""
+        """Change the shape of both directions of a link."""
         self._lab.reshape(link, direction="both", **changes)
 
     def counters(self, node: str, link: str) -> dict[str, int]:

@@ -61,7 +61,7 @@ class LabProcess:
         return LabProgram(self, self._ask(do="start", **asked))
 
     def reshape(self, link: str, **changes: float | None) -> None:
-        """Change what a running link does, in both directions, such as `loss=0.2`."""
+        """Change the shape of both directions of a running link, for example `loss=0.2`."""
         self._ask(do="reshape", link=link, changes=changes)
 
     def counters(self, node: str, link: str) -> LinkCounters:

@@ -1,7 +1,7 @@
 """What this machine's kernel offers for links, found by trying it in a namespace that is discarded afterwards.
 
-A lab that needs something else is refused before anything is built, with a list of what is missing. Nothing is imitated: a link
-without its loss would give figures that are wrong.
+A lab that needs something else is refused before anything is built, with a list of what is missing. No property of a link is left
+out silently: a link without its loss would give wrong figures.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Connects each connection of some listening sockets to one server."""
+"""Forwards each connection of some listening sockets to one server."""
 
 import asyncio
 import socket
@@ -34,14 +34,14 @@ class Relay:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        servers = [await asyncio.start_server(self._through, sock=each) for each in self._listening]
+        servers = [await asyncio.start_server(self._forward, sock=each) for each in self._listening]
         await self._closed.wait()
         for server in servers:
             server.close()
 
-    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, as long as both ends want it, or until the relay closes."""
-        # asyncio keeps only weak references to tasks, and none from a connection whose client has sent all that it will send.
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one connection until both ends have finished sending, or until the relay closes."""
+        # asyncio keeps only weak references to tasks, and none to the task of a connection whose client has finished sending.
         own = asyncio.current_task()
         self._connections.add(own)
         with suppress(OSError, asyncio.CancelledError):
@@ -57,7 +57,7 @@ class Relay:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the end of what is sent, and pass the end on."""
+    """Copy until the reader's end of data, then end the writer's data too."""
     with suppress(OSError):
         while data := await reader.read(READ_BYTES):
             writer.write(data)

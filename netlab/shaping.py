@@ -16,7 +16,7 @@ from netlab.topology import Shape
 FRAME_BYTES = 1514
 LEAST_BURST_BYTES = 2 * FRAME_BYTES
 BURST_S = 0.01
-"""How long tbf may send faster than its rate after a pause: longer than the timers of the kernel are late."""
+"""How long tbf may send faster than its rate after a pause: longer than the kernel's timers can be late."""
 
 
 def needs_delayer(forth: Shape, back: Shape, offer: Offer) -> bool:

@@ -1,7 +1,7 @@
 """The file that describes a lab: nodes, links and their shapes, as JSON. Reading it touches no network.
 
 `back` in a link overrides values for the direction from the second end to the first, since access lines are seldom symmetric.
-What stands under `overlay` belongs to the streaming overlay; this module hands it on unread.
+The value of `overlay` belongs to the streaming overlay; this module returns it unread.
 """
 
 import ipaddress

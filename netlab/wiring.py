@@ -1,4 +1,7 @@
-"""The links whose frames the delayer carries: each of their ends has a peer here, in a namespace of its own in the middle."""
+"""The links whose frames the delayer carries. Each end of such a link is one half of a veth pair.
+
+The other half, its peer, is in a separate namespace, where the delayer carries frames between the two peers of a link.
+"""
 
 import json
 import os
@@ -21,7 +24,7 @@ End = tuple[str, int]
 
 
 class Wiring:
-    """The middle of the delayed links. Its process is one for all of them."""
+    """The peers of the ends of all delayed links, and the one delayer process that carries their frames."""
 
     def __init__(self, namespace: int) -> None:
         self.namespace = namespace
@@ -36,7 +39,7 @@ class Wiring:
         return {"ifname": self._interfaces[end], "net_ns_fd": self.namespace}
 
     def start(self, shapes: Mapping[End, Shape], run: str) -> None:
-        """Carry frames from now on, if there is any link to carry them for."""
+        """Start the delayer if a link needs it; RuntimeError if it does not start."""
         if not self._interfaces:
             return
         with kernel.inside(self.namespace), closing(IPRoute()) as routes:
@@ -63,7 +66,7 @@ class Wiring:
         return end in self._interfaces
 
     def change(self, end: End, shape: Shape) -> None:
-        """Delay frames from this end as `shape` says, from now on."""
+        """Delay frames from this end by the delay and jitter of `shape` from now on."""
         if self._process is None or self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the wiring has not started")
         message = {"wire": list(self._interfaces).index(end), **_delay(shape)}
@@ -72,7 +75,7 @@ class Wiring:
         self._process.stdout.readline()
 
     def overflowed(self) -> int:
-        """Frames lost so far because the delayer was too slow. Figures of a lab where this is not 0 mean nothing."""
+        """Frames lost so far because the delayer was too slow. Figures of a lab where this is not 0 are wrong."""
         self._overflowed += sum(map(overflowed, self._sockets))
         return self._overflowed
 

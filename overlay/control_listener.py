@@ -10,7 +10,7 @@ from overlay.control import MOST_HANDSHAKES, TLS_SHUTDOWN_S
 from overlay.handshake import TIMEOUT_S, HandshakeState
 from serving.handshakes import TlsAcceptor
 from serving.listening import listen_error
-from serving.open_files import shorten_reports_of_full_tables
+from serving.open_files import limit_accept_failure_reports
 from serving.tls import ListenerTls
 
 BACKLOG = 128
@@ -44,7 +44,7 @@ async def listening(host: str, port: int, accepted: Accepted, tls: ListenerTls |
         with suppress(asyncio.CancelledError):  # at the end of the process; Python 3.11 logs it as an error
             await accepted(reader, writer)
 
-    shorten_reports_of_full_tables(asyncio.get_running_loop())
+    limit_accept_failure_reports(asyncio.get_running_loop())
     try:
         if tls is None:
             server = await asyncio.start_server(accepted_quietly, host, port, backlog=BACKLOG)

@@ -14,7 +14,7 @@ _FIRST = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
-def concern(path: Path, now_s: float) -> str:
+def validity_warning(path: Path, now_s: float) -> str:
     """A warning about the certificate's validity period; empty if it is fine, or if the file cannot be read."""
     try:
         begins, ends = validity(path.read_bytes())
@@ -23,7 +23,7 @@ def concern(path: Path, now_s: float) -> str:
     if now_s < begins.timestamp():
         return f"the certificate {path} is not valid before {begins:%Y-%m-%d %H:%M} UTC: clients that verify it cannot connect"
     if now_s > ends.timestamp():
-        return f"the certificate {path} has expired at {ends:%Y-%m-%d %H:%M} UTC: clients that verify it cannot connect; renew it"
+        return f"the certificate {path} expired at {ends:%Y-%m-%d %H:%M} UTC: clients that verify it cannot connect; renew it"
     if now_s > ends.timestamp() - SOON_S:
         return f"the certificate {path} expires at {ends:%Y-%m-%d %H:%M} UTC; renew it"
     return ""

@@ -42,12 +42,12 @@ class CheckedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        stopped = sys.exception()  # the parser's error, whose context is what it met in a method of this class
+        stopped = sys.exception()  # the parser's error; its context is the exception that a method of this class raised
         problem = no_memory() if stopped is not None and isinstance(stopped.__context__, MemoryError) else self._problem
         self.count_refusal(problem)
         if self.cycle is not None and not self.cycle.response_complete:
             if self.pipeline or self.cycle.response_started or not self.cycle.more_body:
-                self.transport.abort()  # other answers come first, so a refusal now would be taken for one of them
+                self.transport.abort()  # earlier answers are still due, so the client would take a refusal for one of them
                 return
             self.cycle.disconnected = True  # its body is invalid
             self.cycle.message_event.set()

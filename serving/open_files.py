@@ -32,8 +32,8 @@ def most_connections(wanted: int, *, own_files: int, least: int, server: str, fi
     return most
 
 
-def shorten_reports_of_full_tables(loop: asyncio.AbstractEventLoop) -> None:
-    """Let the loop report at most once a minute, in one line, that a connection cannot be accepted."""
+def limit_accept_failure_reports(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop log at most once a minute, in one line, that accept() failed because the table of open files is full."""
     reported_s = -_REPORT_EVERY_S
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.certificate import concern
+from serving.certificate import validity_warning
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class ListenerTls:
 
     def reload(self) -> None:
         """Read all files again, for new connections. After a ValueError the former files stay in use."""
-        self.listener = self._listening()
+        self.listener = self._listener_context()
 
     def renew(self) -> None:
         """`reload` on SIGHUP: log a file that cannot be used, and every certificate that expires soon or has expired."""
@@ -63,13 +63,13 @@ class ListenerTls:
 
     def warn_of_expiry(self) -> None:
         for path in dict.fromkeys(pair.cert for pair in self._presented()):
-            if warning := concern(path, time.time()):
+            if warning := validity_warning(path, time.time()):
                 log.warning("%s", warning)
 
     def _presented(self) -> list[KeyPair]:
         return [self._own] if self._own is not None else []
 
-    def _listening(self) -> ssl.SSLContext | None:
+    def _listener_context(self) -> ssl.SSLContext | None:
         if self._own is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -101,12 +101,12 @@ class Tls(ListenerTls):
         super().__init__(own, client_ca=client_ca)
 
     def reload(self) -> None:
-        self.listener, self.link = self._listening(), self._linking()
+        self.listener, self.link = self._listener_context(), self._link_context()
 
     def _presented(self) -> list[KeyPair]:
         return super()._presented() + ([self._to_servers] if self._to_servers is not None else [])
 
-    def _linking(self) -> ssl.SSLContext:
+    def _link_context(self) -> ssl.SSLContext:
         with _naming(f"--tls-ca {self._ca}"):
             context = ssl.create_default_context(cafile=self._ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -1,4 +1,4 @@
-"""What travels together: the messages of several requests become a batch, and each request learns how its batch ended."""
+"""Batches: the messages of several requests are sent together, and each request is informed how its batch ended."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Outcome(Enum):
 
 
 class Waiter(Protocol):
-    """Learns the outcome of messages; called once for every part."""
+    """Is informed of the outcome of messages; called once for every part."""
 
     def settled(self, outcome: Outcome) -> None: ...
 

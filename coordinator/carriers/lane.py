@@ -1,8 +1,8 @@
 """The messages that wait for one carrier. When the carrier is free, they are its next batch.
 
-There is no fixed wait before a departure. It would make few senders wait for nothing (64 connections with 2, 5 or 10 ms: 21, 10 and
-6 thousand requests/s instead of 44), and it gains nothing with many senders. After a large batch, a short wait is useful, because
-its senders are about to send again.
+There is no fixed wait before a batch is sent. It would make few senders wait for nothing (64 connections with 2, 5 or 10 ms: 21, 10
+and 6 thousand requests/s instead of 44), and it gains nothing with many senders. After a large batch, a short wait is useful,
+because its senders are about to send again.
 
 When more waits than one batch holds, ingest keys take turns. So 48 MiB of one key do not delay another key's first message by 48
 batches, but by less than one.
@@ -89,7 +89,7 @@ class Lane:
         return batch
 
     def clear(self) -> list[Batch]:
-        """Everything that has not departed, taken out, as batches."""
+        """Remove everything that was not sent yet, and return it as batches."""
         taken = list(self._ready)
         self._ready.clear()
         while self._parts:

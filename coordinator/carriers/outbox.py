@@ -1,4 +1,4 @@
-"""The way out: messages go to a feedback server that is up, to another one if it fails, and to the spool if all do."""
+"""Sends messages to a feedback server that is up, to another one if that fails, and to the spool if all fail."""
 
 import asyncio
 import contextlib

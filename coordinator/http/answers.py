@@ -9,7 +9,7 @@ from feedback_wire.problem import Problem, Refusal, accepted_body
 from feedback_wire.routes import JSON, PROBLEM
 
 RETRY_AFTER_S = 1
-"""What a sender that was refused under load waits at least; the SDK adds jitter."""
+"""The least time that a sender waits after a refusal under load; the SDK adds jitter."""
 
 CORS = b"access-control-allow-origin: *\r\n"
 CONTINUE_100 = b"HTTP/1.1 100 Continue\r\n\r\n"

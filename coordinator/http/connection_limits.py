@@ -14,7 +14,7 @@ REFUSING_SHARE = 8
 """With few descriptors: one in so many is kept to refuse a further connection with an answer."""
 
 MOST_REFUSING = 5000
-"""With many descriptors: a refusal takes milliseconds, so this is enough for every crowd that a worker can answer."""
+"""With many descriptors: a refusal takes milliseconds, so this is enough for as many senders as a worker can answer."""
 
 
 LEAST_SERVING = 8

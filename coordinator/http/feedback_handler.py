@@ -66,12 +66,12 @@ _now = time.perf_counter
 
 
 def overloaded() -> Problem:
-    """A new one each time: an exception that is raised again and again keeps the frames, and so the bodies, of all those times."""
+    """A new refusal each time: one exception that is raised repeatedly would keep its frames, and the request bodies in them."""
     return Problem(503, "overloaded", "too much is waiting to become durable; send it again later")
 
 
 class AnswerWriter(Protocol):
-    """Where answers go."""
+    """Writes the answers of one connection."""
 
     def answered(self, exchange: "FeedbackExchange") -> None:
         """`exchange.answer` is set; it may be written when the answers of all earlier requests have been."""
@@ -92,7 +92,7 @@ class FeedbackExchange:
     refusals: tuple[Refusal, ...] = ()
     kind = RecordKind.FEEDBACK
     outbox: Outbox | None = None
-    """The way out of a kind other than feedback."""
+    """The outbox of a kind other than feedback."""
 
     key: IngestKey
     share: float
@@ -131,7 +131,7 @@ class FeedbackHandler:
         self.keys = keys
         self.answers = answers
         self.counters = counters
-        self.sampling = Sampling(settings.sample, sheds=settings.overload == "sample")
+        self.sampling = Sampling(settings.sample, reduces=settings.overload == "sample")
         self.prefixes = RecordPrefixes(settings, counters, self.sampling.weight)
         self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self.prefixes.trusts_proxies else "")
         self.sliced_work = SlicedWork()
@@ -157,7 +157,7 @@ class FeedbackHandler:
         changed = self.sampling.adapt(self._outbox.held_bytes / self._held_max)
         if changed:
             self.prefixes.weigh(self.sampling.weight)
-            self.counters.workers_shedding = int(self.sampling.is_shedding)
+            self.counters.workers_shedding = int(self.sampling.is_reduced)
             _log.warning("load: of every %d end hosts one is kept now", round(self.sampling.weight))
         return changed
 

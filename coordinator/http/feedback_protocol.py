@@ -247,7 +247,7 @@ class FeedbackProtocol(AsgiRequests):
     # Requests
 
     def drop_prefix(self) -> None:
-        """The weight in force, which the prefix contains, has changed."""
+        """Discard the prefix, because the weight in it has changed."""
         self.peer = None
 
     def _accept(self, exchange: FeedbackExchange, head: FeedbackHead, body: bytes) -> None:

@@ -31,7 +31,7 @@ class PartialRequest:
             raise overloaded()
 
     def release(self) -> None:
-        """Count the request no longer."""
+        """Stop counting the bytes of the request."""
         self._hold(0, self._key)
 
     def _hold(self, size_bytes: int, key: IngestKey) -> None:

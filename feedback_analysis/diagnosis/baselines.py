@@ -31,7 +31,7 @@ FEWEST_EARLIER = 5
 LEAST_STEP_MS = 5.0
 """A smaller step is not a problem of a viewer, even where earlier delays were all the same."""
 NORMAL = 1.4826
-"""The standard deviation of a normal distribution is so many times its median absolute deviation."""
+"""Standard deviation divided by median absolute deviation, for a normal distribution."""
 
 
 class Judgement(StrEnum):
@@ -52,7 +52,7 @@ def judge_share(bad: int, total: int, limit: ShareLimit) -> Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelayStep:
-    """Delays beside earlier ones, in milliseconds. None: too few samples."""
+    """Current delays compared with earlier ones, in milliseconds. None: too few samples."""
 
     judgement: Judgement
     now_ms: float | None = None

@@ -79,7 +79,7 @@ def _answers(explanation: Explanation, observed: _Observed) -> Iterator[Diagnosi
 
 
 def _verdict(group: SuspectGroup, explanation: Explanation, observed: _Observed) -> DiagnosisAnswer:
-    place = _place(group, observed)
+    place = _cause_and_subject(group, observed)
     if place is None:
         return _not_located(explanation, observed, [group], "paths of other agents, or to other destinations, that share hops")
     cause, subject = place
@@ -102,7 +102,7 @@ def _confidence(group: SuspectGroup, explanation: Explanation) -> Confidence:
     return Confidence.LOW if silent or not explanation.exact else Confidence.MEDIUM
 
 
-def _place(group: SuspectGroup, observed: _Observed) -> tuple[Cause, Subject] | None:
+def _cause_and_subject(group: SuspectGroup, observed: _Observed) -> tuple[Cause, Subject] | None:
     """The cause and the subject, if the group is one stretch of a path and not the whole path."""
     for key in group.paths:
         parts = parts_of(observed.lossy[key])
@@ -146,7 +146,7 @@ def _subject_of(stretch: Sequence[PathPart], cause: Cause, key: PathKey, group: 
 
 def _subject(group: SuspectGroup, observed: _Observed) -> Subject:
     """Where the group is, even if that is several places or a whole path."""
-    place = _place(group, observed)
+    place = _cause_and_subject(group, observed)
     if place is not None:
         return place[1]
     return Subject(text="; ".join(text_of([part]) for part in group.parts), parts=frozenset(group.parts))

@@ -41,7 +41,7 @@ class ObservedPath:
     earlier: tuple[MeasuredOperation, ...]
 
     def of(self, *techniques: str) -> Iterator[MeasuredOperation]:
-        """The operations of now with these techniques."""
+        """The current operations with these techniques."""
         return (each for each in self.now if each.technique in techniques)
 
     def loss(self, *, technique: str = "PING", received: str = "packets_answered") -> BadShare:
@@ -55,15 +55,15 @@ class ObservedPath:
         return BadShare(bad=lost, total=sent, operation_ids=ids, judgement=judgement, answers_others=ignored)
 
     def delay(self) -> DelayStep:
-        """The round trips of PING beside earlier ones."""
+        """The round trips of PING, compared with earlier ones."""
         return judge_delay(*(_numbers(each, "rtt_median_ms") for each in (self.now, self.earlier)))
 
     def hop_delay(self, address: str) -> DelayStep:
-        """The round trips to one hop beside earlier ones."""
+        """The round trips to one hop, compared with earlier ones."""
         return judge_delay(*(_hop_delays(each, address) for each in (self.now, self.earlier)))
 
     def ids(self, *techniques: str) -> tuple[str, ...]:
-        """The ids of the operations of now with these techniques."""
+        """The ids of the current operations with these techniques."""
         return tuple(each.operation_id for each in self.of(*techniques))
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ def share_of(failed: Sequence[MeasuredOperation], total: Sequence[MeasuredOperat
 
 
 def observe(now: Iterable[MeasuredOperation], earlier: Iterable[MeasuredOperation]) -> list[ObservedPath]:
-    """The paths of the operations of now. Order and repetitions of operations do not matter."""
+    """The paths of the current operations. Order and repetitions of operations do not matter."""
     current = {each.operation_id: each for each in now}
     before = {each.operation_id: each for each in earlier if each.operation_id not in current}
     paths, earlier_paths = _by_path(current.values()), _by_path(before.values())
@@ -133,7 +133,7 @@ class SeenRoute:
         return not too_long and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
     def merged(self, other: "SeenRoute") -> "SeenRoute":
-        """What both know."""
+        """One route with the routers that this route or `other` knows, which agree."""
         long, short = sorted((self, other), key=lambda trace: (trace.reached, len(trace.routers)), reverse=True)
         padded = short.routers + (None,) * (len(long.routers) - len(short.routers))
         return SeenRoute(routers=tuple(a or b for a, b in zip(long.routers, padded, strict=False)), reached=long.reached)

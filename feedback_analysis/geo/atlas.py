@@ -44,7 +44,7 @@ def atlas_for(*, city: Path | None = None, districts: str = "", name_key: str = 
     if chosen == HONG_KONG:
         return Atlas(areas=_hong_kong_areas(resolution))
     if chosen == COUNTRIES:
-        areas = HongKongAreas() if city is None and resolution is None else Cells(_or_world(resolution), maps.countries())
+        areas = HongKongAreas() if city is None and resolution is None else Cells(_or_world_wide(resolution), maps.countries())
         return Atlas(areas=areas, districts=Countries())
     own = read_districts(Path(chosen), name_key)
     drawn = for_drawing(own)
@@ -65,7 +65,7 @@ def _hong_kong_areas(resolution: int | None) -> Division:
     return HongKongAreas() if resolution is None else Cells(resolution, maps.districts())
 
 
-def _or_world(resolution: int | None) -> int:
+def _or_world_wide(resolution: int | None) -> int:
     return WORLD_RESOLUTION if resolution is None else resolution
 
 

@@ -86,7 +86,7 @@ def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
 
 
 def _batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Logs that are added together. Logs of one begin stay together: of copies among them, the one received first counts."""
+    """Logs that are added together. Logs with the same start stay together: of copies among them, the one received first counts."""
     batch: list[LogFile] = []
     size = 0
     for file in files:

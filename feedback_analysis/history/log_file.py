@@ -16,7 +16,7 @@ _NO_TIME_S = 2**62
 class LogFile:
     """`stem` is the part of the name that a log's other forms share; `begins_s` is Unix time.
 
-    A file without the name of a log has its path as stem. The time of its begin is not known, so it sorts last.
+    A file without the name of a log has its path as stem. Its start is not known, so it sorts last.
     """
 
     path: Path

@@ -1,7 +1,7 @@
 """Searches folders for logs that a history does not have. Memory and time do not grow much with the number of known logs.
 
-A folder can have millions of logs. So its entries are read as a stream, and the new logs wait in a temporary table. From search to
-search, `SettledFiles` remembers which files need no look.
+A folder can have millions of logs. So its entries are read as a stream, and the new logs wait in a temporary table. `SettledFiles`
+remembers between searches which files need no check.
 """
 
 import os
@@ -30,7 +30,7 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LOG_NAME, Form, kind_of
 
 LOOK_AGAIN = 5_000
-"""So many settled files are looked at again in each search."""
+"""The number of settled files that each search checks again."""
 
 _AT_ONCE = 50_000
 _PAGE = 2_000
@@ -40,7 +40,7 @@ _Marks = npt.NDArray[np.int64]
 
 
 class SettledFiles:
-    """Files that need no look: known logs, journals, and files that are no logs. Each takes 8 bytes.
+    """Files that need no check: known logs, journals, and files that are no logs. Each takes 8 bytes.
 
     A file is recognised by a hash of its path and inode. A file that is replaced has another inode, so the next search finds it. A
     file that is changed in place is found when its turn comes: within one search up to `LOOK_AGAIN` files, later for more.
@@ -57,7 +57,7 @@ class SettledFiles:
         self._searches += 1
 
     def unsettled(self, entries: list[os.DirEntry[str]]) -> list[tuple[int, os.DirEntry[str]]]:
-        """The `entries` that need a look, each with its mark."""
+        """The `entries` that need a check, each with its mark."""
         marks = np.array([hash((entry.path, entry.inode())) for entry in entries], np.int64)
         turns = 1 + len(self._marks) // LOOK_AGAIN
         known = self._among_settled(marks) & (marks % turns != self._searches % turns)
@@ -72,7 +72,7 @@ class SettledFiles:
         return among
 
     def settle(self, marks: Iterable[int]) -> None:
-        """The files with these `marks` need no look in the next searches."""
+        """Note that the files with these `marks` need no check in the next searches."""
         self._next.append(np.fromiter(marks, np.int64))
 
     def end(self) -> None:

@@ -74,7 +74,7 @@ def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
 
 
 def offset_note(begin_ms: int, zone: str) -> str:
-    """Text that names the local time at which days begin, if that is not midnight; `begin_ms`: the begin of one."""
+    """Text that names the local time at which days begin, if that is not midnight; `begin_ms`: the start of one."""
     begin = datetime.fromtimestamp(begin_ms / 1000, zone_of(zone))
     if not begin.minute:
         return ""

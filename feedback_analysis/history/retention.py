@@ -90,7 +90,7 @@ class Retention:
 
 
 def first_day_ms(now_ms: int, days: int) -> int:
-    """The begin of the first of the last `days`, Unix ms."""
+    """The start of the first of the last `days`, Unix ms."""
     return (now_ms // DAY_MS - days + 1) * DAY_MS
 
 

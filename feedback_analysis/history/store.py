@@ -150,13 +150,13 @@ class HistoryStore:
         return DroppedDays(days=int(days), messages=int(messages))
 
     def begins_ms(self) -> int | None:
-        """The begin (Unix ms) of the first hour in the history; None while it is empty."""
+        """The start (Unix ms) of the first hour in the history; None while it is empty."""
         with self.reading() as cursor:
             [(hour,)] = cursor.execute("SELECT min(hour) FROM session_hour").fetchall()
         return None if hour is None else int(hour) * HOUR_MS
 
     def hours_s(self) -> list[int]:
-        """The begin of each hour in the history, Unix time in seconds."""
+        """The start of each hour in the history, Unix time in seconds."""
         with self.reading() as cursor:
             return [hour * (HOUR_MS // 1000) for (hour,) in cursor.execute("SELECT DISTINCT hour FROM session_hour").fetchall()]
 

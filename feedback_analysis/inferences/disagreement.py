@@ -109,7 +109,11 @@ def _disagreeing_shares(all_of: Sequence[Disagreement]) -> Mapping[str, tuple[in
 def _explained(found: Disagreement, usual: Mapping[str, tuple[int, int]]) -> Disagreement:
     if found.score < DISAGREES:
         return _with(found, Reason.AGREES, ())
-    rules = (*_of_a_cheat(found), *_of_a_broken_app(found), *_of_a_wrong_model(found, *usual[found.inferred.model_sha256]))
+    rules = (
+        *_evidence_of_cheating(found),
+        *_evidence_of_broken_app(found),
+        *_evidence_of_wrong_model(found, *usual[found.inferred.model_sha256]),
+    )
     evidence = sorted(rules, key=lambda each: -each.strength)
     reason = evidence[0].reason if evidence else Reason.UNCLEAR
     return _with(found, reason, tuple((each.reason, each.text) for each in evidence))
@@ -127,7 +131,7 @@ def _with(found: Disagreement, reason: Reason, evidence: tuple[tuple[Reason, str
     )
 
 
-def _of_a_cheat(found: Disagreement) -> Iterator[_Evidence]:
+def _evidence_of_cheating(found: Disagreement) -> Iterator[_Evidence]:
     """The report is better than the inference, and the packets cannot have brought what it claims."""
     reported, inferred = found.reported, found.inferred
     carried = inferred.download_kbps
@@ -146,7 +150,7 @@ def _plays(reported: ReportedValues) -> bool:
     return reported.stalled_share is not None and reported.stalled_share < DISAGREES
 
 
-def _of_a_broken_app(found: Disagreement) -> Iterator[_Evidence]:
+def _evidence_of_broken_app(found: Disagreement) -> Iterator[_Evidence]:
     """The report contradicts itself, or is worse than its packets."""
     reported, inferred = found.reported, found.inferred
     due_ms = (reported.stalled_ms or 0) + (reported.played_ms or 0)
@@ -164,7 +168,7 @@ def _of_a_broken_app(found: Disagreement) -> Iterator[_Evidence]:
         yield _Evidence(Reason.BROKEN_APP, 0.75, text)
 
 
-def _of_a_wrong_model(found: Disagreement, wrong: int, judged: int) -> Iterator[_Evidence]:
+def _evidence_of_wrong_model(found: Disagreement, wrong: int, judged: int) -> Iterator[_Evidence]:
     """The model disagrees with many sessions, is not sure, or ignores that the packets fit the report."""
     reported, inferred = found.reported, found.inferred
     if judged >= _LEAST_SESSIONS and wrong / judged >= _OFTEN:

@@ -156,7 +156,7 @@ def path_map(paths: Iterable[MeasuredPath], *, most_nodes: int) -> PathMap:
             continue
         shown.append(path.id)
         nodes |= {node.id: node for node in row}
-        for begin, end in _legs(row):
+        for begin, end in _links_of(row):
             over[begin.id, end.id].append(path)
     links = tuple(_link(nodes[begin], nodes[end], some) for (begin, end), some in over.items())
     return PathMap(nodes=tuple(nodes.values()), links=links, shown=tuple(shown), untraced=untraced, left_out=left_out)
@@ -205,7 +205,7 @@ def _known(names: Sequence[str | None]) -> tuple[str, int]:
     return next((name, at) for at, name in enumerate(names) if name is not None)
 
 
-def _legs(row: Sequence[MapNode]) -> list[tuple[MapNode, MapNode]]:
+def _links_of(row: Sequence[MapNode]) -> list[tuple[MapNode, MapNode]]:
     """Each link once: a route with a loop passes some twice."""
     return list(dict.fromkeys(pairwise(row)))
 
@@ -215,7 +215,7 @@ def _worst_first(path: MeasuredPath) -> tuple[float, float, str]:
 
 
 def _link(begin: MapNode, end: MapNode, paths: Sequence[MeasuredPath]) -> MapLink:
-    delays = [delay for path in paths if (delay := _apart(path, begin, end)) is not None]
+    delays = [delay for path in paths if (delay := _delay_between(path, begin, end)) is not None]
     cleanest = min((path for path in paths if path.packets_sent), key=lambda path: path.loss or 0.0, default=None)
     bottlenecks = sum(path.bottlenecks.get(_address(end, path), 0) for path in paths)
     bounds = [path.bottleneck_kbps for path in paths if path.bottlenecks.get(_address(end, path))]
@@ -237,7 +237,7 @@ def _address(node: MapNode, path: MeasuredPath) -> str:
     return path.address if node.role is NodeRole.DESTINATION else node.id
 
 
-def _apart(path: MeasuredPath, begin: MapNode, end: MapNode) -> float | None:
+def _delay_between(path: MeasuredPath, begin: MapNode, end: MapNode) -> float | None:
     """How much longer the round trip to `end` is than that to `begin`."""
     near = 0.0 if begin.role is NodeRole.AGENT else _round_trip(path, begin)
     far = _round_trip(path, end)

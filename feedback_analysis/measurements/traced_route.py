@@ -20,7 +20,7 @@ class TracedRoute:
         return not too_long and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
     def merged(self, other: "TracedRoute") -> "TracedRoute":
-        """What both know, of two routes that agree."""
+        """One route with the routers that this route or `other` knows, which agree."""
         long, short = sorted((self, other), key=lambda route: (route.reached, len(route.routers)), reverse=True)
         padded = short.routers + (None,) * (len(long.routers) - len(short.routers))
         both = zip(long.routers, padded, strict=True)

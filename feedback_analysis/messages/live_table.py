@@ -59,7 +59,7 @@ class Bounds:
 
 
 class LiveTable(FeedbackTable):
-    """A table that grows for months."""
+    """A table of messages whose size is limited, for a process that runs for months."""
 
     def __init__(
         self,

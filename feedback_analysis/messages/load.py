@@ -226,7 +226,7 @@ def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
 
 
 def _ends(paths: Iterable[Path]) -> dict[Path, float]:
-    """When each named log ends, in Unix ms: one minute after the begin of its server's next log."""
+    """When each named log ends, in Unix ms: one minute after the start of its server's next log."""
     series: defaultdict[tuple[Path, str], dict[int, list[Path]]] = defaultdict(dict)
     for path in paths:
         if name := log_name(path):

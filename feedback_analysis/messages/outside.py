@@ -46,24 +46,24 @@ def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
     db.execute("DROP TABLE coming")
 
 
-def meet(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> bool:
-    """Read the identities of the messages in `logs` (one form, same columns) into the table `met`.
+def read_identities(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> bool:
+    """Read the identities of the messages in `logs` (one form, same columns) into the table `ids`.
 
     Returns whether the table `wanted` has rows: the messages among them that are also in the table `rows`.
     """
     logs = [log for log in logs if log.records != 0]
     identities, parameters = readable_rows_sql(logs, _IDENTITY) if logs else (_NO_IDENTITY, {})
-    db.execute(f"CREATE OR REPLACE TEMP TABLE met AS {identities}", parameters)
+    db.execute(f"CREATE OR REPLACE TEMP TABLE ids AS {identities}", parameters)
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT session_id, seq FROM met SEMI JOIN {rows} USING (session_id, seq)"
+        f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT session_id, seq FROM ids SEMI JOIN {rows} USING (session_id, seq)"
     )
     return db.execute("SELECT count(*) FROM wanted").fetchall() != [(0,)]
 
 
-def add_met(db: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """Add the identities in `met` that are not in the table `rows`."""
-    merge(db, f"SELECT session_id, seq, received_ms FROM met ANTI JOIN {rows} USING (session_id, seq)")
-    for table in ("met", "wanted"):
+def add_read_identities(db: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Add the identities in `ids` that are not in the table `rows`."""
+    merge(db, f"SELECT session_id, seq, received_ms FROM ids ANTI JOIN {rows} USING (session_id, seq)")
+    for table in ("ids", "wanted"):
         db.execute(f"DROP TABLE {table}")
 
 
@@ -92,14 +92,14 @@ def search(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]
     if not logs:
         return False
     identities, parameters = readable_rows_sql(logs, _IDENTITY)
-    db.execute(f"CREATE OR REPLACE TEMP TABLE met AS SELECT * FROM ({identities}) SEMI JOIN asked USING (session_id)", parameters)
-    last = "SELECT session_id, max(seq) AS seq FROM met JOIN asked USING (session_id) WHERE seq < low GROUP BY session_id"
+    db.execute(f"CREATE OR REPLACE TEMP TABLE ids AS SELECT * FROM ({identities}) SEMI JOIN asked USING (session_id)", parameters)
+    last = "SELECT session_id, max(seq) AS seq FROM ids JOIN asked USING (session_id) WHERE seq < low GROUP BY session_id"
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE wanted AS
-        SELECT DISTINCT session_id, seq FROM met SEMI JOIN {rows} USING (session_id, seq) {f"UNION {last}" if before else ""}
+        SELECT DISTINCT session_id, seq FROM ids SEMI JOIN {rows} USING (session_id, seq) {f"UNION {last}" if before else ""}
     """)
-    db.execute("INSERT INTO found SELECT session_id, seq, received_ms FROM met")
-    db.execute("DROP TABLE met")
+    db.execute("INSERT INTO found SELECT session_id, seq, received_ms FROM ids")
+    db.execute("DROP TABLE ids")
     return db.execute("SELECT count(*) FROM wanted").fetchall() != [(0,)]
 
 

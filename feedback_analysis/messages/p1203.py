@@ -28,7 +28,7 @@ MessageRow = Mapping[str, Any]
 
 def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None) -> int:
     """Write a JSON file per session that played, and `sessions.csv`, which maps files to sessions; returns how many."""
-    # The values of counters at the begin of the time range come from earlier messages.
+    # The values of counters at the start of the time range come from earlier messages.
     selection = table.select(None if span is None else Span(0, span.to_ms), where or {})
     from_ms = 0 if span is None else span.from_ms
     extras = (f"json_extract_string(extra, '/{name}') AS {name}" for name in _EXTRAS)

@@ -49,7 +49,7 @@ def ranked(
     others = sum(map(_has_a_name, whole["groups"])) + whole["groups_left_out"] - len(names)
     if not others:
         return whole | {"groups": worst}
-    found = summarize(_TableOfSome(table, names, others), span=span, where=where, by=by)
+    found = summarize(_TableOfGroups(table, names, others), span=span, where=where, by=by)
     found["groups"].sort(key=lambda each: names.index(tuple(each["by"].values())) if _has_a_name(each) else len(names))
     return found
 
@@ -59,8 +59,8 @@ def _has_a_name(group: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _TableOfSome:
-    """The table as a source that keeps only the groups `names` apart; `others`: how many groups are in `(other)`."""
+class _TableOfGroups:
+    """The table as a source that keeps only the groups `names` separate; `others`: how many groups are in `(other)`."""
 
     table: FeedbackTable
     names: Sequence[Group]
@@ -69,8 +69,8 @@ class _TableOfSome:
     def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         return self.table.reading()
 
-    def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> "_SelectionOfSome":
-        return _SelectionOfSome(span, where, by, period_s=self.table.period_s, names=self.names, others=self.others)
+    def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> "_SelectionOfGroups":
+        return _SelectionOfGroups(span, where, by, period_s=self.table.period_s, names=self.names, others=self.others)
 
     def measure(self, name: str, view: View) -> Measure:
         return self.table.measure(name, view)
@@ -80,7 +80,7 @@ class _TableOfSome:
 
 
 @dataclass(slots=True)
-class _SelectionOfSome(MessageSelection):
+class _SelectionOfGroups(MessageSelection):
     names: Sequence[Group] = ()
     others: int = 0
 

@@ -1,6 +1,6 @@
 """Counters of a session that are reset, for example because an app restarts its player within the session.
 
-`stall_count`, `stall_ms` and `played_ms` count from the begin of the session. A value below the previous one means that the end
+`stall_count`, `stall_ms` and `played_ms` count from the start of the session. A value below the previous one means that the end
 host began at zero again. So the total is the sum of the increases, and a decrease counts as an increase from zero. The order is
 that of `seq`, and only selected messages are read.
 """

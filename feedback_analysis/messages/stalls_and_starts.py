@@ -1,6 +1,6 @@
 """Stalls and failed starts, which one message alone does not show: SQL that compares the messages of a session.
 
-`stall_count`, `stall_ms` and `played_ms` count from the begin of a session. The increase over the previous message belongs to the
+`stall_count`, `stall_ms` and `played_ms` count from the start of a session. The increase over the previous message belongs to the
 message that reports it, and to the time at which that was received. docs/measures.md defines both measures.
 """
 

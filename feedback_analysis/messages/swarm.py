@@ -25,7 +25,7 @@ from feedback_analysis.messages.table import FeedbackTable
 
 KEPT_PERIODS = 10
 LEAST_KEPT_MS = 120_000
-"""A node that has stopped to report stays in the tree for ten periods, or for two minutes."""
+"""A node that has stopped reporting stays in the tree for ten periods, or for two minutes."""
 
 TOGETHER_PERIODS = 3
 NEARLY_ALL = 0.9

@@ -23,7 +23,16 @@ from feedback_analysis.measures.registry import Measure, View, measure_of
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
 from feedback_analysis.messages.message_selection import MessageSelection
-from feedback_analysis.messages.outside import add_met, begin_search, drop_oldest, end_search, meet, merge, narrow_search, search
+from feedback_analysis.messages.outside import (
+    add_read_identities,
+    begin_search,
+    drop_oldest,
+    end_search,
+    merge,
+    narrow_search,
+    read_identities,
+    search,
+)
 from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
@@ -210,9 +219,9 @@ class FeedbackTable:
         """
 
         def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
-            if meet(db, self._rows, logs):
+            if read_identities(db, self._rows, logs):
                 self._add_rows(db, logs, None, only="wanted")
-            add_met(db, self._rows)
+            add_read_identities(db, self._rows)
             return drop_oldest(db)
 
         def refuse(log: VerifiedLog, error: duckdb.Error) -> int:

@@ -30,7 +30,7 @@ _UNCHANGED_FOR_NS = 2_000_000_000
 
 _ENTRIES_AT_ONCE = 10_000
 
-_IS_THERE_NOT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_MISSING_ERRNOS = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -207,7 +207,7 @@ def is_gone(path: Path) -> bool:
     try:
         path.stat()
     except OSError as error:
-        return error.errno in _IS_THERE_NOT
+        return error.errno in _MISSING_ERRNOS
     return False
 
 

@@ -31,7 +31,7 @@ def verified_ahead(batches: Iterable[Sequence[Path]]) -> Iterator[Iterator[list[
         coming = (_begin(pool, paths) for paths in batches)
         begun = deque(islice(coming, 1))
         try:
-            yield _in_turn(begun, coming)
+            yield _batch_by_batch(begun, coming)
         finally:
             pool.shutdown(cancel_futures=True)
             for opened, _ in begun:
@@ -43,7 +43,7 @@ def _begin(pool: ThreadPoolExecutor, paths: Iterable[Path]) -> _Begun:
     return opened, [pool.submit(opened.enter_context, open_if_readable(path)) for path in paths]
 
 
-def _in_turn(begun: deque[_Begun], coming: Iterator[_Begun]) -> Iterator[list[Opened]]:
+def _batch_by_batch(begun: deque[_Begun], coming: Iterator[_Begun]) -> Iterator[list[Opened]]:
     while begun:
         begun.extend(islice(coming, 1))
         opened, logs = begun[0]

@@ -52,7 +52,7 @@ class RetryLater(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """An authenticated user. `ticket`: the session, if any. `secret`: the hash of the password that was checked, if any.
+    """An authenticated user. `ticket`: of the login, if any. `secret`: the hash of the password that was checked, if any.
 
     `role`: at the time of the request. Without a login everyone is a manager.
     """
@@ -64,7 +64,7 @@ class Visitor:
 
 
 class Gate:
-    """Authenticates requests by `users` (None: no login), trusted `proxies` or session `tickets`.
+    """Authenticates requests by `users` (None: no login), trusted `proxies` or login `tickets`.
 
     `knows`: whether the dashboard accepts a Host header. Only a dashboard without authentication needs it.
     """

@@ -95,7 +95,7 @@ class GuardedBokeh(BokehTornado):
         return super().get_handler_delegate(request, RefusedHandler, {"problem": problem})
 
     def close_ended_sockets(self) -> None:
-        """Close the websockets of ended sessions, of removed users, and of users with a new role: their pages load again."""
+        """Close the websockets of ended logins, of removed users, and of users with a new role: their pages load again."""
         for socket, visitor in list(self.sockets.items()):
             if not self.gate.stays(visitor):
                 socket.close(GONE, "log in again")

@@ -20,7 +20,7 @@ WORDS = {
 
 
 class LoginHandler(RequestHandler):
-    """The login form, and the session cookie for a correct password."""
+    """The login form, and the login cookie for a correct password."""
 
     def initialize(self, gate: Gate, secure: bool, cookie_path: str) -> None:
         self._gate = gate
@@ -66,7 +66,7 @@ class LoginHandler(RequestHandler):
 
 
 class LogoutHandler(RequestHandler):
-    """Ends the session, with all copies of its cookie, and closes its open pages."""
+    """Ends the login, with all copies of its cookie, and closes its open pages."""
 
     def initialize(self, gate: Gate, secure: bool, cookie_path: str) -> None:
         self._gate = gate

@@ -1,6 +1,6 @@
-"""Session cookies: user name, end, and an HMAC-SHA256 over both and the user's password hash.
+"""Login cookies: user name, end, and an HMAC-SHA256 over both and the user's password hash.
 
-So the server stores nothing for a session, and sessions end when a user is removed or gets a new password. The key is created at
+So the server stores nothing for a login, and logins end when a user is removed or gets a new password. The key is created at
 the start of the process: after a restart all users must log in again.
 """
 
@@ -20,7 +20,7 @@ LONGEST = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A session."""
+    """The login of a user, as its cookie has it."""
 
     name: str
     number: str

@@ -21,7 +21,7 @@ class AlertDiagnosis:
     rule: str
     slice: Mapping[str, str]
     began_ms: int
-    """The begin of the alert."""
+    """The start of the alert."""
     at_ms: int
     state: DiagnosisState = "running"
     requests: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class AlertService(Collector):
         self.diagnoses = diagnoses
         """None for recorded files."""
         self.on_begin: Callable[[ExplainedAlert], None] = lambda _explained: None
-        """Called for each begin and end of an alert that is not silenced."""
+        """Called for each start and end of an alert that is not silenced."""
         self.file = file
         self._changed = 0
         self._worker: Executor | None = None
@@ -165,7 +165,7 @@ class AlertService(Collector):
         return self.sender is not None and self.sender.send_to(number, sample_notification(self._dashboard_url))
 
     async def _release(self) -> None:
-        """Send the begin of each alert whose silence has ended while it was open."""
+        """Send the start of each alert whose silence has ended while it was open."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for explained in self._held.released(self._is_silenced):

@@ -58,7 +58,7 @@ class RuleState:
 
     @property
     def since_ms(self) -> int | None:
-        """When the rule began to fire, or ended to fire; None if it has not fired."""
+        """When the rule began to fire, or stopped firing; None if it has not fired."""
         return min(each.began_ms for each in self.open) if self.open else self.ended_ms
 
 
@@ -83,7 +83,7 @@ class AlertWatch:
         self._changes: deque[ExplainedAlert] = deque(maxlen=REMEMBERED)
         # Replaced after each step, because other threads read it while a worker evaluates.
         self.alerts: tuple[ExplainedAlert, ...] = ()
-        """Each alert once, the latest begin first; open alerts with their worst minute so far."""
+        """Each alert once, the latest first; open alerts with their worst minute so far."""
         self.open: tuple[ExplainedAlert, ...] = ()
         """The alerts that are open."""
         self.states = tuple(RuleState(rule=rule) for rule in rules)

@@ -37,7 +37,7 @@ REMEMBERED = 20
 """Deliveries that are kept of each webhook."""
 
 MOST_ANSWER_BYTES = 500
-"""The begin of an answer that is kept. Chat services answer with a word or a short JSON object."""
+"""The start of an answer that is kept. Chat services answer with a word or a short JSON object."""
 
 HIDDEN = "•••"
 LEAST_SECRET = 6
@@ -53,7 +53,7 @@ class Notification:
     facts: Mapping[str, Any]
     link: str
     diagnosed: bool = False
-    """Whether it is about the end of the alert's diagnosis, not about the begin or the end of the alert."""
+    """Whether it is about the end of the alert's diagnosis, not about the start or the end of the alert."""
 
     @property
     def text(self) -> str:
@@ -265,7 +265,7 @@ class WebhookSender:
         return f"{why}, {ATTEMPTS} times"
 
     async def _post(self, session: aiohttp.ClientSession, webhook: Webhook, sent: str) -> tuple[int, str | None, str]:
-        """Status, Retry-After and the begin of the body of the answer."""
+        """Status, Retry-After and the start of the body of the answer."""
         verified_by = self._tls.link if self._tls is not None else True
         headers = {"Content-Type": routes.JSON}
         posted = session.post(

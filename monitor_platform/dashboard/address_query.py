@@ -24,7 +24,7 @@ SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measu
 """The measures that a timeline can show."""
 
 COMPARE = {"before": "the time before", "hour": "an hour before", "day": "the day before", "week": "the week before"}
-"""Other times to compare with. An address can also name the begin of another time in Unix milliseconds."""
+"""Other times to compare with. An address can also name the start of another time in Unix milliseconds."""
 
 COLOURS = ("value", "change")
 """What colours the maps. Without a choice: the value, or in a comparison the change."""

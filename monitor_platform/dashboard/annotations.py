@@ -50,7 +50,7 @@ class Annotations:
 
     @property
     def all(self) -> tuple[Annotation, ...]:
-        """In the order of their begins."""
+        """In the order of their start."""
         return self._file.notes
 
     @property

@@ -58,7 +58,7 @@ def _cohort(query: AddressQuery, span: Span) -> dict[str, str]:
 
 
 def _from(compare: str) -> str:
-    """The begin of the other time as text. An address can name a time beyond the calendar."""
+    """The start of the other time as text. An address can name a time beyond the calendar."""
     try:
         return f"{datetime.fromtimestamp(int(compare) / 1000, UTC):%Y-%m-%d %H:%M:%S UTC}"
     except (OverflowError, ValueError):

@@ -34,7 +34,7 @@ class Loaded:
 
 
 class OlderRecords:
-    """Records of `logs` from before `begins_ms()`, the begin of the memory of `now`. A page gets at most `minutes` of them at
+    """Records of `logs` from before `begins_ms()`, the start of the memory of `now`. A page gets at most `minutes` of them at
     once."""
 
     def __init__(self, logs: RecordedLogs, now: DashboardState, *, begins_ms: Callable[[], int], minutes: int) -> None:

@@ -1,4 +1,4 @@
-"""Saved views: addresses of pages, with filters and time range, that a user has named. Each user sees only the own ones.
+"""Saved views: addresses of pages, with filters and time range, that a user has named. Each user sees only their own views.
 
 They are written to a file, so they survive a restart. Without a login, all users of the dashboard share them.
 """

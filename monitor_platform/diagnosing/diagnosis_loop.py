@@ -167,7 +167,7 @@ class DiagnosisLoop(Collector):
         return int(count)
 
     def _verdicts(self, begun: AlertDiagnosis) -> Diagnosis:
-        """Concludes from the operations of the requests, from others since the begin of the alert, which may clear more links, from
+        """Concludes from the operations of the requests, from others since the start of the alert, which may clear more links, from
         those of the hour before, and from the viewers of the agents' ISPs."""
         own = [each for request in begun.requests for each in operations_of(self._measurements, where={"request_id": request})]
         meanwhile = Span(max(begun.began_ms, begun.at_ms - OTHERS_MS), _now_ms())

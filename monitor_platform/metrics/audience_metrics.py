@@ -111,7 +111,7 @@ class AudienceMetrics(Collector):
 
 
 def _span_of_gaps(newest: Span, proved_ms: int | None) -> Span:
-    """From the begin of the newest minute whose gaps are proved to be losses, to the end of the `newest` minute."""
+    """From the start of the newest minute whose gaps are proved to be losses, to the end of the `newest` minute."""
     if proved_ms is None or proved_ms >= newest.to_ms:
         return newest
     return Span(max(proved_ms, newest.to_ms - MOST_GRACE_MS) - WINDOW_MS, newest.to_ms)

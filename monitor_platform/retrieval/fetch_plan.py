@@ -26,7 +26,7 @@ LONGEST_PERIOD_S = 86_400
 class MirroredLog:
     """The mirrored part of one stem, and the part of it that is in the table.
 
-    `bytes`: verified bytes from the begin of the file. `records`: records from the begin without a gap that are in the table.
+    `bytes`: verified bytes from the start of the file. `records`: records from the start without a gap that are in the table.
     `doubtful`: damage was found; a journal's position then stays, and a sealed log is fetched again. `ahead_ms`: how far the
     server's clock was ahead when the log was first read; the table has the corrected times.
     """

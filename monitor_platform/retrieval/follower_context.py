@@ -49,5 +49,5 @@ class FollowerContext:
             raise MirrorError(f"the mirror of this platform cannot be used: {where}: {error.strerror or error}") from error
 
     def since_ms(self) -> int | None:
-        """The begin of the time kept in memory; None to keep all."""
+        """The start of the time kept in memory; None to keep all."""
         return None if self.keep_ms is None else time.time_ns() // 1_000_000 - self.keep_ms

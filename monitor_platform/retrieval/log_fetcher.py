@@ -77,7 +77,7 @@ class LogFetcher:
         return refused
 
     def _since_ms(self) -> int | None:
-        """The begin of the time kept in memory by the server's clock, which names its logs."""
+        """The start of the time kept in memory by the server's clock, which names its logs."""
         since_ms = self._shared.since_ms()
         return None if since_ms is None else since_ms + self.clock.ahead_ms
 

@@ -127,7 +127,7 @@ class ServerFollower:
             await self._fetch_older(until)
 
     async def _find_ranges(self) -> None:
-        """Find the begin of the live logs, and the ranges of older logs."""
+        """Find the start of the live logs, and the ranges of older logs."""
         newest = await self._client.latest()
         if self._after is None:
             name = None if newest is None else newest.name

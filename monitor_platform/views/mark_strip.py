@@ -58,7 +58,7 @@ class Mark:
 
 
 class MarkStrip:
-    """Labelled bars: a triangle at each begin, a stroke at each end. It is hidden without marks."""
+    """Labelled bars: a triangle at each start, a stroke at each end. It is hidden without marks."""
 
     def __init__(self, plots: Plots, x_range: Range1d) -> None:
         self.bars = ColumnDataSource({name: [] for name in _MARK_COLUMNS})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.admission import CALM_BELOW, LEAST_SHARE, SHED_FROM, kept, next_share
+from coordinator.admission import CALM_BELOW, LEAST_SHARE, REDUCE_FROM, kept, next_share
 from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.outbox import Outbox
 from coordinator.http.answers import Answers
@@ -80,7 +80,7 @@ def test_the_share_stays_within_its_bounds_and_changes_by_factors_of_two(share: 
     then = next_share(share, load)
     assert LEAST_SHARE <= then <= 1
     assert then / share in (0.5, 1, 2)
-    assert (then < share) <= (load >= SHED_FROM)
+    assert (then < share) <= (load >= REDUCE_FROM)
     assert (then > share) <= (load < CALM_BELOW)
 
 

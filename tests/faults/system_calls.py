@@ -24,7 +24,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One system call at its begin or at its return: its name, the file of its first descriptor, its strings."""
+    """One system call at its start or at its return: its name, the file of its first descriptor, its strings."""
 
     name: str
     target: str
@@ -62,7 +62,7 @@ def failed(trace: Path) -> int:
 
 
 def calls(trace: Path) -> Iterator[Call]:
-    """The begin and the return of every successful call, in order."""
+    """The start and the return of every successful call, in order."""
     begun: dict[str, Call] = {}
     for line in trace.read_text(encoding="latin-1").splitlines():
         match = _LINE.fullmatch(line)

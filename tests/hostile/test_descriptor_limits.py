@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.open_files import shorten_reports_of_full_tables
+from serving.open_files import limit_accept_failure_reports
 from tests.harness.waiting import eventually
 
 SERVERS = {
@@ -59,7 +59,7 @@ def test_a_full_table_of_open_files_is_reported_in_one_line(caplog: pytest.LogCa
     """asyncio logs a traceback for each connection that waits: four megabytes in three seconds."""
 
     async def crowd() -> None:
-        shorten_reports_of_full_tables(asyncio.get_running_loop())
+        limit_accept_failure_reports(asyncio.get_running_loop())
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         with ExitStack() as opened:
             server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)

@@ -8,7 +8,7 @@ import pytest
 import trustme
 from cryptography import x509
 
-from serving.certificate import concern, validity
+from serving.certificate import validity, validity_warning
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -32,15 +32,15 @@ def test_the_times_of_a_certificate_are_read_as_they_were_written(authority: tru
     [
         (NOW - 90 * DAY, NOW + 30 * DAY, ""),
         (NOW - 90 * DAY, NOW + 3 * DAY, "expires at 2026-11-24"),
-        (NOW - 90 * DAY, NOW - DAY, "has expired at 2026-11-20"),
+        (NOW - 90 * DAY, NOW - DAY, "expired at 2026-11-20"),
         (NOW + DAY, NOW + 90 * DAY, "is not valid before 2026-11-22"),
     ],
 )
 def test_a_warning_is_given_while_there_is_time_to_act(tmp_path: Path, authority: trustme.CA, begins, ends, words):
     path = tmp_path / "cert.pem"
     path.write_bytes(authority.issue_cert("a.example", not_before=begins, not_after=ends).cert_chain_pems[0].bytes())
-    assert words in concern(path, NOW.timestamp())
-    assert bool(words) == bool(concern(path, NOW.timestamp()))
+    assert words in validity_warning(path, NOW.timestamp())
+    assert bool(words) == bool(validity_warning(path, NOW.timestamp()))
 
 
 def test_a_version_1_certificate_is_read(tmp_path: Path):
@@ -61,4 +61,4 @@ def test_bytes_that_are_not_a_certificate_give_no_warning_and_only_valueerror(tm
             validity(data)
         except ValueError:
             continue
-    assert concern(tmp_path / "nowhere", NOW.timestamp()) == ""
+    assert validity_warning(tmp_path / "nowhere", NOW.timestamp()) == ""

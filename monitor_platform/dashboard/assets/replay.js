@@ -1,5 +1,5 @@
 // The replay of recorded files: a clock in the browser is the end of the shown time range. The next range is requested when the last
-// one is shown, so a busy platform gets fewer requests. The address has the clock (to), the begin of the range (from), the speed
+// one is shown, so a busy platform gets fewer requests. The address has the clock (to), the start of the range (from), the speed
 // (p.replay), and whether the replay runs (p.playing).
 "use strict";
 

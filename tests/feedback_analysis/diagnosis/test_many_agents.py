@@ -17,7 +17,7 @@ AGENTS = 50
 
 
 class CountedPaths(list[ObservedPath]):
-    """Counts how often it is read from its begin."""
+    """Counts how often it is read from its start."""
 
     reads = 0
 

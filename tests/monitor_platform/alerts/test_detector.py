@@ -1,4 +1,4 @@
-"""The begin and end of alerts, minute by minute, without a clock."""
+"""The start and end of alerts, minute by minute, without a clock."""
 
 from hypothesis import given
 from hypothesis import strategies as st
