@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 def verdict(**values: tuple[float, float]) -> str:
-    """`met`, or the names of the values that are above their goals: each value comes with the most that it may be."""
+    """`met`, or the names of the values that are above their goals. Each argument is a value and its largest allowed value."""
     missed = [name.replace("_", " ") for name, (value, most) in values.items() if value > most]
     return f"missed: {', '.join(missed)}" if missed else "met"
 
@@ -16,5 +16,5 @@ def heading(columns: Mapping[str, int], *, first: str = "", first_width: int = 0
 
 
 def load() -> str:
-    """How busy the machine is: figures of a busy machine say little about the program."""
+    """The load of the machine as text: figures of a busy machine say little about the program."""
     return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

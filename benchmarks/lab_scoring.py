@@ -2,10 +2,9 @@
 
 The sessions are simulated down to their packets: segments of 1, 2 or 4 s come over a link whose rate changes, and the player stalls
 when its buffer is empty. The model is fitted to them as `lab fit` stores it: each task has the family that was the best one for the
-training of docs/lab-models.md, with as many trees as there. Then one session is scored slot by slot, as in a live capture. Each
-slot is also given to scikit-learn's `predict_proba` of the forest of T1, in turn. At the end, the whole way is measured as `lab
-score` goes it: from the captured headers of a session at 5 Mbit/s to the inference messages. Times are processor times of the
-thread.
+training of docs/lab-models.md, with as many trees as there. Then one session is scored slot by slot, as in a live capture. The
+forest of T1 also infers each slot with scikit-learn's `predict_proba`, in turn. At the end, all steps of `lab score` are measured
+together: from the captured headers of a session at 5 Mbit/s to the inference messages. Times are processor times of the thread.
 """
 
 import random

@@ -76,15 +76,15 @@ _TECHNIQUES = (Technique.PING, Technique.TRACEROUTE)
 
 
 class _Results:
-    """When results ended at the master, and when they were in the platform's memory."""
+    """The times at which results were acknowledged by the master, and at which they were in the platform's memory."""
 
     def __init__(self, parts: dict[str, MeasuredProcess]) -> None:
         self._parts = parts
         self._before = {name: part.cpu_s() for name, part in parts.items()}
         self.delivered_s: list[float] = []
-        """When the master had acknowledged each of them."""
+        """The time at which the master acknowledged each of them."""
         self.seen: list[tuple[float, int]] = []
-        """At which time how many were in the platform's memory."""
+        """Times, each with the number of results in the platform's memory."""
         self.began_s = time.monotonic()
         self._used: dict[str, float] = {}
 

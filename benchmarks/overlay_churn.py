@@ -1,6 +1,5 @@
-"""Players of the overlay that live for 20 s on average, during five minutes: what is lost by those that live.
-
-All nodes run on the loopback interface. Half of the players leave, half are killed, and many forward the stream to others.
+"""Players of the overlay that live for 20 s on average, during five minutes: the losses of the players that run. All nodes run on
+the loopback interface. Half of the players leave, half are killed, and many forward the stream to others.
 """
 
 import tempfile
@@ -14,7 +13,7 @@ MOST_LOST = 0.01
 
 
 def main() -> None:
-    """Print how many players lived, and what they lost."""
+    """Print how many players ran, and how many packets they lost."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder:
         found = lives(Path(folder), players=PLAYERS, seconds=SECONDS)
     print(f"{PLAYERS} players at once, mean lifetime {MEAN_LIFE_S:.0f} s, {SECONDS:.0f} s")

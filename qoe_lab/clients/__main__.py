@@ -17,7 +17,7 @@ from qoe_lab.training_plan import CLIENTS
 
 
 class SessionPlayer(Protocol):
-    """What plays: one of the clients."""
+    """One of the clients, which plays the session."""
 
     async def play(self) -> None:
         """Play the session. CannotPlayError if that is not possible."""

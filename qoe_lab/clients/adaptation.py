@@ -19,14 +19,14 @@ class Throughput:
     _measured: deque[float] = field(default_factory=deque)
 
     def add(self, data_bytes: int, took_s: float) -> None:
-        """A segment that has arrived."""
+        """Add a segment that has arrived."""
         self._measured.append(data_bytes * 8 / max(took_s, 1e-3))
         if len(self._measured) > self.segments:
             self._measured.popleft()
 
     @property
     def bps(self) -> float | None:
-        """None before the first segment."""
+        """The throughput in bit/s; None before the first segment."""
         return len(self._measured) / sum(1 / max(each, 1.0) for each in self._measured) if self._measured else None
 
 

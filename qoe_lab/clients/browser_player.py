@@ -104,7 +104,7 @@ class BrowserPlayer:
             raise CannotPlayError(f"the page of the player did not load in {self._settings.seconds:g} s") from None
 
     def _heard(self, text: str) -> None:
-        """An event of the page. Those after the end are not part of the session."""
+        """Record an event of the page. Events after the end are not part of the session."""
         if self._ended.is_set():
             return
         event = PlayerEvent(**json.loads(text))
@@ -144,5 +144,5 @@ class BrowserPlayer:
 
 
 def _named(habits: Habits) -> str:
-    """The habits as far as a player of others can have them: how it adapts is its own."""
+    """The name of the habits if they choose a quality; otherwise `default`, because hls.js and dash.js adapt in their own way."""
     return habits.name if habits.chosen is not None else "default"

@@ -1,4 +1,4 @@
-"""What a client has to know, and the errors with which it ends."""
+"""The settings of a client, and the error that ends it."""
 
 import re
 from dataclasses import dataclass, field

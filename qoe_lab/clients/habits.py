@@ -1,6 +1,6 @@
 """How a player of the lab behaves. Pure: the id of a session decides, so repeating a session repeats the behaviour.
 
-If all players adapted in the same way, the limit of the link would decide alone whether a session stalls, and a classifier would
+If all players adapted in the same way, the limit of the link alone would decide whether a session stalls, and a classifier would
 only learn the limit. Real viewers differ: some players are careful, some keep little in the buffer, and some viewers choose a
 quality by hand, which their link may not carry.
 """
@@ -43,5 +43,5 @@ ALL = (
 
 
 def habits_of(session_id: str) -> Habits:
-    """Those of a session."""
+    """The habits of the player of a session."""
     return ALL[zlib.crc32(session_id.encode()) % len(ALL)]

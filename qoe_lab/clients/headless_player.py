@@ -155,7 +155,7 @@ class HeadlessPlayer:
 
     @staticmethod
     async def _fetch(http: aiohttp.ClientSession, url: str, most_bytes: int, into: list[bytes] | None = None) -> int:
-        """Receive what is at a URL, and return its bytes. The data is kept only `into` a list."""
+        """Receive what is at a URL, and return its number of bytes. The data is appended to `into`, or discarded without it."""
         received = 0
         try:
             async with http.get(url) as answer:

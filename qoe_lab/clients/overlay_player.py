@@ -37,7 +37,7 @@ class OverlayPlayer:
         self._kbps = float(shown["kbps"][0]) if "kbps" in shown else None
 
     async def play(self) -> None:
-        """Play until the time is over. CannotPlayError if the player ends before."""
+        """Play until the time is over. CannotPlayError if the player ends earlier."""
         self._wall_ms = wall_ms()
         self._record(PlayerEvent(event="navigation", t_ms=0, wall_ms=self._wall_ms))
         # If this process is killed, the player ends too: it cannot print any more.

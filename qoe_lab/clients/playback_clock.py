@@ -51,14 +51,14 @@ class PlaybackClock:
         return self._complete and self.buffer_ms <= 0
 
     def add(self, media_ms: float, representation: Representation, now_ms: float) -> list[PlayerEvent]:
-        """A segment has arrived. Returns the events until now."""
+        """Add a segment that has arrived. Returns the events until now."""
         events = self.advance(now_ms)
         self._buffered_until_ms += media_ms
         self._queue.append((self._buffered_until_ms, representation))
         return events + self._begin()
 
     def complete(self, now_ms: float) -> list[PlayerEvent]:
-        """No segment follows: what is there is played to its end."""
+        """Note that no segment follows, so that playback ends when the buffer is empty. Returns the events until now."""
         events = self.advance(now_ms)
         self._complete = True
         return events + self._begin()
@@ -93,7 +93,7 @@ class PlaybackClock:
         return [begun, *self._show()]
 
     def _show(self) -> list[PlayerEvent]:
-        """The segment at the front of the queue comes on screen."""
+        """Show the segment at the front of the queue."""
         shown = self._queue[0][1]
         if shown == self._shown:
             return []

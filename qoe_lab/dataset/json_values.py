@@ -13,7 +13,7 @@ LARGEST = 2.0**53
 
 
 class DamagedFileError(ValueError):
-    """A file is not what its name promises. `path` is the file."""
+    """A file does not have the content that its name states. `path` is the file."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path} is damaged: {why}")

@@ -1,4 +1,4 @@
-"""The folder of a training as the export finds it: its settings, and each session that was begun, whatever is left of it."""
+"""The folder of a training as the export finds it: its settings, and each session that was begun, with the files that it has."""
 
 import os
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ _FORMER_MEDIA_MS = 2000.0
 
 
 def identity_row(training: RecordedTraining, session: RecordedSession) -> TableRow:
-    """What is known of any session, also without its files: the journal's number, attempt and status."""
+    """The columns that any session has, also without its files: the journal's number, attempt and status."""
     row: TableRow = {"session_id": session.session_id, "training_id": training.training_id, "status": NOT_CAPTURED, "valid": False}
     if session.journal is not None:
         row |= {name: session.journal.integer(name) for name in ("number", "attempt", "status")}
@@ -33,7 +33,7 @@ def identity_row(training: RecordedTraining, session: RecordedSession) -> TableR
 
 
 def planned_row(cell: JsonValues, key: bytes) -> TableRow:
-    """What `session.json` says."""
+    """The columns from `session.json`."""
     row: TableRow = {name: cell.text(name) for name in _TEXTS}
     row |= {name: cell.integer(name) for name in _INTEGERS}
     row |= {name: cell.number(name) for name in _NUMBERS}
@@ -42,7 +42,7 @@ def planned_row(cell: JsonValues, key: bytes) -> TableRow:
 
 
 def captured_row(result: JsonValues, shaping: JsonValues | None) -> TableRow:
-    """What `result.json` and `shaping.json` say."""
+    """The columns from `result.json` and `shaping.json`."""
     row: TableRow = {name: result.integer(name) for name in ("status", *_OF_RESULT)}
     row |= {"pcap_sha256": result.text("pcap_sha256")}
     return row | {"goodput_mbps": None if shaping is None else shaping.number("goodput_mbps")}
@@ -70,7 +70,7 @@ def labels_row(labels: SessionLabels, scores: SessionScores) -> TableRow:
 
 
 def witness_row(requests: Sequence[JsonValues], tcp_info: Iterable[JsonValues]) -> TableRow:
-    """What the server saw. Null where it kept no log."""
+    """The columns from the logs of the server. Null where it kept no log."""
     row: TableRow = {}
     if requests:
         row = {"server_requests": len(requests), "server_bytes": sum(each.integer("bytes") or 0 for each in requests)}
@@ -122,7 +122,7 @@ def _answered(request: JsonValues) -> TableRow:
 
 
 def event_rows(row: TableRow, events: Sequence[PlayerEvent], requests: Sequence[JsonValues], wall_ms: float) -> Iterator[TableRow]:
-    """What the player and the server wrote, in the order of time; of the same time, the player's events first."""
+    """The events of the player and the server, in the order of time; of the same time, the player's events first."""
     ids = {name: row[name] for name in ("session_id", "training_id")}
     both = [{**ids, "witness": "player", **_of_player(event)} for event in events]
     both += [{**ids, "witness": "server", **_of_server(request, wall_ms)} for request in requests]

@@ -123,7 +123,7 @@ def _events(session: RecordedSession) -> list[PlayerEvent]:
 
 
 def _check_capture(session: RecordedSession, sha256: str | None) -> None:
-    """Is the capture there, and the one that the run left?"""
+    """InvalidSessionError unless the capture exists and is the one that the run recorded."""
     try:
         with session.capture.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -59,7 +59,7 @@ def write_sessions_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def csv_cell(value: object) -> object:
-    """What stands for a value: nothing for None, 1 and 0 for yes and no, and no more digits of a number than it needs."""
+    """The text of a value: empty for None, 1 and 0 for yes and no, and no more digits of a number than it needs."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -9,7 +9,7 @@ from qoe_lab.dataset.table_columns import TableRow
 
 
 def training_row(training: RecordedTraining, sessions: Sequence[TableRow]) -> dict[str, Any]:
-    """What the folder says of the training, and how many of its sessions are in the data set."""
+    """The facts about the training from its folder, and how many of its sessions are in the data set."""
     settings = training.settings
     row: dict[str, Any] = {name: settings.text(name) for name in ("source", "client", "trace", "congestion_control")}
     row |= {name: settings.number(name) for name in ("seconds", "delay_ms", "loss", "queue_ms")}

@@ -39,7 +39,7 @@ class Agreement:
 
 
 def server_witness(requests: Iterable[Mapping[str, Any]], *, wall_ms: float, until_ms: float) -> ServerWitness:
-    """What the log of requests says about a session that began at `wall_ms` and was watched for `until_ms`."""
+    """What the request log shows about a session that began at `wall_ms` and was watched for `until_ms`."""
     arrivals: dict[int, float] = {}
     media_ms: dict[int, float] = {}
     for request in requests:

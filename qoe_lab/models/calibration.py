@@ -1,4 +1,4 @@
-"""Calibration: probabilities become frequencies. Of the slots with a probability of 0.3, three in ten are stalled.
+"""Calibration turns the outputs of a model into probabilities: of the slots with 0.3, three in ten are stalled.
 
 A curve per class maps what the model says to what was seen in sessions that it was not fitted to. With many examples, the curve is
 the isotonic one; with few, that of Platt, which has two parameters. Both are stored as points between which a line is drawn.

@@ -21,7 +21,7 @@ from qoe_lab.models.tasks import ModelTask
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
-    """What models say about examples that they were not fitted to: one row per example, NaN for one that is not judged."""
+    """The outputs of models for examples that they were not fitted to: one row per example, NaN for one that is not judged."""
 
     outputs: Floats
     calibrated: Floats
@@ -71,7 +71,7 @@ def fitted(family: ModelFamily, task: ModelTask, examples: Examples, effort: Eff
 
 
 def _usual(task: ModelTask, truth: Floats, calibrated: Floats) -> Floats | None:
-    """The probability from which on each class is decided on."""
+    """For each class, the probability from which on the model decides for it."""
     if task.decision == "more_than_usual":
         counts = np.bincount(truth.astype(np.int64), minlength=calibrated.shape[1]) + 1.0
         usual: Floats = counts / counts.sum()

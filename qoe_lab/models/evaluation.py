@@ -16,7 +16,7 @@ from qoe_lab.models.score_measures import OF_CLASSES, OF_NUMBERS, ScoreMeasure, 
 from qoe_lab.models.tasks import SLOT_STALLED, ModelTask, higher_is_better, needs_calibration
 
 PLACES = ("training", "limit", "client", "source", "content")
-"""What is left out in turn: sessions of an unknown place are harder than further sessions of a known one."""
+"""The properties whose values are left out in turn: sessions with an unknown value are harder than more of a known one."""
 
 ShowStep = Callable[[str], None]
 
@@ -79,7 +79,7 @@ class BandResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TaskResult:
-    """Everything that is known about one task."""
+    """All results of one task."""
 
     task: ModelTask
     judged: Examples
@@ -108,8 +108,8 @@ def measures_of(task: ModelTask) -> Mapping[str, ScoreMeasure]:
     return OF_CLASSES if task.kind == "classes" else OF_NUMBERS
 
 
-def what_is_measured(task: ModelTask, answers: HeldOut, measure: str) -> Floats:
-    """The outputs that a measure is about."""
+def measured_outputs(task: ModelTask, answers: HeldOut, measure: str) -> Floats:
+    """The outputs that `measure` judges: numbers in units, probabilities, or levelled ones for measures of decisions."""
     if task.kind == "number":
         return in_units(task, answers.outputs)
     return answers.outputs if measure in _OF_PROBABILITIES else answers.levelled
@@ -135,7 +135,7 @@ def evaluate(task: ModelTask, examples: Examples, effort: Effort, seed: int, pro
         answers = held_out(BY_NAME[chosen], task, examples, splits, effort, seed, calibrate=True).at(rows)
         families[chosen] = replace(families[chosen], answers=answers)
     families[chosen] = _family_result(task, BY_NAME[chosen], families[chosen].answers, truth, draws)
-    best, alone = (what_is_measured(task, families[each].answers, task.score) for each in (chosen, "limit_alone"))
+    best, alone = (measured_outputs(task, families[each].answers, task.score) for each in (chosen, "limit_alone"))
     progress(f"{task.code} places left out")
     return TaskResult(
         task=task,
@@ -159,7 +159,7 @@ def _family_result(
 ) -> FamilyResult:
     """The scores with intervals; if `only` is given, only this one has an interval, because intervals take long."""
     scores = {
-        name: estimate(measure, truth, what_is_measured(task, answers, name), draws if only in (None, name) else draws[:0])
+        name: estimate(measure, truth, measured_outputs(task, answers, name), draws if only in (None, name) else draws[:0])
         for name, measure in measures_of(task).items()
     }
     return FamilyResult(family=family.name, title=family.title, baseline=family.baseline, answers=answers, scores=scores)
@@ -179,7 +179,7 @@ def _confusion(judged: Examples, levelled: Floats) -> Floats:
 def _corrected(task: ModelTask, truth: Floats, families: Mapping[str, FamilyResult], draws: Floats) -> float:
     """The mean score of the family that is best in a resample, on the sessions that this resample does not have."""
     measure, sign = measures_of(task)[task.score], 1 if higher_is_better(task.score) else -1
-    able = [what_is_measured(task, each.answers, task.score) for each in families.values() if not each.baseline]
+    able = [measured_outputs(task, each.answers, task.score) for each in families.values() if not each.baseline]
     found = []
     for weights in draws[:_RESAMPLES_OF_CHOICE]:
         inside = [sign * measure(truth, outputs, weights) for outputs in able]
@@ -196,7 +196,7 @@ def _left_out(family: ModelFamily, task: ModelTask, examples: Examples, place: s
         return PlaceResult(place=place, why_not=str(error))
     truth = in_units(task, examples.y) if task.kind == "number" else examples.y
     chosen, alone = (
-        what_is_measured(
+        measured_outputs(
             task,
             held_out(each, task, examples, splits, effort, seed, calibrate=needs_calibration(task) and not each.baseline),
             task.score,

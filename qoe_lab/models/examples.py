@@ -32,7 +32,7 @@ class Examples:
     limits: Floats
     """The limit of the session in Mbit/s. It is a feature of the baseline `limit alone` only."""
     lengths: Floats = field(default_factory=lambda: np.empty(0))
-    """Of the segments of the session, as numbers in SEGMENT_S; NaN where it is not known. Empty: nowhere."""
+    """The length of the session's segments, as index in SEGMENT_S; NaN where it is not known. Empty: known nowhere."""
     places: Mapping[str, Texts] = field(default_factory=dict)
     """The training, client, source and content of each example."""
 

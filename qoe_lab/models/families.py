@@ -32,7 +32,7 @@ from qoe_lab.models.tree_arrays import Trees
 from qoe_lab.traffic.virtual_playback import SEGMENT_S
 
 LENGTH_ROUNDS, LENGTH_LEAF, LENGTH_SLOTS = 50, 3, 3
-"""Of the model of the lengths of segments: its rounds of boosting, the least examples of a leaf; it sees each third slot."""
+"""The model of the lengths of segments: rounds of boosting, fewest examples of a leaf; it is fitted to each third slot."""
 KNOWN_LENGTHS = 0.9
 """The least share of examples with a known length. With fewer, as for the overlay, which has no segments, no length is inferred."""
 
@@ -130,8 +130,8 @@ def _linear(task: ModelTask, examples: Examples, _effort: Effort, seed: int) -> 
 
 
 BINS = 63
-"""Into which boosting sorts the values of a feature. With a few thousand examples and hundreds of features, more bins take three
-times as long and give no better scores."""
+"""The bins into which boosting sorts the values of a feature. With a few thousand examples and hundreds of features, more bins
+take three times as long and give no better scores."""
 
 _IMPOSSIBLE = -50.0
 """The intercept of a class that the examples do not have: e^-50 is no probability, and it is finite."""

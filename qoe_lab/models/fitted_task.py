@@ -22,13 +22,15 @@ class FittedTask:
     model: PlainModel
     calibration: ProbabilityCalibration | None = None
     usual: Floats | None = None
-    """The probability that each class must exceed, of a task in which not simply the most probable class is decided on. The sum is
-    1: of two classes, exactly one exceeds its own."""
+    """For each class, the probability that it must exceed; None if the task decides for the most probable class.
+
+    The sum is 1, so exactly one of two classes exceeds its own.
+    """
     half_width: float | None = None
     """Of the band around a number, as the model infers it; None if too few sessions were judged."""
 
     def outputs(self, x: Floats) -> Floats:
-        """What the model says: one row per example; probabilities are not calibrated."""
+        """The outputs of the model: one row per example; probabilities are not calibrated."""
         outputs = self.model.predict(x)
         if isinstance(self.model, ConstantModel):  # which knows nothing of the traffic
             return outputs
@@ -39,7 +41,7 @@ class FittedTask:
         return self.calibration.applied(outputs) if self.calibration is not None else outputs
 
     def levelled(self, outputs: Floats) -> Floats:
-        """The outputs such that the largest one is the class to decide on."""
+        """The outputs, divided so that the class to decide for has the largest one."""
         if self.usual is None:
             return outputs
         lifted = self.calibrated(outputs) / self.usual

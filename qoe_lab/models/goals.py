@@ -1,4 +1,4 @@
-"""What the models should reach, and what they reached."""
+"""The goals of the models, and the values that the models reached."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

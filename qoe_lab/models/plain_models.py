@@ -181,7 +181,7 @@ KINDS: dict[str, type[ConstantModel] | type[LinearModel] | type[LinkedTrees] | t
 
 
 def _part(arrays: Arrays, part: str, features: int, outputs: int) -> PlainModel:
-    """A model inside another one. It is none that has a further one inside."""
+    """A model inside another one. It must not contain a further model itself."""
     number = int(_array(arrays, f"{part}.kind", np.int64, 0))
     if not 0 <= number < len(_SIMPLE):
         raise ValueError(f"{part}.kind is {number}; it must be 0 to {len(_SIMPLE) - 1}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from qoe_lab.models.bands import COVERAGE
-from qoe_lab.models.evaluation import TaskResult, score_text, what_is_measured
+from qoe_lab.models.evaluation import TaskResult, measured_outputs, score_text
 from qoe_lab.models.goals import Goal, goals
 from qoe_lab.models.intervals import Estimate
 from qoe_lab.models.leak_alarms import Alarm
@@ -196,7 +196,7 @@ def _scatter_card(result: TaskResult) -> str:
     inside = None
     if result.bands is not None:
         inside = ~np.isfinite(answers.high - answers.low) | ((answers.low <= result.truth) & (result.truth <= answers.high))
-    figure = scatter(result.truth, what_is_measured(result.task, answers, "mae")[:, 0], inside, result.task.unit)
+    figure = scatter(result.truth, measured_outputs(result.task, answers, "mae")[:, 0], inside, result.task.unit)
     width = "" if result.bands is None else f" The mean width of the band is {_number(result.bands.mean_width)} {result.task.unit}."
     note = "Each point is a session that the model was not fitted to. Filled: the reported value is outside the band."
     return _card("Inferred and reported", f"{figure}<p class='note'>{note}{escape(width)}</p>")

@@ -121,7 +121,7 @@ def best_f1_bound(truth: Floats, probability: Floats) -> float:
 
 
 def stated_and_hit(truth: Floats, outputs: Floats) -> tuple[Floats, Floats]:
-    """The probability that calibration is about, and whether what it promises is true."""
+    """For each example: the probability that calibration judges, and whether the class with this probability is the true one."""
     if outputs.shape[1] == 2:
         return outputs[:, 1], (truth == 1).astype(np.float64)
     return outputs.max(axis=1), (truth == decisions(outputs)).astype(np.float64)

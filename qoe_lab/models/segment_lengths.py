@@ -24,7 +24,7 @@ _HINTS = (
     *(f"total_{kind}_{seconds}s_ms" for kind in ("kept", "free", "dry_max") for seconds in SEGMENT_S),
     "segment_spread",
     "segments",
-    # What player it may be, of which each pauses at another buffer:
+    # They hint at the player. Each player pauses at another buffer.
     "total_requests",
     "total_chunks",
     "total_chunk_kbps",
@@ -33,10 +33,10 @@ _HINTS = (
     "handshake_ms",
     "elapsed_s",
 )
-"""The sizes themselves are none of them: from sizes, a model would recognise the contents that it was fitted to, and be sure of
-wrong lengths for others."""
+"""The features that hint at the length. The sizes themselves are not among them: from sizes, a model would recognise the
+contents that it was fitted to, and be sure of wrong lengths for others."""
 OF_LENGTH = ("length_s", *(f"length_{each}" for each in ("total_dry_ms", "total_dry_max_ms", "dry_ms", "left_ms")), *_KBPS)
-"""Of the values of `LengthColumns.with_length`, in order, behind the features of the task."""
+"""The names of the values that `LengthColumns.with_length` appends to the features of the task, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

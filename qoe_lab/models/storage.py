@@ -1,7 +1,8 @@
 """Stored models: arrays in `model.npz`, and everything else in a card, `model.json`. Loading runs no code from the files.
 
-The card has the SHA-256 of the arrays, which is checked before they are read. The hash finds damage, not malice: who can write one
-file can write both. So everything that is read is checked, too: names, types, shapes, numbers, and that trees are trees.
+The card has the SHA-256 of the arrays, which is checked before they are read. The hash finds damage, not attacks: an attacker who
+can write one file can write both. So everything that is read is checked, too: names, types, shapes, numbers, and that trees are
+trees.
 """
 
 import hashlib

@@ -44,7 +44,7 @@ def fit_tasks(
     steps: Any = context.Queue()
     order = [*LONGEST_FIRST, *(task for task in TASKS if task not in LONGEST_FIRST)]
     with ProcessPoolExecutor(processes, context, initializer=_send_steps_to, initargs=(steps,)) as pool:
-        fits = {task.name: pool.submit(_fit_and_tell, task, sessions, features, effort) for task in order}
+        fits = {task.name: pool.submit(_fit_and_report, task, sessions, features, effort) for task in order}
         while wait(fits.values(), timeout=STEP_CHECK_S).not_done:
             for step in _arrived(steps):
                 progress(step)
@@ -67,7 +67,7 @@ def _fit(
 
 
 _steps: Any = None
-"""In a process that fits: where its steps go."""
+"""In a process that fits: the queue to which it reports its steps."""
 
 
 def _send_steps_to(steps: Any) -> None:  # noqa: ANN401 - a queue between processes
@@ -75,7 +75,7 @@ def _send_steps_to(steps: Any) -> None:  # noqa: ANN401 - a queue between proces
     _steps = steps
 
 
-def _fit_and_tell(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str], effort: Effort) -> TaskFit | str:
+def _fit_and_report(task: ModelTask, sessions: Sequence[SessionSlots], features: Sequence[str], effort: Effort) -> TaskFit | str:
     return _fit(task, sessions, features, effort, _steps.put)
 
 

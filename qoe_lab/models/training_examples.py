@@ -47,7 +47,7 @@ class SessionSlots:
     startup_s: float
     mos: float
     length: float = np.nan
-    """Of its segments, as a number in SEGMENT_S; NaN if it is not known."""
+    """The length of its segments, as index in SEGMENT_S; NaN if it is not known."""
 
 
 def session_slots(sessions: TableColumns, slots: TableColumns, features: Sequence[str]) -> list[SessionSlots]:
@@ -87,7 +87,7 @@ def _check_known(table: TableColumns, name: str, known: NDArray[np.bool_]) -> No
 
 
 def _check_possible(table: TableColumns, name: str, least: float, most: float) -> None:
-    """ValueError if a truth cannot be true. One that is not known is possible."""
+    """ValueError if a true value is out of its range. NaN (not known) is allowed."""
     values = table[name].astype(np.float64)
     for row in np.flatnonzero((values < least) | (values > most)).tolist():
         session_id = table["session_id"][row]

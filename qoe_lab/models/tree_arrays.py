@@ -56,7 +56,7 @@ class Trees:
 
 
 class TreeWalk:
-    """The way of examples down the trees. It needs few operations per level, because a slot of a live session is one example."""
+    """Evaluates trees level by level, with few operations per level, because a slot of a live session is one example."""
 
     __slots__ = ("_children", "_features", "_levels", "_of_missing", "_threshold", "_trees")
 
@@ -91,7 +91,7 @@ class TreeWalk:
 
 @lru_cache(maxsize=32)
 def tree_walk(trees: Trees, features: int) -> TreeWalk:
-    """The walk of trees that are asked again and again. A model of the lab has less than ten sets of trees."""
+    """The TreeWalk of `trees`, which is kept for the next call. A model of the lab has fewer than ten sets of trees."""
     return TreeWalk(trees, features)
 
 

@@ -1,7 +1,8 @@
 """`python -m qoe_lab.running FOLDER`: play the session that the folder plans, in a process of its own.
 
-A process for each session: many sessions leave nothing behind in one that lives long, and a process without rights enters a user
-namespace, which it cannot leave. It ends with the process that started it, by SIGKILL too; the keeper of its lab ends the rest.
+Each session has its own process, so that sessions leave nothing behind in the process of the training. A process without rights
+also enters a user namespace, which it cannot leave. It ends with the process that started it, by SIGKILL too; the keeper of its lab
+ends the rest.
 """
 
 import argparse

@@ -26,7 +26,7 @@ SEND_BYTES, RECEIVE_BYTES = 64 * 1024, 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goodput:
-    """What a short transfer to the client got."""
+    """The result of a short transfer to the client. `share` is that of the limit."""
 
     limit_mbps: float
     goodput_mbps: float
@@ -68,7 +68,7 @@ def measure_goodput(lab: Lab, shape: LinkShape) -> Goodput:
 
 
 def _transfer(sender: socket.socket, receiver: socket.socket, size: int, within_s: float) -> list[tuple[float, int]]:
-    """When how many bytes had arrived."""
+    """Monotonic times in seconds, each with the bytes that had arrived until then."""
     for end in (sender, receiver):
         end.setblocking(False)
     sent = received = 0

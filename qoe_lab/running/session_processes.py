@@ -59,7 +59,7 @@ class Playable:
 
 @contextmanager
 def serving(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) -> Iterator[Playable]:
-    """What the session plays. The server of HLS and DASH runs meanwhile, and writes its logs."""
+    """Run the server of HLS and DASH, which writes its logs, during the block. Yields what the session plays."""
     command = [
         sys.executable,
         "-m",

@@ -34,7 +34,7 @@ machine and not the network."""
 MOST_PROBES = 3
 """A busy machine may disturb a probe."""
 QUIET_ROUND_TRIPS, QUIET_S = 2, 0.02
-"""How long the last packets of the probe are on their way before the capture begins."""
+"""Pause between the probe and the capture, in which the last packets of the probe arrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class _Playback:
 
 
 def play_session(folder: SessionFolder, around: SessionSurroundings) -> SessionResult:
-    """Play the session that the folder plans. What goes wrong is in the result; nothing of it stays in the kernel."""
+    """Play the session that the folder plans. A failure is stated in the result; namespaces and queues are removed in any case."""
     cell = folder.read_cell()
     try:
         with Lab(session_topology(_shape_of(cell), cell.source)) as lab:
@@ -104,7 +104,7 @@ def _gateway(lab: Lab) -> str:
 
 
 def _check_link(lab: Lab, cell: PlannedCell, folder: SessionFolder) -> None:
-    """Before the session: the kernel reports the planned values, and TCP reaches the planned rate."""
+    """Before the session: check that the kernel reports the planned values, and that TCP reaches the planned rate."""
     shape = _shape_of(cell)
     read_back = prepare(lab, shape, _gateway(lab))
     folder.write_shaping({"read_back": read_back.to_json()})
@@ -131,7 +131,7 @@ def _following(lab: Lab, cell: PlannedCell) -> AbstractContextManager[RateFollow
 
 
 def _check_recording(lab: Lab, folder: SessionFolder, playback: _Playback, longest_gap_ms: float) -> None:
-    """After the session: is what it recorded whole?"""
+    """After the session: SessionFailedError unless its recordings are whole."""
     check_events(folder, longest_gap_ms)
     capture, follower = playback.capture, playback.follower
     if follower is not None and follower.failure is not None:

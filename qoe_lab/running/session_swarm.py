@@ -33,7 +33,7 @@ def rung_near(content: Content, limits_mbps: Sequence[float]) -> str:
 
 @contextmanager
 def swarm(lab: Lab, cell: PlannedCell, folder: SessionFolder, contents: Path) -> Iterator[Playable]:
-    """What the session plays. The nodes of the overlay run meanwhile, all but the player, which is the client."""
+    """Run the nodes of the overlay during the block, without the player, which is the client. Yields what the session plays."""
     rung = read_content(contents / cell.content_id).rung(cell.rung or "")
     nodes = _Nodes(lab, folder.path / "overlay")
     file = nodes.folder / "stream.mp4"

@@ -46,7 +46,7 @@ def _access(shape: LinkShape, gateway: str) -> Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
-    """What the kernel says about the link."""
+    """The shape of the link as the kernel reports it."""
 
     queue_discipline: str
     rate_kbps_to_client: float | None

@@ -17,7 +17,7 @@ class CannotRunError(Exception):
 
 
 class StartedTrainings:
-    """`command` and the path of a training run it."""
+    """Starts trainings: `command` with the path of a training as last argument runs it."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command

@@ -103,7 +103,7 @@ class TrainingFolder:
         return self.is_cancelled or (self.path / "pause").exists()
 
     def note_failure(self, text: str | None) -> None:
-        """Why the process that runs the training ends early; None when it begins."""
+        """Store why the process that runs the training ends early; None, when it begins, removes an earlier reason."""
         path = self.path / FAILURE_FILE
         if text is None:
             path.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ class TrainingFolder:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the lock meanwhile. BlockingIOError if another process runs this training."""
+        """Hold the lock during the block. BlockingIOError if another process runs this training."""
         descriptor = os.open(self.path / "running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._lock(descriptor)
@@ -152,7 +152,7 @@ class TrainingFolder:
     # How far it is
 
     def queue(self) -> SessionQueue:
-        """The plan with what the journal says. ValueError if the journal is damaged or belongs to another plan."""
+        """The plan with the changes of the journal applied. ValueError if the journal is damaged or belongs to another plan."""
         changes = read_changes(self.journal)
         try:
             return SessionQueue(plan_sessions(self.settings), changes)

@@ -1,4 +1,4 @@
-"""Runs the sessions of a training: starts each as a process, notes its result in the journal, and queues failed ones again.
+"""Runs the sessions of a training: starts each as a process, writes its result to the journal, queues failed ones again.
 
 A single thread does everything, so the journal has one writer and needs no locks.
 """
@@ -99,7 +99,7 @@ class TrainingRun:
 
     @contextmanager
     def _interrupting(self, journal: SessionJournal) -> Iterator[None]:
-        """At the end, for whatever reason, no session runs."""
+        """End all running sessions after the block, also after an error."""
         try:
             yield
         finally:

@@ -9,12 +9,12 @@ MOST_GAPS = 65_536
 
 
 class Seen(NamedTuple):
-    """What one segment brought."""
+    """The positions of one segment, divided into new and known ones."""
 
     fresh: int
     """Positions that the capture has not seen before."""
     repeated: int
-    """Positions that it has."""
+    """Positions that the capture has seen before."""
     awaited_since_ns: int | None
     """When a later segment showed that the oldest of the fresh positions were missing; None if nothing was missing."""
 

@@ -21,7 +21,7 @@ class Pipeline:
     ingest_key: str = field(repr=False)
     socket: Path
     running: RunningComponents | None
-    """The components of this training; None if the coordinator is another's."""
+    """The components of this training; None if it uses a coordinator that runs already."""
 
     def check(self) -> None:
         """ComponentEnded if a component has ended."""

@@ -155,7 +155,7 @@ def resume(training: str, /, *, running: HowToRun = USUAL) -> None:
 
 
 def _usual_client(source: str) -> str:
-    """Those of several sources, each once, with commas."""
+    """The usual clients of the sources in `source`, each once, with commas."""
     return ",".join(dict.fromkeys(PLAYED_BY.get(each, ("headless",))[0] for each in source.split(",")))
 
 
@@ -255,7 +255,7 @@ def _rungs(settings: TrainingSettings, contents: Path) -> dict[str, str]:
 
 @contextmanager
 def _stopping(training_run: TrainingRun) -> Iterator[None]:
-    """A signal pauses the training meanwhile."""
+    """Let Ctrl-C or SIGTERM pause the training during the block."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         training_run.stop()

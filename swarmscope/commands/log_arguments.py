@@ -51,9 +51,9 @@ class LogsToRead:
 
     def of_kind(self, kind: RecordKind) -> list[tuple[Path, Readable]]:
         """The logs whose name states this kind, and those whose name states none, if the user gave them and not their folder."""
-        return [(path, form) for path, form in self.logs if kind_of(path.name) is kind or self._is_named_freely(path)]
+        return [(path, form) for path, form in self.logs if kind_of(path.name) is kind or self._is_given_under_another_name(path)]
 
-    def _is_named_freely(self, path: Path) -> bool:
+    def _is_given_under_another_name(self, path: Path) -> bool:
         return path in self.given.paths and log_name(path) is None
 
     def name(self, path: Path) -> str:

@@ -40,7 +40,7 @@ def write_areas(outline: Path, target: Path) -> None:
     land = unary_union(list(districts.values()))
     areas = sorted(cell for cell in _cells_over(land) if _share(cell, land) >= LEAST_LAND)
     if set(areas) != set(AREA_NAMES):
-        raise SystemExit(f"{len(areas)} cells have enough land, not the {PAPERS_AREAS} that names.py knows; name them")
+        raise SystemExit(f"{len(areas)} cells have enough land, not the {PAPERS_AREAS} that place_names.py has; name them there")
     _write(target, (_feature(_hexagon(cell), _area_properties(cell, land, districts)) for cell in areas))
 
 

@@ -132,7 +132,7 @@ def _ring(numbers: Iterable[int], arcs: list[Arc]) -> Arc:
 
 
 def _worth_drawing(polygons: list[list[Arc]]) -> list[list[Arc]]:
-    """Without the smallest islands and holes; the largest of a country stays, if need be as the box around it."""
+    """The polygons without the smallest islands and holes. The largest one of a country stays, if need be as its box."""
     largest = max(polygons, key=lambda polygon: _size(polygon[0]))
     kept = [[ring for ring in polygon if _size(ring) >= LEAST_SQUARE_DEGREES] for polygon in polygons]
     kept = [[_open_enough(polygon[0]), *(r for r in polygon[1:] if len(r) > 3)] for polygon in kept if polygon]

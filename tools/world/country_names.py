@@ -36,5 +36,6 @@ LONG_NAMES = {
     "Wallis and Futuna Is.": "Wallis and Futuna",
 }
 
-# What location databases call Kosovo. The others are counted with the country that those databases say, and stay outlines.
+# The code of Kosovo in location databases. Viewers in the other places are counted with the country that the databases state,
+# so the map shows only outlines of these places.
 WITHOUT_NUMBER = {"Kosovo": "XK"}
