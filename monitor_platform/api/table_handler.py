@@ -68,7 +68,9 @@ class TableHandler(RequestHandler):
         elif view == SWARM:
             table = swarm_page.as_table(query, await swarm_page.swarm_of(state.answers, snapshot, query))
         else:
-            table = BY_VIEW[view](await PageQueries(state.answers, snapshot, query, views=frozenset({view})).page_data())
+            there = await self._older.compared_with(query, state, snapshot)
+            queries = PageQueries(state.answers, snapshot, query, views=frozenset({view}), there=there)
+            table = BY_VIEW[view](await queries.page_data())
         return self._download(view, table)
 
     async def _network(self, query: AddressQuery) -> str:

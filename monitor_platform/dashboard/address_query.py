@@ -23,7 +23,7 @@ COLOURING = tuple(name for name, measure in MEASURES.items() if "region" in meas
 SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measure.views)
 """The measures that a timeline can show."""
 
-COMPARE = {"before": "the time before", "hour": "an hour before", "day": "the day before", "week": "the week before"}
+COMPARE = {"before": "the time before", "hour": "an hour earlier", "day": "a day earlier", "week": "a week earlier"}
 """Other times to compare with. An address can also name the start of another time in Unix milliseconds."""
 
 COLOURS = ("value", "change")

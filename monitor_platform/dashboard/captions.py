@@ -7,7 +7,7 @@ from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import measure_of
 from monitor_platform.dashboard.display_names import dimension_name, place_name
-from monitor_platform.dashboard.page_data import PageData, banded, distributed, series_of
+from monitor_platform.dashboard.page_data import LEAST_RECORDED, PageData, banded, distributed, series_of
 from monitor_platform.dashboard.percentile_band import MOST_MESSAGES
 from monitor_platform.dashboard.tables import slice_measure
 from monitor_platform.views.number_format import format_count, format_value
@@ -25,8 +25,9 @@ def notes(data: PageData) -> dict[str, str]:
     }
     if data.regions_there is not None and data.query.colours_change:
         there = data.regions_there
-        recorded = any(values for values in (there.areas, there.districts))
-        change_note = f"; change since {there.side.name}{'' if recorded else ' (no records)'}"
+        change_note = f"; change since {there.side.name}"
+        if not any(values for values in (there.areas, there.districts)):
+            change_note += f" ({missing(data)})"
         notes |= {view: notes[view].partition(";")[0] + change_note for view in ("map", "district")}
     if data.comparison is not None:
         notes["timeline"] += f"; dashed: {data.comparison.other.name}" + _comparison_note(data)
@@ -41,6 +42,11 @@ def notes(data: PageData) -> dict[str, str]:
             n = format_count(data.comparison.histogram.peers, "peer")
             notes["histogram"] += f"; dashed: {data.comparison.other.name}, n = {n}"
     return notes
+
+
+def missing(data: PageData) -> str:
+    """What the other time of a comparison lacks."""
+    return "too few records" if 0 < data.recorded_there.share < LEAST_RECORDED else "no records"
 
 
 def _comparison_note(data: PageData) -> str:

@@ -21,18 +21,23 @@ class ComparisonSide:
     name: str
 
 
-def other_side(query: AddressQuery, span: Span) -> ComparisonSide | None:
-    """The side that the query compares with; None without a comparison."""
+def other_side(query: AddressQuery, span: Span, *, follows: bool = False) -> ComparisonSide | None:
+    """The side that the query compares with; None without a comparison. `follows`: `span` ends now."""
     if not query.compare and not query.versus:
         return None
     there = shifted(query.compare, span) if query.compare else span
-    return ComparisonSide(span=there, where=_cohort(query, there), name=" · ".join(_words(query)))
+    return ComparisonSide(span=there, where=_cohort(query, there), name=" · ".join(_words(query, follows=follows)))
 
 
 def time_before(query: AddressQuery, span: Span) -> ComparisonSide:
     """The same cohort over the same length of time just before."""
     there = shifted("before", span)
     return ComparisonSide(span=there, where=query.where(there), name=COMPARE["before"])
+
+
+def time_name(compare: str, *, follows: bool) -> str:
+    """The name of one of COMPARE. `follows`: the time range ends now."""
+    return COMPARE[compare].replace("earlier", "ago") if follows else COMPARE[compare]
 
 
 def shifted(compare: str, span: Span) -> Span:
@@ -65,6 +70,8 @@ def _from(compare: str) -> str:
         return "another time"
 
 
-def _words(query: AddressQuery) -> list[str]:
+def _words(query: AddressQuery, *, follows: bool) -> list[str]:
     cohort = [versus_words(name, value) for name, value in query.versus]
-    return cohort + ([COMPARE.get(query.compare) or _from(query.compare)] if query.compare else [])
+    if query.compare in COMPARE:
+        return [*cohort, time_name(query.compare, follows=follows)]
+    return [*cohort, _from(query.compare)] if query.compare else cohort

@@ -8,6 +8,7 @@ from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
 from monitor_platform.dashboard.address_query import COLOURING, COMPARE, MOST_SERIES, SERIES, AddressQuery
 from monitor_platform.dashboard.chips import chips
+from monitor_platform.dashboard.comparison import time_name
 from monitor_platform.dashboard.display_names import dimension_name
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData
 
@@ -27,22 +28,23 @@ def choices(data: PageData, lengths: Sequence[int]) -> dict[str, Any]:
         "channels": [[name, name] for name in data.channels[:LONGEST_LIST]],
         "isps": [[name, name] for name in data.isps[:LONGEST_LIST]],
         "places": _places(data),
-        "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
+        "compare": [["", "Nothing"], *([name, time_name(name, follows=data.follows).capitalize()] for name in COMPARE)],
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
         "by_extra": [[name, dimension_name(name)] for name in data.fields[:MOST_EXTRAS]],
         "minutes": lengths,
     }
 
 
-def first_texts(query: AddressQuery) -> dict[str, Any]:
+def first_texts(query: AddressQuery, *, live: bool) -> dict[str, Any]:
     """What the controls of `query` show until the choices arrive, so that nothing moves then. The page escapes them."""
+    follows = live and query.span is None
     return {
         "measure": measure_of(query.measure, "region").title,
         "channel": query.channel or "All channels",
         "isp": query.isp or "All ISPs",
         "location": query.district or query.area or "Everywhere",
         "by": dimension_name(query.by) if query.by else "Nothing",
-        "compare": COMPARE.get(query.compare, "Nothing").capitalize(),
+        "compare": time_name(query.compare, follows=follows).capitalize() if query.compare in COMPARE else "Nothing",
         "series": [(name, MEASURES[name].title) for name in SERIES if name != AUDIENCE],
         "chips": bool(chips(query)),
     }

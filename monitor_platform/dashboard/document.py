@@ -149,12 +149,9 @@ class PageDocument:
         """The records of the other side of a comparison; None if `state` has them, or if it cannot be had."""
         if snapshot is None or not query.compare or not self._page.filters:
             return None
-        span = shifted(query.compare, span_of(query, snapshot))
-        if not self._older.may_read(span):
+        if not self._older.may_read(shifted(query.compare, span_of(query, snapshot))):
             return None
-        older = await self._older.state_for(span)
-        recorded = await older.snapshot(older.moment()) if older is not state else None
-        return RecordSource(older.answers, recorded) if recorded is not None else None
+        return await self._older.compared_with(query, state, snapshot)
 
     async def _refresh(self, context: PageContext, there: RecordSource | None) -> None:
         snapshot, query = context.snapshot, context.query
@@ -253,7 +250,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
     document.template_variables.update(
         page=page.name,
         heading=page.title,
-        first=first_texts(query),
+        first=first_texts(query, live=state.live),
         panels=len(series_of(query)),
         here=page.path,
         pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in NAVIGATION],

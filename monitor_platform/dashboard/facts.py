@@ -1,11 +1,13 @@
 """The texts around the figures of a page, ready for JSON. Values that end hosts sent stay plain text."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feedback_analysis.measures.selection import OTHER
+from monitor_platform.dashboard.address_query import DEFAULT_MEASURE
 from monitor_platform.dashboard.alert_marks import in_words
 from monitor_platform.dashboard.annotations import rows_of
-from monitor_platform.dashboard.captions import asides, notes
+from monitor_platform.dashboard.captions import asides, missing, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
@@ -27,7 +29,7 @@ MOST_SECONDS = 120
 
 def facts(data: PageData, snapshot: Snapshot) -> Facts:
     """Tiles, notes, chips, tables and state of a page."""
-    query = data.query
+    query, shown = data.query, tiles(data)
     return {
         "query": query.text(),
         "measure": query.measure,
@@ -37,13 +39,13 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "span": {"from": data.span.from_ms, "to": data.span.to_ms},
         "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
         "state": OK if data.matches else nothing_matches(query),
-        "tiles": tiles(data),
-        "against": _against(data),
+        "tiles": shown,
+        "against": _against(data, snapshot, shown),
         "gone": _gone(data, snapshot),
         "notes": notes(data),
         "asides": asides(data),
         "drops": losses_text(data),
-        "chips": chips(query),
+        "chips": chips(query, follows=data.follows),
         "keys": legends(data),
         "slices": _slices(data),
         "legend": legend(data),
@@ -61,12 +63,25 @@ def _minutes(data: PageData) -> float:
     return (data.span.to_ms - data.span.from_ms) / 60_000
 
 
-def _against(data: PageData) -> dict[str, Any] | None:
-    """What the changes of the tiles are differences from: its name and time; None if nothing is recorded there."""
-    if data.before is None or not data.before.summary["messages"]:
-        return None
-    side = data.against
-    return {"name": side.name, "from": side.span.from_ms, "to": side.span.to_ms}
+def _against(data: PageData, snapshot: Snapshot, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the changes of the tiles are differences from: its name and time, and the chosen measure on both sides in words.
+
+    `missing`: why no change is shown; empty if changes are shown. `in_logs`: the logs may have what memory lacks.
+    """
+    side, chosen = data.against, next((each for each in shown if each["measure"] == data.query.measure and each["both"]), None)
+    chosen = chosen or next((each for each in shown if each["measure"] == DEFAULT_MEASURE and each["both"]), None)
+    recorded = data.before is not None
+    in_logs = not recorded and not data.query.compare and side.span.from_ms < snapshot.extent.from_ms and snapshot.live
+    return {
+        "name": side.name,
+        "from": side.span.from_ms,
+        "to": side.span.to_ms,
+        "both": chosen["both"] if chosen else "",
+        "verdict": chosen["change"]["verdict"] if chosen else "",
+        "kind": chosen["change"]["kind"] if chosen else "",
+        "missing": "" if recorded else missing(data),
+        "in_logs": in_logs,
+    }
 
 
 def _gone(data: PageData, snapshot: Snapshot) -> str:

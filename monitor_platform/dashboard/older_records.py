@@ -16,9 +16,13 @@ from feedback_analysis.messages.load import TooManyMessages
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
+from monitor_platform.dashboard.address_query import AddressQuery
+from monitor_platform.dashboard.comparison import shifted
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.one_at_a_time import OneAtATime
+from monitor_platform.dashboard.page_queries import RecordSource
 from monitor_platform.dashboard.shared_answers import is_too_much, too_much
+from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.recorded_logs import RecordedLogs, Versions
 
 MOST_KEPT = 2
@@ -67,6 +71,17 @@ class OlderRecords:
         async with self._reading.turn():
             with _refusing():
                 return await self._loaded(span) or self._now
+
+    async def compared_with(self, query: AddressQuery, state: DashboardState, snapshot: Snapshot) -> RecordSource | None:
+        """The records of the other time of a comparison; None if `state` has them, or if nothing is recorded of it.
+
+        Problem (400) as of `state_for`.
+        """
+        if not query.compare:
+            return None
+        older = await self.state_for(shifted(query.compare, span_of(query, snapshot)))
+        recorded = await older.snapshot(older.moment()) if older is not state else None
+        return RecordSource(older.answers, recorded) if recorded is not None else None
 
     async def summary(
         self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int, proved_ms: int | None

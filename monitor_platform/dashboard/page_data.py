@@ -10,6 +10,7 @@ from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
+from feedback_analysis.messages.extent import RecordedTime
 from feedback_analysis.messages.missing import Missing
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.alerts.detector import Alert
@@ -20,6 +21,10 @@ from monitor_platform.dashboard.percentile_band import has_band
 from monitor_platform.views.timeline_view import PercentileBand
 
 AUDIENCE = "concurrent_peers"
+
+EVERYTHING = RecordedTime(share=1.0, at_end=True)
+LEAST_RECORDED = 0.5
+"""A comparison needs records of this share of the other time. Numbers of a gap in the records look like those of few viewers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,8 @@ class PageData:
     """The content of a page. A view that the page does not have is None and is not queried.
 
     `matches`: whether any record matches the query. `band`: of the first measure on the timeline. `alerts`: those of this time
-    range and slice. `against`: what the tiles are compared with, `before` its key figures, `trends` the sparklines.
+    range and slice. `follows`: the time range ends now. `against`: what the tiles are compared with, `before` its key figures
+    (None if its records are too few), `recorded_there` the part of its time that has records, `trends` the sparklines.
 
     A point of `audience` counts the peers of that moment. A point of `timeline` is a mean over `window_s`, which is at least one
     reporting period, so that each peer reports once in it.
@@ -85,6 +91,7 @@ class PageData:
     extras: list[str]
     fields: list[str]
     damages: int
+    follows: bool
     against: ComparisonSide
     alerts: tuple[Alert, ...]
     annotations: tuple[Annotation, ...]
@@ -99,6 +106,7 @@ class PageData:
     key_figures: KeyFigures | None = None
     now: Timeline | None = None
     before: KeyFigures | None = None
+    recorded_there: RecordedTime = EVERYTHING
     comparison: Comparison | None = None
     regions_there: RegionsThere | None = None
     breakdown: tuple[BreakdownLine, ...] = ()

@@ -12,7 +12,7 @@ from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
 from feedback_analysis.measures.summary import totals
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.choices import choices, extra_dimensions, extra_measures
-from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.extent import RecordedTime, has_any, recorded_time
 from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
@@ -22,6 +22,8 @@ from monitor_platform.dashboard.alert_marks import within
 from monitor_platform.dashboard.comparison import ComparisonSide, other_side, time_before
 from monitor_platform.dashboard.page_data import (
     AUDIENCE,
+    EVERYTHING,
+    LEAST_RECORDED,
     BreakdownLine,
     Comparison,
     KeyFigures,
@@ -42,7 +44,6 @@ TILES = (
     *("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio"),
 )
 """The measures of the sparklines."""
-
 
 TREND_POINTS = 30
 
@@ -83,20 +84,25 @@ class PageQueries:
         self._span = span_of(query, snapshot)
         self._step_s = step_s(self._span)
         self._here = ComparisonSide(span=self._span, where=query.where(self._span), name="")
-        self._other = other_side(query, self._span)
+        self._follows = snapshot.live and query.span is None
+        self._other = other_side(query, self._span, follows=self._follows)
         self._against = self._other or time_before(query, self._span)
 
     async def page_data(self) -> PageData:
         """Run the queries of all views at once, then those of the comparison, which needs the histogram's ranges."""
         found = await _gather(self._queries())
-        comparison = await self._comparison(self._other, found.get("histogram")) if self._other is not None else None
-        regions_there = await self._regions_there() if self._other is not None or self._query.colours_change else None
+        recorded: RecordedTime = found.get("recorded_there", EVERYTHING)
+        if found.get("before") is not None:
+            found["before"] = _comparable(found["before"], recorded)
+        comparison = await self._comparison(self._other, found.get("histogram"), recorded) if self._other else None
+        regions_there = await self._regions_there(recorded) if self._compares_maps() else None
         if found.get("breakdown") and self._shows("histogram") and found["histogram"].edges:
             found["breakdown"] = await self._parts(found["breakdown"], found["histogram"])
         return PageData(
             query=self._query,
             span=self._span,
             window_s=window_s(self._snapshot, self._step_s),
+            follows=self._follows,
             against=self._against,
             comparison=comparison,
             regions_there=regions_there,
@@ -114,11 +120,9 @@ class PageQueries:
         if self._shows("timeline"):
             queries |= {"timeline": self._series(self._here), "band": self._band()}
         if self._shows("tiles"):
-            trend_step_s = step_s(self._span, most=TREND_POINTS)
-            queries |= {"trends": self._timeline(self._here, TILES, trend_step_s), "key_figures": self._key_figures(self._here)}
-            queries["now"] = self._now()
-        if self._shows("tiles") and self._is_recorded(self._against):
-            queries["before"] = self._key_figures(self._against)
+            queries |= self._tiles()
+        if self._shows("tiles") or self._compares_maps():
+            queries["recorded_there"] = self._recorded_there(self._against.span)
         for view, name, region in _MAPS:
             if self._shows(view):
                 queries[name] = self._regions(self._here, self._query.where(self._span, without=region), region)
@@ -130,6 +134,14 @@ class PageQueries:
             queries["breakdown"] = self._breakdown()
         return queries | {"channels": self._choices("channel"), "isps": self._choices("isp")} | self._unfiltered()
 
+    def _tiles(self) -> dict[str, Query[Any]]:
+        trend_step_s = step_s(self._span, most=TREND_POINTS)
+        queries: dict[str, Query[Any]] = {"trends": self._timeline(self._here, TILES, trend_step_s), "now": self._now()}
+        queries["key_figures"] = self._key_figures(self._here)
+        if self._in_memory(self._against.span) >= LEAST_RECORDED:
+            queries["before"] = self._key_figures(self._against)
+        return queries
+
     def _unfiltered(self) -> dict[str, Query[Any]]:
         """Queries that no filter changes, so all pages share them."""
         return {
@@ -139,8 +151,8 @@ class PageQueries:
             "missing": self._ask(missing, span=self._span, proved_ms=self._snapshot.proved_ms),
         }
 
-    async def _comparison(self, other: ComparisonSide, shown: Histogram | None) -> Comparison:
-        """The same views of the other side, with the same steps and ranges."""
+    async def _comparison(self, other: ComparisonSide, shown: Histogram | None, recorded: RecordedTime) -> Comparison:
+        """The same views of the other side, with the same steps and ranges. Without records, the audience is unknown, not 0."""
         queries: dict[str, Query[Any]] = {}
         if self._shows("timeline"):
             queries |= {"audience": self._audience(other), "timeline": self._series(other)}
@@ -148,15 +160,25 @@ class PageQueries:
             measure = distributed(self._query.measure).name
             where = _without(other.where, MEAN + measure)
             queries["histogram"] = self._ask(histogram, span=other.span, where=where, measure=measure, edges=shown.edges)
-        return Comparison(other=other, **await _gather(queries))
+        found = await _gather(queries)
+        if "audience" in found and not recorded.share:
+            at_ms = found["audience"].at_ms
+            found["audience"] = Timeline(at_ms, {AUDIENCE: (None,) * len(at_ms)})
+        return Comparison(other=other, **found)
 
-    async def _regions_there(self) -> RegionsThere | None:
-        """The maps of the side that the tiles compare with."""
+    async def _regions_there(self, recorded: RecordedTime) -> RegionsThere | None:
+        """The maps of the side that the tiles compare with; without regions if the tiles show no change."""
         there = self._against
-        queries = {
-            name: self._regions(there, _without(there.where, region), region) for view, name, region in _MAPS if self._shows(view)
-        }
-        return RegionsThere(side=there, **await _gather(queries)) if queries else None
+        maps = [(name, region) for view, name, region in _MAPS if self._shows(view)]
+        if not maps:
+            return None
+        if recorded.share < LEAST_RECORDED:
+            return RegionsThere(side=there, **dict.fromkeys((name for name, _ in maps), ()))
+        queries = {name: self._regions(there, _without(there.where, region), region) for name, region in maps}
+        return RegionsThere(side=there, **await _gather(queries))
+
+    def _compares_maps(self) -> bool:
+        return self._other is not None or self._query.colours_change
 
     async def _breakdown(self) -> tuple[BreakdownLine, ...]:
         """One line for each of the worst values, and one line for all others together."""
@@ -195,6 +217,14 @@ class PageQueries:
             self._ask(totals, span=side.span, where=side.where), self._timeline(side, (AUDIENCE,), whole_s)
         )
         return KeyFigures(summary=summary, audience=whole.values[AUDIENCE][-1] if whole.at_ms else None)
+
+    async def _recorded_there(self, span: Span) -> RecordedTime:
+        """How much of the other time has records, of any viewer."""
+        if span == self._span:
+            return EVERYTHING  # other viewers in the same time
+        if self._in_memory(span) < LEAST_RECORDED:
+            return RecordedTime(share=self._in_memory(span), at_end=False)
+        return await self._ask(recorded_time, span=span, period_s=self._snapshot.period_s)
 
     def _now(self) -> Query[Timeline]:
         """The measures of the sparklines in the last period, in which each present peer reports once: one step."""
@@ -254,10 +284,17 @@ class PageQueries:
     def _shows(self, *views: str) -> bool:
         return not self._views.isdisjoint(views)
 
-    def _is_recorded(self, side: ComparisonSide) -> bool:
-        """Whether at least half of that time is recorded. A change against a shorter recording would be meaningless."""
+    def _in_memory(self, span: Span) -> float:
+        """The share of the other time after the begin of the records."""
         extent = (self._there.snapshot if self._there is not None else self._snapshot).extent
-        return (side.span.from_ms + side.span.to_ms) / 2 >= extent.from_ms
+        return min(1.0, max(0.0, (span.to_ms - extent.from_ms) / max(1, span.to_ms - span.from_ms)))
+
+
+def _comparable(before: KeyFigures, recorded: RecordedTime) -> KeyFigures | None:
+    """The key figures of the other time as far as they can be compared."""
+    if recorded.share < LEAST_RECORDED or not before.summary["messages"]:
+        return None
+    return before if recorded.at_end else replace(before, audience=None)
 
 
 def worst_first(found: Sequence[Slice], measure: str) -> list[Slice]:

@@ -23,7 +23,7 @@ from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table, stored_title
 from monitor_platform.dashboard.tiles import NEUTRAL as TILES_NEUTRAL
-from monitor_platform.dashboard.tiles import standard_error
+from monitor_platform.dashboard.tiles import is_slight, standard_error
 from monitor_platform.views.number_format import format_value, largest_of
 
 RANKED_BY = (*SLICED_BY, "country")
@@ -43,9 +43,6 @@ LEAST_SHARE_OF_SESSIONS = 0.02
 """The usual minimum: this share of all sessions, at least FEW_SESSIONS and at most THIN_SESSIONS."""
 
 MOST_REASONS = 3
-
-LEAST_SHARE = 0.05
-"""A value that is worse by a smaller share of the value of all is not marked."""
 
 GroupSummary = Mapping[str, Any]
 Otherwise = TypeVar("Otherwise", int, None)
@@ -201,7 +198,7 @@ def reasons(worse: Sequence[str]) -> str:
 
 
 def is_worse(name: str, group: GroupSummary, whole: Summary) -> bool:
-    """Whether the value of `group` is worse than that of all by more than the noise and by at least LEAST_SHARE.
+    """Whether the value of `group` is worse than that of all by more than the noise, and not only slightly.
 
     The noise is twice the standard error of the difference. A thin group, and a measure without a standard error or without a
     better side, is never worse.
@@ -211,7 +208,7 @@ def is_worse(name: str, group: GroupSummary, whole: Summary) -> bool:
         return False
     by = here - all_values if name in LOWER_IS_BETTER else all_values - here
     errors = [standard_error(name, each) for each in (group, whole)]
-    return all(errors) and by > max(2 * math.hypot(*errors), LEAST_SHARE * abs(all_values))
+    return all(errors) and by > 2 * math.hypot(*errors) and not is_slight(by, all_values, MEASURES[name])
 
 
 def _cells(group: GroupSummary, largest: Mapping[str, float]) -> list[str]:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, START_FAILURES, Measure
+from feedback_analysis.measures.registry import COUNTS, LOWER_IS_BETTER, MEASURES, START_FAILURES, Measure
+from feedback_analysis.time_units import MINUTE_MS
+from monitor_platform.dashboard.address_query import COMPARE
 from monitor_platform.dashboard.page_data import AUDIENCE, KeyFigures, PageData
 from monitor_platform.views.number_format import NOTHING, difference, format_change, format_count, format_value
 from monitor_platform.views.palette import grade
@@ -21,6 +23,9 @@ SORTS_OF = {
 }
 """How the sessions page is sorted when it is opened from a tile: the worst viewer of that measure comes first."""
 
+LEAST_SHARE = 0.05
+"""A smaller change, as a share of the other value, has no colour, even if it is beyond the noise."""
+
 TILE_COUNT = 12
 """The number of tiles. A page reserves their places before it has the data."""
 
@@ -33,7 +38,8 @@ def tiles(data: PageData) -> list[dict[str, Any]]:
     if here is None or data.audience is None:
         return []
     peers = f"{here.summary['peers']:,.0f}"
-    audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None, at="the end of ") | {
+    at = "the end of " if data.against.name == COMPARE["before"] else ""
+    audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None, at=at) | {
         "note": f"{peers} in all",
         "note_means": "Distinct peers in this time range; the large number is those at its end",
         "gone": here.audience == 0 and here.summary["peers"] > 0,
@@ -70,21 +76,33 @@ def _now(data: PageData, name: str) -> float | None:
     return values[-1] if values else None
 
 
-def _tile(name: str, data: PageData, value: float | None, other: float | None, *, at: str = "") -> dict[str, Any]:
+def _tile(name: str, data: PageData, value: float | None, other: float | None, *, title: str = "", at: str = "") -> dict[str, Any]:
+    """`title`: that of `value`, if the measure's is not enough. `at`: the moment of `other`, if it is not a whole time range."""
     measure = MEASURES[name]
     number, _, unit = format_value(measure, value).partition("\u202f")
     if name == "mos" and value is not None:
         unit = grade(value)
+    change = _change(measure, value, other, noise=_noise(name, data), against=at + data.against.name)
     return {
         "measure": name,
         "title": measure.title,
         "value": number,
         "unit": unit,
-        "change": _change(measure, value, other, noise=_noise(name, data), against=at + data.against.name),
+        "change": change,
+        "both": _both(data, title or measure.title, measure, value, other, at) if change["kind"] != "none" else "",
         "now": "",
         "gone": False,
         "sorts": SORTS_OF.get(name, ""),
     }
+
+
+def _both(data: PageData, title: str, measure: Measure, value: float | None, other: float | None, at: str) -> str:
+    """ "MOS 3.41 in the last 15 min, 3.62 an hour ago"."""
+    minutes = max(1, round((data.span.to_ms - data.span.from_ms) / MINUTE_MS))
+    here = "" if not data.follows else " now" if measure.name == AUDIENCE else f" in the last {minutes} min"
+    numbers = (format_value(measure, each) for each in (value, other))
+    first, second = (number.removesuffix(f"\u202f{measure.unit}") if measure.kind in COUNTS else number for number in numbers)
+    return f"{title} {first}{here}, {second} {at and 'at '}{at}{data.against.name}"
 
 
 def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
@@ -92,7 +110,7 @@ def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dic
     delay = here.summary["startup_ms"]
     other = before.summary["startup_ms"]["p95"] if before else None
     p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))
-    tile = _tile("startup_ms", data, delay["p95"], other)
+    tile = _tile("startup_ms", data, delay["p95"], other, title="Startup p95")
     return tile | {
         "title": "Startup p50 / p95",
         "value": f"{p50} / {p95}",
@@ -128,21 +146,37 @@ def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> di
 
 
 def _change(measure: Measure, value: float | None, other: float | None, *, noise: float, against: str) -> dict[str, str]:
-    """Arrow and text. A change within the noise has no colour."""
+    """Arrow and text. Only a change that is better or worse by more than the noise, and not slight, has a colour."""
     by = difference(value, other)
     if by is None:
-        return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}"}
+        return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}", "verdict": ""}
     text = format_change(measure, by)
-    kind = "same" if text.startswith("±") else "neutral" if abs(by) <= noise else _kind(by, measure)
-    arrow = "" if kind == "same" else "▲" if by > 0 else "▼"
-    words = {"better": "better than", "worse": "worse than", "neutral": "against", "same": "the same as"}[kind]
-    within = f"; within the noise of ±{format_value(measure, noise)}" if kind == "neutral" and noise else ""
+    side = "same" if text.startswith("±") else "neutral" if abs(by) <= noise else _kind(by, measure)
+    slight = side in _THAN and is_slight(by, other, measure)
+    arrow = "" if side == "same" else "▲" if by > 0 else "▼"
+    verdict = f"slightly {side}" if slight else side
+    words = f"{verdict} than" if side in _THAN else {"neutral": "against", "same": "the same as"}[side]
+    within = f"; within the noise of ±{format_value(measure, noise)}" if side == "neutral" and noise else ""
+    if side == "neutral":
+        verdict = "no clear change" if abs(by) <= noise else "more" if by > 0 else "less"
     return {
         "text": text.lstrip("+−") if arrow else text,
         "arrow": arrow,
-        "kind": kind,
+        "kind": "neutral" if slight else side,
         "words": f"{text}, {words} {against}{within}",
+        "verdict": verdict,
     }
+
+
+_THAN = frozenset({"better", "worse"})
+
+
+def is_slight(by: float, other: float | None, measure: Measure) -> bool:
+    """Whether a change is less than LEAST_SHARE of the other value. Of a share near 100 %, the rest of 100 % counts instead."""
+    base = abs(other or 0.0)
+    if measure.unit == "%" and 0 <= base <= 1:
+        base = min(base, 1 - base)
+    return abs(by) < LEAST_SHARE * base
 
 
 def _noise(name: str, data: PageData) -> float:

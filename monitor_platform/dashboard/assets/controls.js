@@ -62,6 +62,19 @@
     fill_select(compare, groups, versus() || (begin === null ? wanted : OTHER));
     $("other-time").hidden = begin === null;
     if (begin !== null && document.activeElement !== other) other.value = local_iso(begin);
+    if ($("compare-list")) swarmscope.keep_children($("compare-list"), times.map(([name, title]) => [name, title, name === wanted]), another_time);
+  }
+
+  // The same times in the sheet of the time range, where people look for them.
+  function another_time([name, title, on]) {
+    const item = make("li");
+    const button = make("button", { type: "button", textContent: title, ariaPressed: String(on) });
+    button.addEventListener("click", () => {
+      $("time").hidePopover();
+      compare_with(on ? "" : name);
+    });
+    item.append(button);
+    return item;
   }
 
   function versus() {

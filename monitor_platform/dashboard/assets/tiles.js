@@ -12,20 +12,36 @@
     facts.tiles.forEach((fact, i) => { fill_tile(box.children[i], fact, facts.measure); });
   }
 
-  // What the changes are differences from, in words and with its time.
+  // The comparison in words: the chosen measure on both sides, what is clearly worse or better, and the other time.
   function show_against({ against, tiles, length_minutes, extent }) {
-    const line = $("against");
+    const line = $("against-text");
     if (!line) return;
-    if (against) {
-      const at = `${against.name}, ${swarmscope_times.range(against.from, against.to)}`;
-      line.replaceChildren(`▲ ▼ Change from ${at}. Beyond the noise: `, ...verdict(tiles, "worse"), "; ", ...verdict(tiles, "better"), ".");
-    } else line.replaceChildren("No change is shown: the time before has no records.", ...shorter(length_minutes, extent));
+    if (!against) { line.replaceChildren("\u00a0"); return; }
+    const { name, from, to, both, verdict, kind, missing, in_logs } = against;
+    const at = `${name} (${swarmscope_times.range(from, to)})`;
+    if (missing) {
+      const where = in_logs ? " in memory" : "";
+      line.replaceChildren(`No change is shown: ${missing}${where} of the other time, ${at}. `, ...(in_logs ? [from_logs()] : shorter(length_minutes, extent)));
+      return;
+    }
+    const says = make("b", { className: "change", textContent: verdict });
+    if (verdict) says.dataset.kind = kind;
+    line.replaceChildren(
+      ...(both ? [make("strong", { textContent: `${both}: ` }), says, ". "] : []),
+      `▲ ▼ Change from ${at}; clearly `, ...clearly(tiles, "worse"), "; ", ...clearly(tiles, "better"), ".",
+    );
+  }
+
+  function from_logs() {
+    const button = make("button", { type: "button", className: "text", textContent: "Read it from the logs" });
+    button.addEventListener("click", () => choose({ compare: "before" }));
+    return button;
   }
 
   const MOST_NAMES = 3;
 
   // "worse: MOS, Startup p50 / p95", in the colour of such changes.
-  function verdict(tiles, kind) {
+  function clearly(tiles, kind) {
     const names = tiles.filter(({ change }) => change.kind === kind).map(({ title }) => title);
     const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
     const found = make("b", { className: "change", textContent: names.length ? names.slice(0, MOST_NAMES).join(", ") + more : "none" });
@@ -41,7 +57,7 @@
     const longest = Math.max(...fits);
     const button = make("button", { type: "button", className: "text", textContent: `Compare the last ${longest} min with those before` });
     button.addEventListener("click", () => choose({ minutes: String(longest), from: "", to: "" }));
-    return [" ", button];
+    return [button];
   }
 
   let offered = [];

@@ -74,8 +74,9 @@ def test_district_and_area_exclude_each_other():
     assert AddressQuery.parse("district=North&area=a") == AddressQuery(district="North")
 
 
-def test_a_comparison_with_an_hour_before_has_the_same_length():
+def test_a_comparison_with_an_hour_earlier_has_the_same_length():
     begin = BEGIN_MS + 5 * HOUR_MS
     query = AddressQuery.parse(f"from={begin}&to={begin + 60_000}&compare=hour")
     side = other_side(query, Span(begin, begin + 60_000))
-    assert (side.span, side.name) == (Span(begin - HOUR_MS, begin - HOUR_MS + 60_000), "an hour before")
+    assert (side.span, side.name) == (Span(begin - HOUR_MS, begin - HOUR_MS + 60_000), "an hour earlier")
+    assert other_side(query, Span(begin, begin + 60_000), follows=True).name == "an hour ago"

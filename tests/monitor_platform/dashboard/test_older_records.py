@@ -78,6 +78,15 @@ def test_a_time_outside_of_memory_is_read_from_the_logs(monitor, archive):
     assert peers_of(monitor, Span(begin_ms + 2 * HOUR_MS, begin_ms + 2 * HOUR_MS + MINUTE_MS)) == 0
 
 
+def test_a_table_reads_the_other_time_of_a_comparison_from_the_logs_as_its_page_does(monitor, archive):
+    begin_ms, later_ms = archive[1], archive[1] + LATER * HOUR_MS
+    with urllib.request.urlopen(
+        f"{monitor}/api/v1/table?view=timeline&from={later_ms}&to={later_ms + MINUTE_MS}&compare={begin_ms}", timeout=60
+    ) as answer:
+        _, *rows = csv.reader(io.TextIOWrapper(answer, encoding="utf-8"))
+    assert (float(rows[-1][1]), float(rows[-1][3])) == (10, 40)
+
+
 def test_the_summary_of_a_time_outside_of_memory_is_read_from_the_logs(monitor, archive):
     begin_ms = archive[1]
     asked = f"from={begin_ms}&to={begin_ms + MINUTE_MS}"
@@ -298,3 +307,19 @@ def test_a_comparison_reads_the_other_time_from_the_logs_if_memory_does_not_hold
     tile = page.page.locator(".tile[data-measure=concurrent_peers]")
     assert "▼\u202f30\u202fpeers" in tile.inner_text()
     assert "No change is shown" not in page.page.locator("main").inner_text()
+
+
+@pytest.mark.browser
+def test_the_comparison_is_chosen_where_the_time_range_is(monitor, archive, visit):
+    later_ms = archive[1] + LATER * HOUR_MS
+    page = visit(monitor, f"/?from={later_ms}&to={later_ms + MINUTE_MS}", width=390)
+    page.page.locator("#compare-open").click()
+    assert page.page.locator("#compare-list button").all_inner_texts() == [
+        *("The time before", "An hour earlier", "A day earlier", "A week earlier"),
+    ]
+    page.page.get_by_role("button", name="A day earlier", exact=True).click()
+    page.becomes("() => document.getElementById('against-text').innerText.includes('no records of the other time, a day earlier')")
+    assert "compare=day" in page.page.url
+    page.page.locator("#time-open").click()
+    page.page.locator("#compare-list [aria-pressed=true]").click()
+    page.becomes("() => !location.search.includes('compare')")
