@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from feedback_wire.problem import Problem
 from serving.durable_files import make_folder, replace_file
+from serving.regular_files import read_regular
 
 Note = TypeVar("Note")
 
@@ -43,7 +44,7 @@ class NoteFile(Generic[Note]):
 
 def _read(path: Path, parse: Callable[[Mapping[str, Any]], Note]) -> tuple[Note, ...]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         if content["version"] != VERSION:
             raise ValueError(f"its version is {content['version']}, not {VERSION}")
         return tuple(parse(note) for note in content["notes"])

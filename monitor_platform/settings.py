@@ -10,6 +10,7 @@ from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.score_flags import Scoring
 from serving.forwarded import ProxyHeader, parse_networks
 from serving.listening import is_http_url, is_loopback, parse_listen
+from serving.regular_files import read_regular_text
 from serving.tls import KeyPair, key_pair
 from serving.tokens import check_token, is_token
 
@@ -193,7 +194,7 @@ class Settings(Scoring, LocationSettings):
         """The token in `lab_token_file`; empty without one. OSError or ValueError if the file holds none."""
         if self.lab_token_file is None:
             return ""
-        token = self.lab_token_file.read_text(encoding="utf-8-sig").strip()
+        token = read_regular_text(self.lab_token_file).strip()
         if not is_token(token):
             raise ValueError(f"--lab-token-file {self.lab_token_file} needs one line with the token of the server of trainings")
         return token
@@ -233,7 +234,7 @@ class Settings(Scoring, LocationSettings):
         if self.measurement_key is None:
             return ""
         try:
-            key = self.measurement_key.read_text(encoding="utf-8-sig").strip()
+            key = read_regular_text(self.measurement_key).strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"--measurement-key {self.measurement_key} cannot be read: {error}") from error
         check_token("--measurement-key", key)

@@ -14,6 +14,7 @@ from av.error import FFmpegError
 
 from overlay.pacing import MediaFileError
 from overlay.ts_packets import TS_BYTES
+from serving.regular_files import check_regular
 
 MOST_GAP_S = 10.0
 """Between two packets. The muxer fills a gap with null packets, all of them at once in memory."""
@@ -107,6 +108,7 @@ def _damaged(file: Path, error: Exception) -> MediaFileError:
 
 def _opened(file: Path) -> Any:  # noqa: ANN401 - PyAV's container, whose type depends on the mode
     try:
+        check_regular(file)
         return av.open(str(file), metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         raise MediaFileError(f"{file} cannot be read as a media file: {error}; use MP4, MKV or TS with H.264 and AAC") from error

@@ -8,9 +8,12 @@ the playlist, not when it began to count. `wall_ms` of the first event joins the
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
+
+from serving.regular_files import open_regular
 
 EventName = Literal[
     "navigation",  # the first event: wall_ms is set
@@ -50,7 +53,7 @@ class PlayerEvent:
 
 def read_events(path: Path) -> Iterator[PlayerEvent]:
     """The events of a file. ValueError for a line that is no event. A last line that is cut off is left out."""
-    with path.open(encoding="utf-8") as file:
+    with TextIOWrapper(open_regular(path), encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 return

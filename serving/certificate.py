@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from serving.regular_files import read_regular
+
 SOON_S = 7 * 86_400
 _FIRST = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
@@ -17,7 +19,7 @@ _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 def validity_warning(path: Path, now_s: float) -> str:
     """A warning about the certificate's validity period; empty if it is fine, or if the file cannot be read."""
     try:
-        begins, ends = validity(path.read_bytes())
+        begins, ends = validity(read_regular(path))
     except (OSError, ValueError):
         return ""
     if now_s < begins.timestamp():

@@ -5,6 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from serving.regular_files import read_regular_text
+
 
 def keys_tables(file: Path, *, page: str, needs: str) -> dict[str, Any]:
     """The tables of a file by the names of their keys; ValueError, without a secret in it, if the file cannot be used.
@@ -12,7 +14,7 @@ def keys_tables(file: Path, *, page: str, needs: str) -> dict[str, Any]:
     `page` describes the file, and `needs` is what each table needs; both are for the text of the error.
     """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(read_regular_text(file))
     except FileNotFoundError:
         raise ValueError(f"--keys {file} does not exist; {page} shows how to write it") from None
     except OSError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.certificate import validity_warning
+from serving.regular_files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class KeyPair:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         with _naming(f"{self.flags}-cert {self.cert} and {self.flags}-key {self.key}"):
+            check_regular(self.cert)
+            check_regular(self.key)
             context.load_cert_chain(self.cert, self.key, password="")  # else OpenSSL may ask for one
 
 
@@ -77,6 +80,7 @@ class ListenerTls:
         if self._client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             with _naming(f"--tls-client-ca {self._client_ca}"):
+                check_regular(self._client_ca)
                 context.load_verify_locations(self._client_ca)
         self._own.load_into(context)
         return context
@@ -108,6 +112,8 @@ class Tls(ListenerTls):
 
     def _link_context(self) -> ssl.SSLContext:
         with _naming(f"--tls-ca {self._ca}"):
+            if self._ca is not None:
+                check_regular(self._ca)
             context = ssl.create_default_context(cafile=self._ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self._to_servers is not None:

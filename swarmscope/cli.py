@@ -9,6 +9,8 @@ from typing import Any, get_args
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Env, Toml
 
+from serving.regular_files import read_regular_text
+
 
 class Environment(Env):
     """Environment variables with underscores only. Cyclopts reads SWARMSCOPE_FEEDBACK-SERVER_TOKEN, which a shell cannot set."""
@@ -24,7 +26,7 @@ class SettingsFile(Toml):
 
     def _load_config(self, path: Path) -> dict[str, Any]:
         try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            settings = tomllib.loads(read_regular_text(path))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
         for name in settings:

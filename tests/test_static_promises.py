@@ -24,6 +24,23 @@ MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "jsonpickle", "xmlr
 """Reading these formats runs code, or these protocols are unencrypted."""
 
 CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp"}
+READS_THAT_MAY_WAIT = (".read_text", ".read_bytes")
+"""They wait for a writer if the name is that of a pipe. `serving.regular_files` refuses a pipe."""
+OWN_FILES = {
+    "endhost_sdk": "the SDK imports no server code",
+    "netlab": "netlab imports no other package",
+    "feedback_analysis/geo/maps.py": "part of the package",
+    "feedback_analysis/reading/usable_memory.py": "/proc and /sys",
+    "monitor_platform/dashboard/html_report.py": "part of the package",
+    "qoe_lab/clients/browser_player.py": "part of the package",
+    "qoe_lab/clients/scratch_folder.py": "/proc",
+    "qoe_lab/models/report_page.py": "part of the package",
+    "qoe_lab/running/environment.py": "/proc",
+    "qoe_lab/scoring/packet_ring.py": "/sys",
+    "swarmscope/audience/addresses.py": "part of the package",
+}
+"""Modules, and packages, that read whole files only if their kind is known."""
+
 UNVERIFIED = {"ssl._create_unverified_context", "ssl._create_default_https_context"}
 
 SECRET = re.compile(r"(^|_)(keys?|secrets?|tokens?|passwords?|cookie|signature|digest|authorization|bearer)$", re.IGNORECASE)
@@ -47,6 +64,8 @@ class Module:
     long_functions: list[str]
     defined_names: list[str]
     imports: set[str]
+    reads: list[str]
+    """Reads that wait if the file is a pipe, with their lines."""
 
 
 def module_of(source: str) -> Module:
@@ -60,6 +79,7 @@ def module_of(source: str) -> Module:
         long_functions=list(long_functions(nodes)),
         defined_names=list(defined_names(tree.body)),
         imports=set(imported_modules(nodes)),
+        reads=list(reads_that_may_wait(nodes)),
     )
 
 
@@ -74,6 +94,13 @@ def forbidden_things(nodes: Iterable[ast.AST]) -> Iterator[str]:
     for node in nodes:
         for what in (*_imports(node), *_calls(node), *_comparisons(node), *_raises(node)):
             yield f"line {node.lineno}: {what}"
+
+
+def reads_that_may_wait(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        name = _dotted(node.func) if isinstance(node, ast.Call) else ""
+        if name.endswith(READS_THAT_MAY_WAIT):
+            yield f"line {node.lineno}: {name}"
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
@@ -124,6 +151,12 @@ def _raises(node: ast.AST) -> Iterator[str]:
 
 def _is_count(side: ast.expr) -> bool:
     return isinstance(side, ast.Call) and ast.unparse(side.func) in ("len", "type", "set", "sorted")
+
+
+def test_files_that_a_setting_or_a_folder_names_are_read_without_waiting():
+    found = {path: module.reads for path, module in modules().items() if module.reads}
+    exempt = {path for path in found if path in OWN_FILES or path.partition("/")[0] in OWN_FILES}
+    assert {path: found[path] for path in found.keys() - exempt} == {}
 
 
 def test_no_module_runs_outside_input_compares_secrets_byte_by_byte_or_uses_the_locale():

@@ -15,6 +15,7 @@ from coordinator.carriers.spool import SpooledBatch
 from coordinator.compressed_frames import FrameWriter, lines_of
 from feedback_wire.frames import PREAMBLE, Frame, walk
 from serving.durable_files import replace_file, sync_folder
+from serving.regular_files import read_regular
 
 _PATTERN = "blocked-*.spool"
 _log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class BlockedBatches:
 def _read(path: Path) -> BlockedBatch | None:
     """The batch in a file; None if the file does not exist or does not hold a whole batch."""
     try:
-        [frame] = walk(path.read_bytes())
+        [frame] = walk(read_regular(path))
         if not isinstance(frame, Frame):
             return None
         lines = lines_of(frame)

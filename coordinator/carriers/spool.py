@@ -19,6 +19,7 @@ from coordinator.compressed_frames import FrameWriter, lines_of
 from feedback_wire.frames import Damage, Frame, walk
 from serving.durable_files import make_folder, replace_file, sync_ancestors, sync_folder
 from serving.few_lines import few_lines
+from serving.regular_files import read_regular
 
 SEGMENT_BYTES = 8 * 1024**2
 """Small enough to be read into memory when it is drained."""
@@ -167,7 +168,7 @@ class Spool:
     def _waiting(self, number: int) -> int:
         """How many messages wait in a segment."""
         try:
-            data = segment_path(self._folder, number).read_bytes()
+            data = read_regular(segment_path(self._folder, number))
         except FileNotFoundError:
             return 0
         frames = [frame for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame)]
@@ -181,7 +182,7 @@ class Spool:
         """The batches of one segment from the cursor on. The segment is removed after the last one."""
         path = segment_path(self._folder, number)
         try:
-            data = path.read_bytes()[
+            data = read_regular(path)[
                 : self._sizes[number]
             ]  # the bytes after it come from a failed write, which was not acknowledged
         except FileNotFoundError:

@@ -158,7 +158,8 @@ class SpoolCarrier:
 def _probe(folder: Path) -> None:
     """Make the calls that the spool needs, on a file without content. OSError if one fails."""
     path = folder / "probe"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    path.unlink(missing_ok=True)  # of a killed process
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(handle, b"\n")
         os.fdatasync(handle)

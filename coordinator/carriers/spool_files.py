@@ -12,6 +12,7 @@ from pathlib import Path
 
 from feedback_wire.frames import PREAMBLE
 from serving.durable_files import lock, replace_file, sync_folder
+from serving.regular_files import read_regular
 
 _CURSOR = "cursor"
 _CURSOR_TEXT = re.compile(r"([0-9]{1,18}) ([0-9]{1,18})\n")
@@ -34,7 +35,7 @@ class Cursor:
     @classmethod
     def read(cls, folder: Path) -> "Cursor | None":
         try:
-            return cls.parse((folder / _CURSOR).read_text(encoding="ascii", errors="replace"))
+            return cls.parse(read_regular(folder / _CURSOR).decode("ascii", errors="replace"))
         except FileNotFoundError:
             return None
 

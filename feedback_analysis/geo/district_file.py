@@ -15,6 +15,7 @@ from typing import Any
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED, LonLat
 from feedback_analysis.geo.maps import Region, box_around, middle_of
 from feedback_analysis.geo.outlines import Polygon, Ring, on_grid
+from serving.regular_files import read_regular_text
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_POINTS = 500_000
@@ -76,7 +77,7 @@ def _features(path: Path) -> list[Any]:
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise DistrictFileError(f"{path} has {size:,} bytes; at most {MOST_BYTES:,} are read. Simplify the outlines")
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(read_regular_text(path))
     except FileNotFoundError as error:
         raise DistrictFileError(f"{path} does not exist; --districts needs a GeoJSON file, hong-kong or countries") from error
     except DistrictFileError:

@@ -15,6 +15,7 @@ from feedback_analysis.history.store import DroppedDays, HistoryStore, extent
 from feedback_analysis.time_units import DAY_MS
 from serving.durable_files import replace_file
 from serving.lived_time import LIVED_TIME, PATIENCE_S, LivedTime
+from serving.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def first_day_ms(now_ms: int, days: int) -> int:
 def _saved_lived_time(store: HistoryStore) -> LivedTime:
     """The lived time that an earlier run saved; if there is none, it is derived from the hours of the history."""
     try:
-        return LivedTime.from_json((store.folder / LIVED_TIME).read_bytes())
+        return LivedTime.from_json(read_regular(store.folder / LIVED_TIME))
     except FileNotFoundError:
         pass
     except ValueError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName, kind_of
+from serving.regular_files import kind_of_file
 
 BARE = ".jsonl"
 """Bare JSON lines, such as `swarmscope logs cat` writes. They have no frames, so only each line by itself can be checked."""
@@ -31,13 +32,6 @@ _UNCHANGED_FOR_NS = 2_000_000_000
 _ENTRIES_AT_ONCE = 10_000
 
 _MISSING_ERRNOS = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 NO_LONGER_THERE = "it is no longer there"
 _REASONS = {
     errno.ENOENT: NO_LONGER_THERE,
@@ -233,7 +227,7 @@ def check_file(path: Path) -> int:
     with reading_from(path):
         found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, and a file is needed", str(path))
+        raise NotReadable(errno.EINVAL, f"it is {kind_of_file(found.st_mode)}, and a file is needed", str(path))
     return found.st_size
 
 
@@ -300,7 +294,7 @@ def why_no_file(entry: os.DirEntry[str]) -> str:
     except OSError as error:
         is_link = error.errno == errno.ENOENT and Path(entry.path).is_symlink()
         return "it is a link to nothing" if is_link else reason_of(error)
-    return "" if stat.S_ISREG(mode) else f"it is {_kind(mode)}, and a file is needed"
+    return "" if stat.S_ISREG(mode) else f"it is {kind_of_file(mode)}, and a file is needed"
 
 
 def is_passed_over(entry: os.DirEntry[str]) -> bool:
@@ -338,7 +332,7 @@ def _at(path: Path, begins: Begins | None, kind: RecordKind) -> Iterator[_Log | 
     if stat.S_ISREG(mode):
         yield _log(path, path.resolve(), log_name(path))
     else:
-        yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
+        yield UnreadLog(path, f"it is {kind_of_file(mode)}, and a file is needed")
 
 
 def _below(folder: Path, real: Path, begins: Begins | None, kind: RecordKind) -> Iterator[_Log | UnreadLog | PassedOver]:
@@ -376,7 +370,3 @@ def is_searched(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
     except OSError:
         return False  # it no longer exists
-
-
-def _kind(mode: int) -> str:
-    return _KINDS.get(stat.S_IFMT(mode), "no file")

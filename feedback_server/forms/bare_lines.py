@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 import orjson
 
 from feedback_wire.frames import Damage
+from serving.regular_files import open_regular
 
 BARE: Literal["jsonl"] = "jsonl"
 """The suffix of such a file. It is not a log of a server: it is read if it is named, and skipped in a folder."""
@@ -21,7 +22,7 @@ def bare_pieces(path: Path) -> Iterator[tuple[int, bytes] | Damage]:
     """Pieces of whole lines with their number of lines, and every line that is not a record."""
     good: list[bytes] = []
     offset = size = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for length, line in _lines(file):
             whole = line if line.endswith(b"\n") else line + b"\n"
             wrong = _wrong(whole) if length == len(line) else f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"

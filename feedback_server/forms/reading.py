@@ -13,6 +13,7 @@ from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
 from feedback_wire.frames import Damage, Frame, FrameKind, walk_file
 from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, kind_of
+from serving.regular_files import open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) ->
 
 
 def _frames(path: Path) -> Iterator[Frame | Damage]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         yield from walk_file(file)
 
 
@@ -113,7 +114,7 @@ def _bare_parts(path: Path) -> Iterator[ReadPart]:
 def _parquet_parts(path: Path) -> Iterator[ReadPart]:
     from feedback_server.forms.parquet_log import row_groups
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for found in row_groups(file, kind_of(path.name)):
             if isinstance(found, Damage):
                 yield found

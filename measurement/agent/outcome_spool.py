@@ -13,6 +13,7 @@ import msgspec
 
 from measurement.control_messages import Report
 from serving.durable_files import lock, make_folder, replace_file
+from serving.regular_files import read_regular
 
 _NAME = re.compile(r"\d{12}\.json")
 
@@ -56,7 +57,7 @@ class OutcomeSpool:
         found: list[tuple[str, Report]] = []
         for name in self._names[:most]:
             try:
-                found.append((name, msgspec.json.decode((self._folder / name).read_bytes(), type=Report)))
+                found.append((name, msgspec.json.decode(read_regular(self._folder / name), type=Report)))
             except (OSError, ValueError, RecursionError) as error:
                 self.dropped += 1
                 log.error("the outcome %s cannot be read and is dropped: %s", name, error)  # noqa: TRY400

@@ -17,6 +17,7 @@ from measurement.measurement_request import MeasurementRequest
 from measurement.operation import Destination, Name
 from measurement.outcome import Status
 from serving.durable_files import replace_file
+from serving.regular_files import read_regular
 
 NotNegative = Annotated[int, Meta(ge=0)]
 
@@ -108,7 +109,7 @@ class KeptRequests:
 
     def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - what `parse` returns
         try:
-            return parse(file.read_bytes())
+            return parse(read_regular(file))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:

@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from serving.durable_files import create_in, lock, make_folder, remove_in, replace_file, sync_ancestors
+from serving.regular_files import open_regular, read_regular
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MOST_BYTES = 1_000_000_000
@@ -212,7 +213,7 @@ class OperationJournal:
             oldest = self._segments[0]
             first = self.cursor.offset if oldest == self.cursor.segment else 0
             if oldest >= self.cursor.segment:
-                count = self._path(oldest).read_bytes()[first:].count(b"\n")
+                count = read_regular(self._path(oldest))[first:].count(b"\n")
                 self.dropped += count
                 log.error("%d records are removed: all records together have at most %d bytes", count, self._most_bytes)
                 self.cursor = RecordCursor(oldest + 1, 0)
@@ -228,7 +229,7 @@ class OperationJournal:
     def _lines(self, start: RecordCursor) -> Iterator[tuple[bytes, RecordCursor]]:
         for number in [each for each in self._segments if each >= start.segment]:
             offset = start.offset if number == start.segment else 0
-            with self._path(number).open("rb") as file:
+            with open_regular(self._path(number)) as file:
                 file.seek(offset)
                 for line in file:
                     if not line.endswith(b"\n") and number == self._number:
@@ -245,7 +246,7 @@ class OperationJournal:
         number = self._segments[-1]
         descriptor = os.open(self._path(number).name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._descriptor)
         file = FileIO(descriptor, "r+")
-        data = self._path(number).read_bytes()
+        data = read_regular(self._path(number))
         whole = data.rfind(b"\n") + 1
         file.truncate(whole)
         file.seek(whole)
@@ -276,13 +277,13 @@ class OperationJournal:
             return not self._segments or 0 <= cursor.segment < self._segments[0]
         if not 0 <= cursor.offset <= self._path(cursor.segment).stat().st_size:
             return False
-        with self._path(cursor.segment).open("rb") as file:
+        with open_regular(self._path(cursor.segment)) as file:
             file.seek(max(0, cursor.offset - 1))
             return cursor.offset == 0 or file.read(1) == b"\n"
 
     def _saved_cursor(self) -> RecordCursor:
         try:
-            return msgspec.json.decode((self._folder / "cursor.json").read_bytes(), type=RecordCursor)
+            return msgspec.json.decode(read_regular(self._folder / "cursor.json"), type=RecordCursor)
         except FileNotFoundError:
             return RecordCursor(0, 0)
         except (ValueError, RecursionError) as error:

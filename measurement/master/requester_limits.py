@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from serving.durable_files import replace_file
+from serving.regular_files import read_regular
 
 
 class RequesterLimits:
@@ -40,7 +41,7 @@ class RequesterLimits:
 
     def _saved(self) -> dict[str, float]:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
+            return msgspec.json.decode(read_regular(self._file), type=dict[str, float])
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from measurement.master.operation_journal import MOST_BYTES, SEGMENT_BYTES
 from measurement.master.target_rules import parse_allowed
 from serving.forwarded import Network
 from serving.listening import is_loopback, parse_listen
+from serving.regular_files import read_regular_text
 from serving.tls import ListenerTls, key_pair
 from serving.tokens import check_token
 
@@ -126,7 +127,7 @@ class Settings:
         if self.ingest_key is None:
             return ""
         try:
-            key = self.ingest_key.read_text(encoding="utf-8-sig").strip()
+            key = read_regular_text(self.ingest_key).strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"--ingest-key {self.ingest_key} cannot be read: {error}") from error
         check_key(key)

@@ -20,6 +20,7 @@ from measurement.techniques.icmp_extensions import mpls_labels
 from measurement.techniques.kernel_sockets import wait_readable
 from measurement.techniques.task import Findings, NotMeasured, ProbeSettings, Task, values_of
 from measurement.techniques.trace_socket import TIME_EXCEEDED, USUAL_PORT, TraceProbe, TraceSocket
+from serving.regular_files import read_regular_text
 
 SHORTEST_TIMEOUT_S = 0.25
 NAMES_WITHIN_S = 3.0
@@ -189,7 +190,7 @@ def as_table(settings: ProbeSettings) -> AsTable | None:
     if not settings.as_table:
         return None
     try:
-        return read_as_table(Path(settings.as_table).read_text(encoding="utf-8-sig").splitlines())
+        return read_as_table(read_regular_text(Path(settings.as_table)).splitlines())
     except (OSError, UnicodeDecodeError, AsTableError) as error:
         raise NotMeasured(Status.REFUSED, f"the agent's AS table {os.fspath(settings.as_table)}: {error}") from error
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from monitor_platform.access.passwords import Hash
 from monitor_platform.access.roles import UserRole
 from serving.durable_files import replacing
+from serving.regular_files import read_regular_text
 
 LONGEST_NAME = 64
 
@@ -108,7 +109,7 @@ def _name_in(line: str) -> str | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; create it with: swarmscope users add NAME --file {path}") from None
     except UnicodeDecodeError:

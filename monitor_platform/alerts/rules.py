@@ -17,6 +17,7 @@ from feedback_analysis.measurements.measurement_summary import measurement_dimen
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS, check_dimensions
 from feedback_analysis.messages.slices import THIN_SESSIONS
+from serving.regular_files import read_regular_text
 
 PEERS = "peers"
 """The number of peers. Only rules have it as a measure: a shrinking audience shows a problem better than a mean does."""
@@ -136,7 +137,7 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """The rules in `path`; BadRules if the file cannot be read or is invalid."""
     try:
-        return parse_rules(path.read_text(encoding="utf-8-sig"), str(path))
+        return parse_rules(read_regular_text(path), str(path))
     except FileNotFoundError:
         raise BadRules(f"{path} cannot be read as rules: the file does not exist; docs/alerts.md shows how to write it") from None
     except (OSError, UnicodeDecodeError) as error:

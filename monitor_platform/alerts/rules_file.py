@@ -20,6 +20,7 @@ from tomlkit.items import Table
 from feedback_wire.problem import Problem
 from monitor_platform.alerts.rules import Rules, parse_rules, rule_of
 from serving.durable_files import replacing
+from serving.regular_files import read_regular_text
 
 NOT_READ = "the file is written in a form that cannot be changed here; change it in an editor, and load it"
 
@@ -81,7 +82,7 @@ class RulesFile:
         return rules
 
     def _read(self) -> str:
-        return self.path.read_text(encoding="utf-8-sig")
+        return read_regular_text(self.path)
 
 
 def changed_text(text: str, entry: Mapping[str, Any] | None, *, replaces: str | None) -> str:

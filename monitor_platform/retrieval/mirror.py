@@ -20,6 +20,7 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
 from serving.durable_files import lock, make_folder, sync_folder
+from serving.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class Mirror:
     def ahead_ms(self, server: str) -> dict[str, int]:
         """The stored clock corrections of a server's logs, by stem. Invalid lines are ignored."""
         try:
-            lines = (self.directory / server / AHEAD).read_text(encoding="ascii", errors="replace").splitlines()
+            lines = read_regular(self.directory / server / AHEAD).decode("ascii", errors="replace").splitlines()
         except FileNotFoundError:
             return {}
         found = (_AHEAD_LINE.fullmatch(line) for line in lines)

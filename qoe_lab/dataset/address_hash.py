@@ -8,6 +8,8 @@ import secrets
 from hashlib import blake2b
 from pathlib import Path
 
+from serving.regular_files import read_regular
+
 KEY_FILE = "address-key"
 KEY_BYTES = 32
 
@@ -19,7 +21,7 @@ def address_key(training: Path) -> bytes:
         # Not replaced if it exists: another key would give the same addresses other hashes in the next export.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        key = path.read_bytes()
+        key = read_regular(path)
     else:
         key = secrets.token_bytes(KEY_BYTES)
         with os.fdopen(descriptor, "wb") as file:

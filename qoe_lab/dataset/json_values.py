@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from serving.regular_files import open_regular, read_regular
+
 T = TypeVar("T")
 
 
@@ -76,7 +78,7 @@ class JsonValues:
 def read_object(path: Path) -> JsonValues | None:
     """The object in a file; None if there is no such file."""
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(read_regular(path))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
@@ -89,7 +91,7 @@ def read_object(path: Path) -> JsonValues | None:
 def read_objects(path: Path) -> Iterator[JsonValues]:
     """The objects in the lines of a file; none if there is no such file. A last line that is cut off is left out."""
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         return
     with file:

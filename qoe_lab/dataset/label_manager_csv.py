@@ -9,12 +9,14 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
 
 from feedback_wire.numbers import parsed_float
 from qoe_lab.dataset.sessions_csv import csv_cell
 from qoe_lab.traffic.label_manager_columns import WRITTEN_AS
+from serving.regular_files import open_regular
 
 BEFORE = ("id", "bw", "duration")
 """`bw` is the limit; the label manager's unit is 1024 kbit/s."""
@@ -70,7 +72,7 @@ def write_right_names(sessions: ImportedSessions, into: Path) -> None:
 
 
 def _written_rows(path: Path) -> list[LabelManagerSession]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         _check_header(path, next(lines, []))
         return [_parsed(path, number, line) for number, line in enumerate(lines, start=2) if line]

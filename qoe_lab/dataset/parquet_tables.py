@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qoe_lab.dataset.table_columns import TABLES, TYPES, VERSION, VERSION_KEY, TableName, TableRow
+from serving.regular_files import check_regular
 
 ROWS_PER_GROUP = 20_000
 FOLDER = "dataset"
@@ -90,6 +91,7 @@ def _folders(path: Path) -> Iterator[Path]:
 
 def _read(file: Path, table: TableName) -> Any:  # noqa: ANN401 - pyarrow has no types
     try:
+        check_regular(file)
         read = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{file} cannot be read as Parquet: {error}; make it again with swarmscope lab export") from error

@@ -28,6 +28,7 @@ from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.flow_columns import flow_row
 from qoe_lab.traffic.link_frame import NotACaptureError
 from qoe_lab.traffic.slot_counter import SLOT_NS, SlotCounter, TrafficSlot
+from serving.regular_files import open_regular
 
 NEVER_STARTED = "no_first_frame"
 """A session whose first picture never came is valid: leaving out the worst sessions would make the network look better."""
@@ -125,7 +126,7 @@ def _events(session: RecordedSession) -> list[PlayerEvent]:
 def _check_capture(session: RecordedSession, sha256: str | None) -> None:
     """InvalidSessionError unless the capture exists and is the one that the run recorded."""
     try:
-        with session.capture.open("rb") as file:
+        with open_regular(session.capture) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise InvalidSessionError(ExportReason.CAPTURE_ABSENT, "capture.pcap does not exist") from None

@@ -26,6 +26,7 @@ from qoe_lab.models.forbidden_features import check_features
 from qoe_lab.models.lab_model import LabModel, names_for
 from qoe_lab.models.plain_models import KINDS, kind_of
 from qoe_lab.models.tasks import HEIGHT, TASKS, ModelTask
+from serving.regular_files import read_regular, read_regular_text
 
 CARD, ARRAYS = "model.json", "model.npz"
 FORMAT, VERSION = "swarmscope lab model", 1
@@ -120,7 +121,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_CARD_BYTES:
             raise ModelFileError(f"{path} has more than {_MOST_CARD_BYTES} bytes, and is no card of a model")
-        card = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        card = json.loads(read_regular_text(path), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise ModelFileError(f"{folder} holds no model; swarmscope lab fit makes one") from error
     except (ValueError, RecursionError) as error:
@@ -146,7 +147,7 @@ def _array_bytes(folder: Path, card: Mapping[str, Any]) -> bytes:
     try:
         if path.stat().st_size > _MOST_ARRAY_BYTES:
             raise ModelFileError(f"{path} has more than {_MOST_ARRAY_BYTES} bytes, and is not read")
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} is missing; fit the model again") from error
     found = hashlib.sha256(content).hexdigest()

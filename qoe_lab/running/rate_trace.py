@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.regular_files import read_regular
+
 TRACES = Path(__file__).with_name("traces")
 LEAST_KBPS = 8.0
 """The slowest link of netlab. An outage in a trace becomes this rate, at which a full packet takes 1.5 s."""
@@ -59,7 +61,7 @@ def read_trace(name: str) -> RateTrace:
     if not path.is_file():
         raise ValueError(f"trace {name!r} is neither a file nor one of {', '.join(trace_names())}")
     try:
-        listed = json.loads(path.read_bytes())
+        listed = json.loads(read_regular(path))
         steps = tuple((float(step["duration_ms"]) / 1000, float(step["bandwidth_kbps"])) for step in listed)
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         example = '[{"duration_ms": 1000, "bandwidth_kbps": 1200}, …]'

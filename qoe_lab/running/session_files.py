@@ -10,6 +10,7 @@ from typing import Any
 
 from feedback_wire.trainings import SessionStatus
 from serving.durable_files import replace_file, sync_folder
+from serving.regular_files import open_regular, read_regular
 
 
 class InvalidReason(StrEnum):
@@ -128,13 +129,13 @@ class SessionFolder:
         _write_json(self.cell, asdict(cell))
 
     def read_cell(self) -> PlannedCell:
-        return PlannedCell(**json.loads(self.cell.read_bytes()))
+        return PlannedCell(**json.loads(read_regular(self.cell)))
 
     def write_shaping(self, shaping: dict[str, Any]) -> None:
         _write_json(self.shaping, shaping)
 
     def read_shaping(self) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(self.shaping.read_bytes())
+        values: dict[str, Any] = json.loads(read_regular(self.shaping))
         return values
 
     def write_result(self, result: SessionResult) -> None:
@@ -147,7 +148,7 @@ class SessionFolder:
     def read_result(self) -> SessionResult | None:
         """None if the session has not come to an end."""
         try:
-            values = json.loads(self.result.read_bytes())
+            values = json.loads(read_regular(self.result))
         except FileNotFoundError:
             return None
         reason = values["invalid_reason"]
@@ -158,7 +159,7 @@ class SessionFolder:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

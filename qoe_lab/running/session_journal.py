@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from feedback_wire.trainings import SessionStatus
+from serving.regular_files import read_regular
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class StatusChange:
 def read_changes(path: Path) -> list[StatusChange]:
     """All changes so far, none if there is no file yet. ValueError if a line in the middle is damaged."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return []
     return [change for _, change in _whole_lines(path, content)]
@@ -64,7 +65,7 @@ class SessionJournal:
         """Remove a line that a crash has cut."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            lines = list(_whole_lines(path, path.read_bytes()))
+            lines = list(_whole_lines(path, read_regular(path)))
             self.changes = [change for _, change in lines]
             os.ftruncate(self._descriptor, lines[-1][0] if lines else 0)
             os.fsync(self._descriptor)

@@ -14,6 +14,7 @@ from pathlib import Path
 from netlab import Lab
 from qoe_lab.running.session_files import InvalidReason, PlannedCell, SessionFailedError, SessionFolder
 from qoe_lab.running.shaped_link import CLIENT, SERVER
+from serving.regular_files import read_regular
 
 DOOR_PORT = 8080
 """Where the client reaches the coordinator, on its loopback interface."""
@@ -140,4 +141,4 @@ def first_line(process: "subprocess.Popen[bytes]", within_s: float) -> str:
 
 def end_of(output: Path) -> str:
     """The end of what a process has printed."""
-    return output.read_text(encoding="utf-8", errors="replace")[-LAST_CHARACTERS:].strip() or "it printed nothing"
+    return read_regular(output).decode(errors="replace")[-LAST_CHARACTERS:].strip() or "it printed nothing"

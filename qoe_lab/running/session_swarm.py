@@ -20,6 +20,7 @@ from qoe_lab.running.session_processes import SERVER_READY_S, Playable, end_of
 from qoe_lab.running.shaped_link import CLIENT, RELAYS, SERVER
 from qoe_lab.sources.joined_rung import OVERHEAD, write_overlay_file
 from qoe_lab.sources.ladder import Content, read_content
+from serving.regular_files import read_regular
 
 CHECK_EACH_S = 0.05
 OVERLAY = (sys.executable, "-m", "swarmscope", "overlay")
@@ -114,7 +115,7 @@ class _Nodes:
         """The first line that a process prints; empty if none comes in time."""
         deadline_s = time.monotonic() + SERVER_READY_S
         while time.monotonic() < deadline_s and self._running[name].poll() is None:
-            line, end, _ = (self.folder / f"{name}.out").read_text(encoding="utf-8", errors="replace").partition("\n")
+            line, end, _ = read_regular(self.folder / f"{name}.out").decode(errors="replace").partition("\n")
             if end:
                 return line
             time.sleep(CHECK_EACH_S)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from qoe_lab.running.training_folder import TrainingFolder
+from serving.regular_files import read_regular
 
 START_WITHIN_S = 60.0
 CHECK_EACH_S = 0.05
@@ -50,5 +51,5 @@ class StartedTrainings:
 
 
 def _last_line(training: TrainingFolder) -> str:
-    lines = (training.path / OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_regular(training.path / OUTPUT).decode(errors="replace").splitlines()
     return lines[-1].strip() if lines else ""

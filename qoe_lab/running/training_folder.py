@@ -31,6 +31,7 @@ from qoe_lab.running.session_queue import SessionQueue
 from qoe_lab.sources.ladder import DEFAULT_CONTENTS
 from qoe_lab.training_plan import PlannedSession, TrainingSettings, plan_sessions, player_of_block
 from serving.durable_files import lock, make_folder, replace_file
+from serving.regular_files import read_regular
 
 FORMAT = 1
 SETTINGS_FILE = "training.json"
@@ -108,7 +109,7 @@ class TrainingFolder:
         if text is None:
             path.unlink(missing_ok=True)
         else:
-            path.write_text(text + "\n", encoding="utf-8")
+            replace_file(path, f"{text}\n".encode())
 
     # The lock
 
@@ -137,7 +138,7 @@ class TrainingFolder:
 
     def is_running(self) -> bool:
         try:
-            descriptor = os.open(self.path / "running", os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path / "running", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -219,7 +220,7 @@ def create_training(path: Path, settings: TrainingSettings, environment: Mapping
 def open_training_folder(path: Path) -> TrainingFolder:
     """The training in a folder. NoTrainingError if there is none, or another version wrote it."""
     try:
-        described = json.loads((path / SETTINGS_FILE).read_bytes())
+        described = json.loads(read_regular(path / SETTINGS_FILE))
     except FileNotFoundError:
         raise NoTrainingError(f"{path} holds no training: it has no {SETTINGS_FILE}; check the path, or list trainings") from None
     except (ValueError, RecursionError) as error:
@@ -258,11 +259,11 @@ def find_trainings(root: Path) -> tuple[list[TrainingFolder], list[str]]:
 
 
 def _why_unreadable(path: Path, error: OSError) -> str:
-    return f"{path} cannot be read: {error.strerror or error}"
+    return f"{error.filename or path} cannot be read: {error.strerror or error}"
 
 
 def _text_of(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return read_regular(path).decode(errors="replace").strip()
     except FileNotFoundError:
         return None

@@ -25,6 +25,7 @@ from qoe_lab.sources import mp4_boxes
 from qoe_lab.sources.ladder import Content, read_contents
 from qoe_lab.sources.playlists import dash_manifest, master_playlist, media_playlist, segment_count
 from qoe_lab.sources.tcp_info import tcp_info
+from serving.regular_files import read_regular
 
 SAMPLE_EACH_S = 0.1
 ACKNOWLEDGED_CHECK_S = 0.005
@@ -139,7 +140,7 @@ class ContentServer:
         return self._contents[request.match_info["content"]]
 
     def _file(self, content: Content, rung: str, name: str) -> bytes:
-        return (self._settings.contents / content.content_id / rung / name).read_bytes()
+        return read_regular(self._settings.contents / content.content_id / rung / name)
 
     # What is noted
 

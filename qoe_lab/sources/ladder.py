@@ -9,6 +9,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from serving.regular_files import read_regular_text
+
 FRAMES_PER_S = 25
 DESCRIPTION = "content.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -133,7 +135,7 @@ def read_content(folder: Path) -> Content:
     """The content in a folder. ValueError if its description is missing or broken."""
     path = folder / DESCRIPTION
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(read_regular_text(path))
         fields.pop("made_from")
         rungs = tuple(EncodedRung(**{**rung, "segment_bytes": tuple(rung["segment_bytes"])}) for rung in fields.pop("rungs"))
         return Content(**fields, rungs=rungs)

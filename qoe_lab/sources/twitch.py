@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from serving.regular_files import read_regular_text
+
 API_URL = "https://api.twitch.tv/helix"
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"  # noqa: S105 - an address
 ID_VARIABLE, SECRET_VARIABLE = "SWARMSCOPE_TWITCH_CLIENT_ID", "SWARMSCOPE_TWITCH_CLIENT_SECRET"
@@ -60,7 +62,7 @@ def read_credentials(file: Path | None, environment: Mapping[str, str] = os.envi
         where = f"set {ID_VARIABLE} and {SECRET_VARIABLE}, or give a file"
     else:
         try:
-            lines = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8-sig").splitlines() if "=" in line)
+            lines = dict(line.split("=", 1) for line in read_regular_text(file).splitlines() if "=" in line)
         except (OSError, UnicodeDecodeError) as error:
             raise TwitchError(f"the file with the credentials cannot be read: {error}") from error
         client_id, secret = lines.get("client_id", "").strip(), lines.get("client_secret", "").strip()

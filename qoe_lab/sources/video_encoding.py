@@ -32,6 +32,7 @@ from qoe_lab.sources.ladder import (
     read_content,
 )
 from qoe_lab.sources.pictures import pictures
+from serving.regular_files import read_regular_text
 
 ENCODED_S = 8
 """Of each content; the server repeats its segments."""
@@ -70,7 +71,7 @@ def make_contents(
 
 def _is_made(folder: Path, recipe: ContentRecipe, seconds: int) -> bool:
     try:
-        fields = json.loads((folder / recipe.content_id / DESCRIPTION).read_text(encoding="utf-8"))
+        fields = json.loads(read_regular_text(folder / recipe.content_id / DESCRIPTION))
         return bool(fields["made_from"] == made_from(recipe, seconds))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from qoe_lab.traffic.link_frame import NotACaptureError
 from qoe_lab.traffic.packet_headers import Packet
 from qoe_lab.traffic.packet_stream import PacketStream
+from serving.regular_files import open_regular
 
 BLOCK_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,7 +44,7 @@ class CaptureReader:
     def __iter__(self) -> Iterator[Packet]:
         """OSError if the file cannot be read, NotACaptureError if it is no capture."""
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 for block in self._blocks(file):
                     yield from self._stream.feed(block)
             self._stream.end()

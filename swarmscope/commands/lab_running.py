@@ -26,6 +26,7 @@ from qoe_lab.sources.ladder import read_contents
 from qoe_lab.sources.video_encoding import make_contents
 from qoe_lab.training_plan import TrainingSettings, plan_sessions
 from serving.listening import is_http_url
+from serving.regular_files import read_regular_text
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.commands.lab_exporting import export_training
 from swarmscope.commands.lab_pipeline import Pipeline, own_pipeline, pipeline_at
@@ -226,7 +227,7 @@ def _parallel(settings: TrainingSettings, wanted: int | None) -> int:
 def _pipeline(training: TrainingFolder, running: Running) -> AbstractContextManager[Pipeline]:
     if running.coordinator is None:
         return own_pipeline(training.pipeline.absolute())
-    key = running.ingest_key.read_text(encoding="utf-8-sig").strip() if running.ingest_key is not None else ""
+    key = read_regular_text(running.ingest_key).strip() if running.ingest_key is not None else ""
     return pipeline_at(running.coordinator, key, training.pipeline.absolute())
 
 

@@ -22,6 +22,7 @@ from qoe_lab.scoring.session_scorer import InferredBand, SlotInference
 from qoe_lab.traffic.capture_reader import CaptureReader
 from qoe_lab.traffic.link_frame import NotACaptureError
 from qoe_lab.traffic.packet_headers import LeftOut
+from serving.regular_files import read_regular_text
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.output.escaping import plain
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
@@ -89,7 +90,7 @@ def read_key(key: str, file: Path | None) -> str:
         return key
     if key:
         raise ValueError("--key and --ingest-key exclude each other; use only one of them")
-    return file.read_text(encoding="utf-8-sig").strip()
+    return read_regular_text(file).strip()
 
 
 class _Output:
@@ -170,7 +171,7 @@ def _read(reader: CaptureReader, sessions: ClientSessions) -> None:
 
 def _about_session(folder: Path) -> dict[str, str]:
     try:
-        about = json.loads((folder / SESSION).read_text(encoding="utf-8"))
+        about = json.loads(read_regular_text(folder / SESSION))
         return {name: str(about[name]) for name in ("session_id", "training_id", "client_address")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         exit_on_usage_error(ValueError(f"{folder} is no folder of a session: {error}; give a capture file instead"))

@@ -11,6 +11,7 @@ from overlay.disjoint_trees import can_have_two_paths, two_trees
 from overlay.drawing import overlay_svg, overlay_text, tree_text
 from overlay.overlay_file import DISCOVER, Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
 from overlay.trees import Tree, backups, cost, graph_of, stress, stretches, tree
+from serving.regular_files import read_regular_text
 from swarmscope.commands import exit_on_usage_error
 
 
@@ -68,7 +69,7 @@ def check(
 
 def read_topology(file: Path) -> Overlay:
     try:
-        return read_overlay_file(file.read_text(encoding="utf-8-sig"))
+        return read_overlay_file(read_regular_text(file))
     except (OverlayFileError, UnicodeDecodeError) as error:
         exit_on_usage_error(ValueError(f"{file}: {error}"))
 

@@ -28,6 +28,7 @@ from overlay.reporting import RelayReports
 from overlay.tracing import Trace
 from serving.lifecycle import on_reload, on_stop
 from serving.listening import is_host, parse_listen
+from serving.regular_files import read_regular, read_regular_text
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
 
@@ -194,7 +195,7 @@ def read_secret(file: Path) -> bytes:
 
     A file of text may end in a line feed, which is no part of the secret. The bytes of any other file are the secret.
     """
-    secret = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+    secret = read_regular(file).removeprefix(codecs.BOM_UTF8)
     if secret.isascii() and secret.decode("ascii").strip().isprintable():
         secret = secret.strip()
     if len(secret) < KEY_BYTES:
@@ -237,7 +238,7 @@ def settings(
     Without `presenting`, the node listens to no neighbours, so it needs no certificate.
     """
     try:
-        own_key = bytes.fromhex(joining.key.read_text(encoding="utf-8-sig").strip())
+        own_key = bytes.fromhex(read_regular_text(joining.key).strip())
     except ValueError:
         own_key = b""
     if len(own_key) != KEY_BYTES:
@@ -313,7 +314,7 @@ def telemetry_of(reporting: Reporting) -> Iterator[Telemetry | None]:
         yield None
         return
     try:
-        key = reporting.ingest_key.read_text(encoding="utf-8-sig").strip() if reporting.ingest_key is not None else None
+        key = read_regular_text(reporting.ingest_key).strip() if reporting.ingest_key is not None else None
         telemetry = Telemetry(reporting.coordinator, key=key, period_s=reporting.period)
     except (OSError, ValueError) as error:
         exit_on_usage_error(error)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from serving.regular_files import read_regular
 from swarmscope.demo.components import Component, environment
 from swarmscope.demo.logged_errors import LoggedErrors
 
@@ -85,7 +86,7 @@ class ComponentProcess:
 
     def _last_lines(self) -> str:
         return (
-            "\n".join(f"    {line}" for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
+            "\n".join(f"    {line}" for line in read_regular(self.log).decode(errors="replace").splitlines()[-LAST_LINES:])
             or "    none"
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from serving.regular_files import read_regular
 from swarmscope.demo.component_process import ComponentEnded
 
 LAST_CHARACTERS = 1000
@@ -39,4 +40,4 @@ def log_of(name: str, folder: Path) -> Path:
 
 def last_output(name: str, folder: Path) -> str:
     """The end of what a program wrote to its log."""
-    return log_of(name, folder).read_text(encoding="utf-8", errors="replace")[-LAST_CHARACTERS:] or "    none"
+    return read_regular(log_of(name, folder)).decode(errors="replace")[-LAST_CHARACTERS:] or "    none"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from feedback_wire.limits import EXTRA_KEYS
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
+from serving.regular_files import read_regular_text
 
 TIME = "received_ms"
 FIELD_TYPES = {each.name: each.kind for each in (*RECORD_FIELDS, *FIELDS)}
@@ -83,7 +84,7 @@ class Mapping:
     def read(cls, path: Path) -> "Mapping":
         """Read a mapping file; ValueError with the path and the error in it."""
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            content = tomllib.loads(read_regular_text(path))
             return cls._of(content)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error

@@ -8,6 +8,8 @@ from typing import BinaryIO, Protocol, cast
 
 import zstandard
 
+from serving.regular_files import open_regular
+
 LONGEST_LINE_BYTES = 1024 * 1024
 """A longer line is not read. A feedback message has at most 64 KiB."""
 
@@ -43,7 +45,7 @@ class _WithEndFrame:
 def pieces(path: Path) -> Iterator[bytes]:
     """The decompressed content of `path`; ValueError if it is not the compression that its name states, or ends too early."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if path.suffix == ".gz":
                 yield from _pieces_of(gzip.GzipFile(fileobj=file))
             elif path.suffix == ".zst":

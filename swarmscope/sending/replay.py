@@ -19,6 +19,7 @@ from feedback_server.forms.framed import line_frames
 from feedback_wire.frames import Damage, walk
 from feedback_wire.kinds import RecordKind
 from serving.few_lines import few_lines
+from serving.regular_files import read_regular
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
 _LARGEST_FILE_BYTES = 8 * FILE_BYTES
@@ -57,7 +58,7 @@ def _frames(file: Path, counts: SendCounts) -> Iterator[list[_Refused]]:
         if check_file(file) > _LARGEST_FILE_BYTES:
             raise NotReadable(errno.EFBIG, f"a file of a quarantine has at most {_LARGEST_FILE_BYTES:,} bytes", str(file))
         with reading_from(file):
-            data = file.read_bytes()
+            data = read_regular(file)
     except NotReadable as error:
         counts.damages.append(f"{file}: not read: {error.strerror}")
         return

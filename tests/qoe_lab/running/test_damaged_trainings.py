@@ -1,6 +1,7 @@
 """A training whose files were damaged is named, and hides no other training."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -45,5 +46,16 @@ def test_a_folder_that_this_user_may_not_search_is_named_and_hides_no_training(
     with without_rights_of_root():
         found, unreadable = find_trainings(Path())
         assert [each.path.name for each in found] == ["whole"]
-        assert unreadable == ["lost+found cannot be read: Permission denied"]
+        assert unreadable == ["lost+found/training.json cannot be read: Permission denied"]
         assert find_trainings(Path("lost+found")) == ([], ["lost+found cannot be read: Permission denied"])
+
+
+def test_a_pipe_in_the_place_of_a_description_is_named_and_hides_no_training(tmp_path: Path) -> None:
+    """A plain `open` would wait for a writer."""
+    create_training(tmp_path / "whole", SETTINGS, {})
+    create_training(tmp_path / "piped", SETTINGS, {})
+    (tmp_path / "piped" / "training.json").unlink()
+    os.mkfifo(tmp_path / "piped" / "training.json")
+    found, unreadable = find_trainings(tmp_path)
+    assert [each.path.name for each in found] == ["whole"]
+    assert unreadable == [f"{tmp_path}/piped/training.json cannot be read: it is a pipe, and a file is needed"]
