@@ -1,4 +1,4 @@
-"""Opens files by name without waiting: the plain `open` of a named pipe waits for a writer, perhaps for ever.
+"""Opens files by name without waiting: the plain `open` of a named pipe waits for a writer.
 
 A name that comes from a folder or a setting may be that of a pipe, a device or a socket. Only the open files of this process
 (`/dev/fd/63` in `--keys <(…)`, `/dev/stdin`) may be pipes, because the process that started this one holds their other end.

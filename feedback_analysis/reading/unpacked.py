@@ -5,7 +5,6 @@ A gzip file of 1 MB may inflate to 1 GB. So a copy ends with an error as soon as
 
 import gzip
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from feedback_analysis.reading.log_files import BARE, check_file, form_of, open_
 from feedback_analysis.reading.survey import MOST_IN_A_LOG, TIMES
 from feedback_wire.frames import HEADER_BYTES, PREAMBLE
 from feedback_wire.log_name import Form
+from serving.locked_scratch import scratch_folder
 
 STANDARD_INPUT = Path("/dev/stdin")
 GZIP = ".gz"
@@ -57,9 +57,7 @@ def unpacked(paths: Sequence[Path], standard_input: BinaryIO | None) -> Iterator
     ValueError of the context gets the given names.
     """
     with ExitStack() as made:
-        folder = (
-            Path(made.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) if any(map(_is_packed, paths)) else None
-        )
+        folder = made.enter_context(scratch_folder()) if any(map(_is_packed, paths)) else None
         read = [
             path if folder is None or not _is_packed(path) else _copy_of(path, folder / str(number), standard_input)
             for number, path in enumerate(paths)

@@ -7,7 +7,6 @@ instead.
 import csv
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from feedback_wire.frames import PREAMBLE, Damage
 from feedback_wire.kinds import CONTRACTS, RecordKind
 from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECORD_FIELD_NAMES
+from serving.locked_scratch import scratch_folder
 
 if TYPE_CHECKING:
     from feedback_analysis.reading.parquet import CheckedParquet
@@ -131,8 +131,8 @@ def removed_since(log: VerifiedLog) -> UnreadLog | None:
 @contextmanager
 def _open_linked(path: Path, form: Form | None, kind: RecordKind, start: int) -> Iterator[VerifiedLog]:
     """Open a path that is not UTF-8 by a link, because DuckDB and Arrow accept only UTF-8."""
-    with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
-        link = Path(folder) / f"log{BARE if form is None else f'.{form}'}"
+    with scratch_folder() as folder:
+        link = folder / f"log{BARE if form is None else f'.{form}'}"
         if not is_utf_8(str(link)):
             raise NotReadable(errno.EILSEQ, "its path is not UTF-8, and neither is that of temporary files (TMPDIR)", str(path))
         link.symlink_to(path.absolute())
@@ -144,7 +144,7 @@ class _Scratch(ExitStack):
     """A temporary folder for sound frames, created only when it is needed: most logs are sound, and there are tens of thousands."""
 
     def file(self) -> Path:
-        return Path(self.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) / "salvaged"
+        return self.enter_context(scratch_folder()) / "salvaged"
 
 
 @contextmanager

@@ -5,8 +5,6 @@ data set is complete before it replaces the old one.
 """
 
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -21,8 +19,10 @@ from qoe_lab.dataset.session_tables import SessionReader
 from qoe_lab.dataset.sessions_csv import csv_rows, write_sessions_csv
 from qoe_lab.dataset.table_columns import TableName, TableRow
 from qoe_lab.dataset.training_row import training_row
+from serving.locked_scratch import scratch_folder
 
 CARD, CSV = "card.md", "sessions.csv"
+_EARLIER = "earlier"
 _OF_SESSION: tuple[TableName, ...] = ("slots", "flows", "events")
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and of how many."""
@@ -48,19 +48,25 @@ def export(training_folder: Path, *, progress: Progress = lambda done, of: None)
     """
     training = recorded_training(training_folder)
     reader = SessionReader(training=training, key=address_key(training_folder))
-    draft = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=training_folder))
+    folder = training_folder / FOLDER
+
+    def restore(scratch: Path) -> None:
+        """An export that was killed may have taken the earlier data set away, and not put the new one into its place."""
+        if not os.path.lexists(folder) and (scratch / _EARLIER).exists():
+            (scratch / _EARLIER).rename(folder)
+
     try:
-        counts = _write(draft, reader, training, progress)
-        draft.chmod(0o755)
-        _replace(draft, training_folder / FOLDER)
+        with scratch_folder(f".{FOLDER}-", training_folder, rescue=restore) as scratch:
+            draft = scratch / "new"
+            draft.mkdir(0o755)
+            counts = _write(draft, reader, training, progress)
+            _replace(folder, draft, scratch / _EARLIER)
     except OSError as error:
         if error.filename is not None or error.errno is None:
             raise
         # Such as a full disk, of which Arrow has a text of its own.
         raise OSError(error.errno, f"{os.strerror(error.errno)}; no data set was written", str(training_folder)) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return replace(counts, folder=training_folder / FOLDER)
+    return replace(counts, folder=folder)
 
 
 def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progress: Progress) -> ExportCounts:
@@ -93,16 +99,8 @@ def _write(draft: Path, reader: SessionReader, training: RecordedTraining, progr
     )
 
 
-def _replace(draft: Path, folder: Path) -> None:
-    """Put the new data set in the place of the old one."""
-    if not os.path.lexists(folder):
-        draft.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder.parent))
-    try:
-        folder.rename(old / FOLDER)
-    except OSError:
-        old.rmdir()
-        raise
+def _replace(folder: Path, draft: Path, earlier: Path) -> None:
+    """Put the new data set in the place of the old one, which becomes `earlier`."""
+    if os.path.lexists(folder):
+        folder.rename(earlier)
     draft.rename(folder)
-    shutil.rmtree(old)

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fractions import Fraction
@@ -32,6 +31,7 @@ from qoe_lab.sources.ladder import (
     read_content,
 )
 from qoe_lab.sources.pictures import pictures
+from serving.locked_scratch import scratch_folder
 from serving.regular_files import read_regular_text
 
 ENCODED_S = 8
@@ -79,8 +79,8 @@ def _is_made(folder: Path, recipe: ContentRecipe, seconds: int) -> bool:
 
 def make_content(folder: Path, recipe: ContentRecipe, seconds: int) -> None:
     """Encode one content into a folder beside the final one, then rename it. `seconds` are whole segments of it."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.content_id}-") as temporary:
-        made = Path(temporary) / "made"
+    with scratch_folder(f".{recipe.content_id}-", folder) as temporary:
+        made = temporary / "made"
         made.mkdir()
         encoders = [_Encoder(rung, recipe) for rung in recipe.rungs]
         for number, picture in enumerate(pictures(recipe, seconds * FRAMES_PER_S)):

@@ -3,7 +3,6 @@
 import shlex
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from serving.locked_scratch import scratch_folder
 from swarmscope.demo import components
 from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
 from swarmscope.demo.components import Component, DemoKeys
@@ -172,8 +172,8 @@ def _folder(given: Path | None) -> Iterator[Path]:
     if given is not None:
         yield given.resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="swarmscope-demo-", ignore_cleanup_errors=True) as temporary:
-        yield Path(temporary)
+    with scratch_folder("swarmscope-demo-scratch-") as temporary:
+        yield temporary
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone
+from serving.locked_scratch import scratch_folder
 from swarmscope.importing.csv_rows import LONGEST_VALUE_CHARS, BrokenLine, CsvFile
 from swarmscope.importing.json_lines_file import JsonLinesFile
 from swarmscope.importing.mapping import TIME, UNITS_MS, Mapping, SourceColumn
@@ -192,18 +192,18 @@ def opened(paths: Sequence[Path]) -> Iterator[RowSource]:
         raise ValueError(f"the files are of different kinds ({', '.join(sorted(forms))}); import each kind separately")
     for path in paths:
         _check_readable(path)
-    with TemporaryDirectory(prefix="swarmscope-") as scratch:
+    with scratch_folder() as scratch:
         # The required extensions are built in; DuckDB must not download others.
         db = duckdb.connect(
             config={
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "memory_limit": MEMORY,
-                "temp_directory": scratch,
+                "temp_directory": str(scratch),
             }
         )
         with db:
-            yield RowSource(db, _links(paths, Path(scratch)), forms.pop())
+            yield RowSource(db, _links(paths, scratch), forms.pop())
 
 
 def form_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A command that gets a named pipe where it needs a file ends at once: opening it would wait for a writer, perhaps for ever."""
+"""A command that gets a named pipe where it needs a file ends at once: opening it would wait for a writer."""
 
 import os
 from pathlib import Path

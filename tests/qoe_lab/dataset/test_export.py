@@ -1,5 +1,6 @@
 """The export makes exact rows of a known capture and known events, loses no session, and gives the same bytes each time."""
 
+import errno
 import hashlib
 import json
 import os
@@ -448,6 +449,29 @@ def test_a_failed_export_keeps_the_earlier_data_set(training: RecordedTrainingFo
         export(training.path)
     assert digest(training.path / "dataset") == before
     assert not list(training.path.glob(".dataset-*"))
+
+
+def test_an_export_that_was_killed_leaves_nothing_behind_and_loses_no_data_set(training: RecordedTrainingFolder) -> None:
+    """It may be killed before the new data set is complete, and between the two renames that put it into its place."""
+    training.add(0)
+    export(training.path)
+    before = digest(training.path / "dataset")
+    for name in ("new", "earlier"):
+        killed = training.path / f".dataset-{name}"
+        killed.mkdir()
+        shutil.copytree(training.path / "dataset", killed / name)
+    (training.path / ".dataset-new" / "new" / "sessions.parquet").write_bytes(b"PAR1")
+    shutil.rmtree(training.path / "dataset")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("qoe_lab.dataset.export.data_card", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            export(training.path)
+    assert digest(training.path / "dataset") == before
+    assert not list(training.path.glob(".dataset-*"))
+
+
+def no_room(*_arguments: object) -> str:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
