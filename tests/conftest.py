@@ -1,4 +1,4 @@
-"""Fixtures that the tests of every room may use, deterministic Hypothesis, the order of files, and the reaper of killed runs."""
+"""Fixtures that the tests of every package may use, deterministic Hypothesis, the order of files, and the reaper of killed runs."""
 
 import gc
 import json

@@ -135,7 +135,7 @@ def sampling_handler(outbox: Outbox, keys: IngestKeys, counters: WorkerCounters,
     return FeedbackHandler(settings, keys, {RecordKind.FEEDBACK: outbox}, None, counters, Answers(), connection_limits=limits)
 
 
-def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(message):
+def test_a_full_coordinator_keeps_fewer_end_hosts_records_their_weight_and_recovers(message):
     async def promise() -> None:
         counters, carrier, sender, keys = WorkerCounters(), Held(), AnsweredSender(), IngestKeys(())
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
@@ -199,7 +199,7 @@ def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
     asyncio.run(asyncio.wait_for(promise(), 30))
 
 
-def test_shedding_applies_to_open_connections(coordinators, receiver, message):
+def test_a_reduced_sample_applies_to_open_connections(coordinators, receiver, message):
     flags = ("--overload", "sample", "--in-flight-max-bytes", "20000")
     coordinator = coordinators(receiver, flags=flags)
     receiver.released.clear()

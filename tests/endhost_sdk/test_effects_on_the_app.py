@@ -1,4 +1,4 @@
-"""The SDK as a guest in an app's process: it changes nothing that the app can see, and knows when the process was stopped."""
+"""The SDK within an app's process: it changes nothing that the app can see, and knows when the process was stopped."""
 
 import os
 import signal

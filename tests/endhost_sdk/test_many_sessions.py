@@ -30,7 +30,7 @@ def test_two_thousand_simultaneous_sessions_lose_no_message_in_the_default_buffe
     assert app.stdout.splitlines() == ["2000 2000 0", "4000 4000 0"]
 
 
-def test_a_buffer_smaller_than_the_crowd_is_emptied_while_the_crowd_joins(coordinator, telemetry):
+def test_a_buffer_smaller_than_the_number_of_sessions_is_emptied_while_they_join(coordinator, telemetry):
     server = coordinator()
     client = telemetry(server.url, period_s=86_400, buffer_messages=7, flush_s=60)
     for number in range(100):

@@ -40,7 +40,7 @@ def test_messages_are_numbered_from_0_without_gaps_under_one_session_id(session)
     assert {message["session_id"] for message in messages} == {session.session_id}
 
 
-def test_every_view_has_a_session_id_of_its_own(clock):
+def test_every_playback_has_its_own_session_id(clock):
     assert len({Session(peer_id="p-1", clock=clock).session_id for _ in range(1000)}) == 1000
 
 
@@ -126,7 +126,7 @@ def test_a_stall_longer_than_the_interval_never_decreases_played_time(session, c
     assert (message["played_ms"], message["continuity"]) == (30_000, 0.0)
 
 
-def test_the_view_ends_when_the_viewer_leaves_and_not_when_the_message_is_built(session, clock):
+def test_the_session_ends_when_the_viewer_leaves_and_not_when_the_message_is_built(session, clock):
     session.started(after_ms=0)
     clock.move(10)
     session.left()

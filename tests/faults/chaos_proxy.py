@@ -1,4 +1,4 @@
-"""A TCP proxy with faults, named as in toxiproxy, that counts every fault.
+"""A TCP proxy with faults, which have their names in toxiproxy; it counts every fault.
 
 It runs in user space, because the kernels that tests run on have no netem. It does not parse HTTP: an 'answer' is any data from
 upstream. `toxics` may be exchanged at any time and apply to all later data.

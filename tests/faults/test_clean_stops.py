@@ -1,4 +1,4 @@
-"""Clean stops: SIGTERM ends every part within 10 s with exit code 0, loses nothing, and costs end hosts at most a retry."""
+"""Clean stops: SIGTERM ends every server within 10 s with exit code 0, loses nothing, and costs end hosts at most a retry."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def stop_in_time(part: Part) -> None:
 
 
 @pytest.mark.parametrize("rounds", [pytest.param(1), pytest.param(20, marks=pytest.mark.soak)])
-def test_a_rolling_restart_of_every_part_under_load_loses_nothing(deployment: Deployment, ledger: Ledger, rounds: int):
+def test_a_rolling_restart_of_every_process_under_load_loses_nothing(deployment: Deployment, ledger: Ledger, rounds: int):
     for _ in range(2):
         deployment.feedback_server()
     for _ in range(2):

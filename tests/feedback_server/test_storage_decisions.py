@@ -43,7 +43,7 @@ def test_every_new_log_sorts_after_all_earlier_ones_over_any_clock_steps(times, 
 
 
 @given(times=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=30))
-def test_time_in_a_log_never_decreases_and_is_never_before_its_begin(times):
+def test_time_in_a_log_never_decreases_and_is_never_before_its_start(times):
     name = log_periods.next_log(times[0], None, server="fs1", roll_s=60)
     last_ms = 0
     for now_ms in times:

@@ -1,4 +1,4 @@
-"""Texts that are dangerous in some context: HTML, styles, templates, tooltips, SQL, shells, spreadsheets, and to the eye."""
+"""Texts that are dangerous in some context: HTML, styles, templates, tooltips, SQL, shells, spreadsheets; and look-alikes."""
 
 CANARY = "swarmscopeCanary"
 """The function of the page that no text may call."""

@@ -1,4 +1,4 @@
-"""An alert about viewers starts measurements, whose verdict stands at the alert. All parts are real processes."""
+"""An alert about viewers starts measurements, and the alert shows their verdict. All parts are real processes."""
 
 import json
 import threading

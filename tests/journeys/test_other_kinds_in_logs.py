@@ -1,4 +1,4 @@
-"""Measurements and inferences go the way of feedback, into logs of their own."""
+"""Measurements and inferences take the same path as feedback, into separate logs."""
 
 import json
 import urllib.request

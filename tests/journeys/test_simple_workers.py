@@ -50,7 +50,7 @@ def test_workers_in_two_languages_and_the_odd_message_of_a_third_are_analyzed_to
     assert 0 < groups["python"]["values"]["latency_ms"]["mean"] < 5000
 
 
-def test_without_lenient_such_a_message_is_refused(deployment):
+def test_without_the_flag_lenient_the_message_of_a_simple_worker_is_refused(deployment):
     deployment.feedback_server()
     coordinator = deployment.coordinator()
     status, answer = post(coordinator.url + "/v1/measurements", json.dumps(SENT_BY_RUBY).encode(), "application/json")

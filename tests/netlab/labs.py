@@ -1,4 +1,4 @@
-"""What the tests of netlab share: whether this machine can build labs, and small topologies."""
+"""Shared by the tests of netlab: whether this machine can build labs, and small topologies."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Players that come and go: those that live lose almost nothing."""
+"""Players that come and go: those that remain lose almost nothing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The data header: 20 bytes that come back as they were, and others that are refused."""
+"""The data header: 20 bytes are decoded as they were encoded, and invalid ones are refused."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The streams of one node: a parent is left last, asked again while it is silent, and a replay is no burst."""
+"""The streams of one node: it leaves an old parent last, asks a silent parent again, and replays without a burst."""
 
 import asyncio
 import time
@@ -139,7 +139,7 @@ def test_when_a_parent_fails_its_backup_is_asked_at_once():
     assert (made.streams["news"].parent, counts["failovers"]) == ("backup", 1)
 
 
-def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
+def test_a_relay_that_returns_to_a_stream_requests_no_earlier_packets():
     links, heard = Written("up"), []
     made, counts = node(links, place("child", parent="up"), heard=heard)
     for number in (1, 2, 3):

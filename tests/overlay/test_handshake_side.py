@@ -1,4 +1,4 @@
-"""Two sides of a handshake, without sockets: who is who gets in, and nothing else."""
+"""Two sides of a handshake, without sockets: a node that proves its identity is connected, and no other."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Control messages: every message comes back from its bytes, and no other bytes do anything but end the connection."""
+"""Control messages: every message is decoded as it was encoded, and all other bytes end the connection."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Who may join, who may not, and for how long one is in."""
+"""Which nodes may join, which joins are refused, and when a lease ends."""
 
 import pytest
 

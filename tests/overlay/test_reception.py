@@ -1,4 +1,4 @@
-"""What a player counts: losses are those that stay, gaps and jitter those of the arrivals."""
+"""The counts of a player: packets that stay missing, and the gaps and the jitter of the arrivals."""
 
 from collections import deque
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Trees: each link carries a packet at most once, every receiver gets it, and no cheaper way was passed over."""
+"""Trees: each link carries a packet at most once, every receiver gets it, and the tree is as cheap as its kind promises."""
 
 import time
 from collections import Counter

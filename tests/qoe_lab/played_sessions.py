@@ -1,4 +1,4 @@
-"""What tests of the lab share: a small encoded content, content servers and clients as processes, and what they wrote."""
+"""Shared by tests of the lab: a small encoded content, content servers and clients as processes, and what they wrote."""
 
 import json
 import subprocess

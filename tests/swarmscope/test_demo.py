@@ -133,7 +133,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_data_folder(demo, tmp_path):
 
 
 @pytest.mark.soak
-def test_no_part_outlives_a_killed_demo(demo):
+def test_no_component_outlives_a_killed_demo(demo):
     process = demo()
     url_of(process)
     started = parts(process)
@@ -155,7 +155,7 @@ time.sleep(600)
 """
 
 
-def test_a_part_ends_with_the_process_that_started_it(tmp_path):
+def test_a_component_ends_with_the_process_that_started_it(tmp_path):
     with subprocess.Popen([sys.executable, "-c", STARTS_A_PART, str(tmp_path)], stdout=subprocess.PIPE, text=True) as starter:
         part = int(starter.stdout.readline().split()[1])
         assert not gone([part])
@@ -163,7 +163,7 @@ def test_a_part_ends_with_the_process_that_started_it(tmp_path):
     eventually(lambda: gone([part]))
 
 
-def test_a_failing_page_is_reported_and_a_part_that_dies_ends_the_demo_which_names_it(demo):
+def test_a_failing_page_is_reported_and_a_component_that_ends_is_named_and_ends_the_demo(demo):
     """Bokeh refuses this setting at each page, not at the start."""
     process = demo(BOKEH_RESOURCES="nonsense")
     url = url_of(process)

@@ -81,7 +81,7 @@ def test_half_of_the_audience_joins_in_the_first_quarter_of_the_ramp_and_all_by_
     assert arrivals[-1] <= 10
 
 
-def test_viewers_zap_to_other_channels_and_some_return_after_a_while():
+def test_viewers_switch_channels_and_some_return_after_a_while():
     switches = returns = 0
     settings = audience(50)
     for number, host in enumerate(end_hosts(settings)):
@@ -93,7 +93,7 @@ def test_viewers_zap_to_other_channels_and_some_return_after_a_while():
     assert switches > returns > 20
 
 
-def test_a_zap_leads_to_another_channel():
+def test_a_channel_switch_leads_to_another_channel():
     settings = audience(30)
     for number, host in enumerate(end_hosts(settings)):
         frame = [step for step in islice(steps(host, number, settings), 1000) if isinstance(step.action, JoinAction | LeaveAction)]

@@ -110,7 +110,7 @@ def test_messages_that_no_coordinator_accepts_are_unacknowledged_at_the_end(rece
     assert counts.waiting == counts.built > 0
 
 
-def test_the_first_reported_rate_is_the_rate_since_the_begin():
+def test_the_first_reported_rate_is_the_rate_since_the_start():
     assert progress.MessageRate(10.0).now(50, 15.0) == 10.0
 
 

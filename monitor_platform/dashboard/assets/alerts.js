@@ -112,16 +112,16 @@
     title.append(make("span", { textContent: name }), make("span", { className: "quiet", textContent: ` ${severity}. ${what}` }));
     const silenced = make("span", { className: "silenced" });
     if (silenced_until) silenced.append("silenced until ", minute(silenced_until));
-    const hands = [];
+    const buttons = [];
     if (can_silence) {
-      hands.push(silenced_until ? silenced : swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` }));
+      buttons.push(silenced_until ? silenced : swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` }));
       const edit = make("button", { type: "button", className: "small", textContent: "Edit", ariaLabel: `Edit the rule ${name}` });
       edit.addEventListener("click", () => swarmscope_rules.open(name));
-      hands.push(" ", swarmscope_changes.for_managers(edit));
+      buttons.push(" ", swarmscope_changes.for_managers(edit));
     }
     row.append(
       cell("State", make("b", { className: "severity", textContent: state_text })), title, cell("Last value", last_value(rule)),
-      cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), ...(can_silence ? [cell("", ...hands)] : []),
+      cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), ...(can_silence ? [cell("", ...buttons)] : []),
     );
     return row;
   }

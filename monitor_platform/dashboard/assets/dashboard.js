@@ -143,7 +143,7 @@ globalThis.swarmscope = (() => {
     if (box.dataset.holds === wanted) return;
     const place = [...box.children].findIndex((child) => child.contains(document.activeElement));
     const held = box.children[place];
-    const hand = held && hands(held).indexOf(document.activeElement);
+    const hand = held && focusable(held).indexOf(document.activeElement);
     box.replaceChildren(...all.map((fact) => {
       const child = make_child(fact);
       child.dataset.keeps = key(fact);
@@ -153,11 +153,11 @@ globalThis.swarmscope = (() => {
     if (!held) return;
     const same = held.dataset.keeps && [...box.children].find((child) => child.dataset.keeps === held.dataset.keeps);
     const next = same || box.children[Math.min(place, box.children.length - 1)];
-    const inside = next ? hands(next) : [];
+    const inside = next ? focusable(next) : [];
     (inside[hand] ?? inside.at(-1) ?? otherwise(held))?.focus();
   }
 
-  function hands(element) {
+  function focusable(element) {
     return [...element.querySelectorAll("button, a")];
   }
 
@@ -196,7 +196,7 @@ globalThis.swarmscope = (() => {
   }
 
   function lost() {
-    if ("framed" in document.body.dataset) return; // the page in the frame sees to itself
+    if ("framed" in document.body.dataset) return; // the page in the frame reloads itself
     document.body.dataset.pill = "stale";
     $("pill-kind").textContent = "Disconnected";
     document.body.toggleAttribute("data-long-pill", true);

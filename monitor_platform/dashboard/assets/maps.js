@@ -93,7 +93,7 @@
       further.disabled = all.disabled = zoom <= 1;
     }
 
-    // The address follows when the hand rests.
+    // The address is updated when the user has stopped moving the map.
     remember() {
       clearTimeout(this.later);
       this.later = setTimeout(() => {
@@ -125,7 +125,7 @@
       this.whole = { ...this.whole, across: this.whole.across * by[0], up: this.whole.up * by[1] };
     }
 
-    // ---- hands ----
+    // ---- pointer, wheel and fingers ----
 
     inside({ clientX, clientY }) {
       const { left, top } = this.plot.getBoundingClientRect();

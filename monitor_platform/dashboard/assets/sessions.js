@@ -70,7 +70,7 @@
     swarmscope.put("#sessions-note", own.note);
   }
 
-  // Rows that are being read hold still: newer rows wait for the button.
+  // Rows do not move while a user reads them: newer rows wait for the button.
   swarmscope.page((own) => {
     latest = own;
     const { rows, find, min, live } = own;

@@ -69,17 +69,17 @@ addEventListener("DOMContentLoaded", () => {
     title.append(show, make("span", { className: "quiet", textContent: `${several(settings.source)}, ${several(settings.client)}, ${limits}\u202fMbit/s, ${length(settings.seconds)} each` }));
     const word = make("b", { className: "severity", textContent: state });
     word.dataset.kind = state;
-    const hands = [];
-    if (state === "running") hands.push(action(name, "pause", "Pause"), " ");
-    if (state === "paused") hands.push(action(name, "resume", "Resume"), " ");
-    if (!ENDED.includes(state)) hands.push(action(name, "cancel", "Cancel"));
-    if (ENDED.includes(state)) hands.push(make("span", { className: "quiet", textContent: dataset ? "data set exported" : "no data set yet" }));
+    const buttons = [];
+    if (state === "running") buttons.push(action(name, "pause", "Pause"), " ");
+    if (state === "paused") buttons.push(action(name, "resume", "Resume"), " ");
+    if (!ENDED.includes(state)) buttons.push(action(name, "cancel", "Cancel"));
+    if (ENDED.includes(state)) buttons.push(make("span", { className: "quiet", textContent: dataset ? "data set exported" : "no data set yet" }));
     line.append(
       cell("State", word), title,
       cell("Progress", bar({ captured, running, given_up }, planned), make("span", { textContent: counts(training) })),
       cell("Remaining", remaining_s === null ? "–" : `about ${length(remaining_s)}`),
       cell("Begun", swarmscope_times.element(created_ms, { seconds: false })),
-      cell("", ...hands),
+      cell("", ...buttons),
     );
     return line;
   }

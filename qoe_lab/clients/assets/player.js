@@ -1,6 +1,6 @@
-// Plays one session with hls.js or dash.js, and tells Python what happens. It runs when the page of the content server is there,
+// Plays one session with hls.js or dash.js, and reports its events to Python. It runs when the page of the content server is there,
 // inside a function that has `session`: library, url, session_id, content_id, and chosen: the representation that the viewer chose,
-// counted from the lowest, or null. labRecord() is the way to Python; it uses no network.
+// counted from the lowest, or null. labRecord() passes an event to Python, without the network.
 
 const SAMPLE_EACH_MS = 250;
 

@@ -1,4 +1,4 @@
-"""Messages that wait for a feedback server: they depart together, and ingest keys take turns."""
+"""Messages that wait for a feedback server: they are sent together, and ingest keys take turns."""
 
 import asyncio
 import itertools
@@ -80,7 +80,7 @@ sizes = st.integers(1, PART_BYTES)
 
 
 @given(st.dictionaries(st.integers(0, 6), st.lists(sizes, min_size=1, max_size=12), min_size=1))
-def test_every_part_departs_once_in_the_order_of_its_key_and_no_key_waits_longer_than_one_turn_of_the_others(waiting):
+def test_every_part_is_sent_once_in_the_order_of_its_key_and_no_key_waits_longer_than_one_turn_of_the_others(waiting):
     async def promise() -> None:
         lane = Lane(Recorder(), asyncio.get_running_loop())
         numbers = itertools.count()

@@ -1,4 +1,4 @@
-"""A small audience over some hours: zapping, sampled, sometimes silent, in several places, with copies among the records."""
+"""A small audience over some hours: it switches channels, is sampled, sometimes silent, in several places, with duplicates."""
 
 import random
 from collections import defaultdict

@@ -83,7 +83,7 @@ def test_a_model_that_disagrees_with_many_sessions_is_probably_wrong(compare):
     assert (Reason.WRONG_MODEL, "the model disagrees with 6 of 6 sessions") in found[0].evidence
 
 
-def test_a_report_that_is_worse_than_its_packets_is_no_cheat(compare):
+def test_a_report_that_is_worse_than_its_packets_is_not_taken_for_cheating(compare):
     worse = JudgedSession(name="worse", reports_stalls=True, reported_kbps=2500, carried_kbps=400)
     [found] = compare(worse)
     assert found.score >= DISAGREES

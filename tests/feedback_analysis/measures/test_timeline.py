@@ -94,7 +94,7 @@ def test_a_window_does_not_average_with_the_time_before_recording(table_of):
     assert set(found.values["concurrent_peers"]) == {1}
 
 
-def test_a_peer_heard_just_before_the_span_is_present_at_its_begin(table_of):
+def test_a_peer_heard_just_before_the_span_is_present_at_its_start(table_of):
     table = table_of([record(received_ms=BEGIN_MS - 29_000)])
     span = Span(BEGIN_MS, BEGIN_MS + 2000)
     found = timeline(table, measures=("concurrent_peers",), span=span, step_s=1, period_s=30.5)

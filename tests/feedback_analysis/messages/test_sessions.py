@@ -1,4 +1,4 @@
-"""The story of one viewer: all messages of a session, and what happened between them."""
+"""One session: all its messages, and the states between them."""
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_the_longest_stall_of_a_session_is_that_of_the_list_at_the_message_that_
     assert [(each.count, each.for_ms) for each in session.stalls] == [(1, 3_000), (1, 4_000), (0, 2_500), (1, 100)]
 
 
-def test_a_session_is_found_by_the_begin_of_its_id_or_its_peers(table_of):
+def test_a_session_is_found_by_the_start_of_its_id_or_of_its_peers_id(table_of):
     table = table_of(view("s-1", peer="anna", continuity=(1,)), view("s-2", peer="bert", continuity=(1,)))
     assert [row.session_id for row in list_sessions(table, measure="mos", span=EVENING, starts="ann")] == ["s-1"]
     assert [row.session_id for row in list_sessions(table, measure="mos", span=EVENING, starts="s-2")] == ["s-2"]

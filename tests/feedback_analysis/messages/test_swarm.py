@@ -51,7 +51,7 @@ def test_a_relay_of_several_streams_is_placed_by_the_paths_of_its_players():
     }
 
 
-def test_nodes_without_a_parent_silent_nodes_and_unknown_parents_are_told_apart():
+def test_nodes_without_a_parent_silent_nodes_and_unknown_parents_are_distinguished():
     late = report("late", "s", at_ms=NOW_MS - 11_000)
     found = shape(SOURCE, report("waits", ""), late, report("p", "quiet relay"), report("gone", "s", left=True))
     assert {name: state for name, (_, _, state) in found.items()} == {

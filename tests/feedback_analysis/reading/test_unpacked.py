@@ -52,7 +52,9 @@ def test_a_gzip_file_keeps_the_name_of_its_log_and_other_paths_stay(tmp_path):
         (gzip.compress(bytes(4_000_000)), "inflates further"),
     ],
 )
-def test_a_torn_a_false_and_a_bomb_of_a_gzip_file_are_refused_by_name(tmp_path, monkeypatch, content, error):
+def test_a_torn_gzip_file_a_file_that_is_not_gzip_and_a_decompression_bomb_are_refused_by_name(
+    tmp_path, monkeypatch, content, error
+):
     monkeypatch.setattr(module, "MOST_IN_A_LOG", 2_000_000)
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(content)

@@ -133,7 +133,7 @@ def test_a_form_of_another_site_cannot_log_out(dashboard, cookie):
     assert dashboard.ask("/", {"Cookie": cookie}).status == 200
 
 
-def test_only_our_own_cookie_is_a_session(dashboard, cookie):
+def test_only_a_cookie_that_the_platform_issued_is_a_login(dashboard, cookie):
     name, _, value = cookie.partition("=")
     body, _, signature = value.partition(".")
     theirs = Tickets(lasts_s=1000).issue(NAME, user_file.read(dashboard.users)[NAME].secret, time.time())
@@ -155,7 +155,7 @@ def test_only_our_own_cookie_is_a_session(dashboard, cookie):
     assert dashboard.ask("/", {"Cookie": cookie}).status == 200
 
 
-def test_a_logout_ends_the_session_for_every_copy_of_its_cookie(dashboard):
+def test_a_logout_ends_the_login_for_every_copy_of_its_cookie(dashboard):
     cookie, another = dashboard.log_in().cookie, dashboard.log_in().cookie
     with Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket:
         assert (socket.status, socket.opcode()) == (101, 1)
@@ -271,7 +271,7 @@ def test_a_changed_role_closes_the_websocket_of_an_open_page_which_then_loads_ag
     assert f'data-role="{role}"'.encode() in dashboard.ask("/", {"Cookie": cookie}).body
 
 
-def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
+def test_a_new_password_ends_the_logins_with_the_old_one(dashboard):
     add_user(dashboard.users, "Bob", "the first one")
     cookie = dashboard.log_in("Bob", "the first one").cookie
     add_user(dashboard.users, "Bob", "the second one")
@@ -314,7 +314,7 @@ def test_only_a_proxy_can_name_the_user(dashboard):
     assert Socket(dashboard.host, peer=PROXY, **named).status == 101
 
 
-def test_a_user_of_the_proxy_is_a_manager_unless_the_users_file_makes_a_viewer(dashboard):
+def test_a_user_of_the_proxy_is_a_manager_unless_the_users_file_has_the_role_viewer(dashboard):
     add_user(dashboard.users, "viewer by proxy", PASSWORD, UserRole.VIEWER)
     statuses = [
         dashboard.ask("/api/v1/annotations", {"X-Forwarded-User": name}, method="POST", peer=PROXY).status

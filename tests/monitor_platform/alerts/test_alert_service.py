@@ -77,7 +77,7 @@ def minutes_ago(records, minutes, *, of=MINUTES):
     return [each | {"received_ms": each["received_ms"] + shift, "sent_ms": each["sent_ms"] + shift} for each in records]
 
 
-def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook(receiver, tmp_path):
+def test_a_running_platform_sends_the_start_and_the_end_of_an_alert_to_a_webhook(receiver, tmp_path):
     hook, received, refused = receiver
     # No waiting: the minutes have passed when the platform reads its mirror.
     records = minutes_ago(evening_with_stalls(), 3)
@@ -196,7 +196,7 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
 
 @pytest.mark.browser
 @pytest.mark.soak
-def test_an_operator_annotates_and_saves_a_view_acknowledges_an_alert_edits_its_rule_and_fills_a_wall(alerting, visit, tmp_path):
+def test_an_operator_annotates_saves_a_view_acknowledges_an_alert_edits_its_rule_and_starts_wall_mode(alerting, visit, tmp_path):
     phone = visit(alerting, width=390)
     phone.becomes("() => document.querySelector('#marks button') !== null")
     phone.page.get_by_role("button", name="Annotate").click()

@@ -27,7 +27,7 @@ def test_an_alert_begins_after_bad_minutes_in_a_row_and_ends_after_as_many_good_
     assert play(Detector(rule(below=3.0)), [4, 2, 4, 2, 2, 2, 4, 2, 4, 4, 4]) == [(5, "begins"), (10, "ends")]
 
 
-def test_an_alert_states_its_begin_and_its_worst_value():
+def test_an_alert_states_its_start_and_its_worst_value():
     detector = Detector(rule(below=3.0))
     play(detector, [4, 2.5, 2.0, 1.5])
     [alert] = detector.open
@@ -81,7 +81,7 @@ def test_slices_that_disappeared_are_removed():
 
 
 @given(st.lists(st.none() | st.floats(1, 5), max_size=60), st.integers(1, 5))
-def test_begin_and_end_alternate_and_each_has_its_reason(values, for_minutes):
+def test_start_and_end_alternate_and_each_has_its_reason(values, for_minutes):
     changed = play(Detector(rule(below=3.0, for_minutes=for_minutes)), values)
     assert [what for _, what in changed] == ["begins", "ends"] * (len(changed) // 2) + ["begins"] * (len(changed) % 2)
     for minute, what in changed:

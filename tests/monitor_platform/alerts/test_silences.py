@@ -129,7 +129,7 @@ def test_webhooks_get_nothing_of_a_silenced_alert():
     assert held.released(lambda _: False) == []
 
 
-def test_webhooks_get_the_begin_when_the_silence_of_an_open_alert_ends_and_then_its_end():
+def test_webhooks_get_the_start_when_the_silence_of_an_open_alert_ends_and_then_its_end():
     held, begin = HeldBack(), explained()
     assert not held.passes(begin, silenced=True)
     assert held.released(lambda _: True) == []
@@ -138,7 +138,7 @@ def test_webhooks_get_the_begin_when_the_silence_of_an_open_alert_ends_and_then_
     assert held.passes(explained(ended_ms=NOW_MS + MINUTE_MS), silenced=False)
 
 
-def test_webhooks_do_not_get_the_end_of_an_alert_without_its_begin():
+def test_webhooks_do_not_get_the_end_of_an_alert_without_its_start():
     held = HeldBack()
     held.passes(explained(), silenced=True)
     assert not held.passes(explained(ended_ms=NOW_MS + MINUTE_MS), silenced=False)

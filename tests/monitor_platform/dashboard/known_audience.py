@@ -1,4 +1,4 @@
-"""An audience with a known story for each viewer: who stalls, pauses, falls silent and leaves."""
+"""An audience in which the events of each viewer are known: who stalls, pauses, falls silent and leaves."""
 
 from typing import Any
 

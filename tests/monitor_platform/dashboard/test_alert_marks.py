@@ -63,14 +63,14 @@ def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
     assert shown(*alerts, channel="ch2") == alerts[:3]
 
 
-def test_grave_and_open_alerts_are_listed_first_and_the_rest_is_counted():
+def test_severe_and_open_alerts_are_listed_first_and_the_rest_is_counted():
     over, mild, grave = alert(ended=12, severity="critical"), alert(severity="info"), alert(severity="critical")
     shown_alerts = in_words((over, mild, grave))
     assert [(each["severity"], each["until"]) for each in shown_alerts["shown"]] == [("critical", None), ("info", None)]
     assert shown_alerts["more"] == 1
 
 
-def test_grave_alerts_are_drawn_over_the_others():
+def test_severe_alerts_are_drawn_over_the_others():
     drawn = marks((alert(severity="critical"), alert(severity="info")))
     assert [each.colour for each in drawn] == [COLOURS["info"], COLOURS["critical"]]
     assert drawn[-1].text == "critical: stalls: Continuity of ISP HGC is below 90.00 %"

@@ -151,7 +151,7 @@ def test_scripts_get_disagreements_as_json_with_the_values_of_both_sides(monitor
 
 
 @pytest.mark.parametrize("query", ["by=isp", "min=2", "min=x", "reason=guess", "from=1", "where.x=1", "min=0&min=1", "p.min=0"])
-def test_a_question_of_a_script_that_makes_no_sense_is_refused(monitor, query):
+def test_a_query_of_a_script_that_makes_no_sense_is_refused(monitor, query):
     status, problem = disagreements(monitor, query)
     assert (status, problem["reason"]) == (400, "bad_parameter")
 

@@ -280,7 +280,7 @@ def test_keys_open_pages_and_can_be_switched_off(monitor, visit):
     page.becomes("() => location.pathname === '/alerts' && document.body.dataset.state === 'ok'")
 
 
-def test_a_page_shows_that_its_numbers_belong_to_the_former_question_until_the_answer_is_here(monitor, visit):
+def test_a_page_shows_that_its_numbers_belong_to_the_former_query_until_the_answer_arrives(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.evaluate(
         "new MutationObserver(() => { globalThis.asked ||= 'asking' in document.body.dataset; })"

@@ -212,7 +212,7 @@ def test_a_log_that_arrives_after_its_time_was_read_is_shown(invented, tmp_path,
     asyncio.run(ask())
 
 
-def test_a_time_stays_loaded_while_logs_after_the_begin_of_memory_arrive(invented, tmp_path):
+def test_a_time_stays_loaded_while_logs_after_the_start_of_memory_arrive(invented, tmp_path):
     begin_ms = invented.begin_ms
     for minute in (0, 12):
         write_minute(invented, tmp_path, minute)
@@ -231,7 +231,7 @@ def test_a_time_stays_loaded_while_logs_after_the_begin_of_memory_arrive(invente
     asyncio.run(ask())
 
 
-def test_a_peer_that_was_present_before_a_time_range_is_present_at_its_begin(archive):
+def test_a_peer_that_was_present_before_a_time_range_is_present_at_its_start(archive):
     folder, begin_ms = archive
     with Locator() as locator:
         table = open_logs([folder], locator=locator, mos=MosModel(), span=Span(begin_ms, begin_ms + MINUTE_MS))

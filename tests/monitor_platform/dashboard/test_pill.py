@@ -1,4 +1,4 @@
-"""The pill shows the true age of the picture."""
+"""The pill shows the measured delay of the page."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The process as scripts, scrapers and strangers see it."""
+"""The process as scripts, scrapers and pages of other sites see it."""
 
 import base64
 import json

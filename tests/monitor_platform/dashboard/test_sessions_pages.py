@@ -1,4 +1,4 @@
-"""From a slice to one viewer: the list of sessions, worst first, and the story of one, in a real browser."""
+"""From a slice to one viewer: the list of sessions, worst first, and the page of one session, in a real browser."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -118,7 +118,7 @@ def test_each_slice_with_trouble_leads_to_its_own_sessions(monitor, visit):
 
 
 @pytest.mark.soak
-def test_a_viewer_is_found_by_the_begin_of_the_id(monitor, visit):
+def test_a_viewer_is_found_by_the_start_of_the_id(monitor, visit):
     page = visit(monitor, "/sessions")
     page.becomes(ROWS_ARE, 36)
     page.page.fill("#find input", "peer-3")

@@ -33,7 +33,7 @@ def node(state: str = "here", **report: float) -> SwarmNode:
         (node("failed", missing_streams=2), ["failed"]),
     ],
 )
-def test_a_viewer_with_a_problem_is_told_apart_from_forty_others(viewer, words):
+def test_a_viewer_with_a_problem_is_distinguished_from_forty_others(viewer, words):
     assert problems(viewer) == words
 
 

@@ -1,4 +1,4 @@
-"""An alert starts one diagnosis at most, and none about what a diagnosis measured."""
+"""An alert starts at most one diagnosis, and an alert about the measurements of a diagnosis starts none."""
 
 import asyncio
 from dataclasses import replace
@@ -102,7 +102,7 @@ def test_each_selection_of_agents_measures_loss_and_route():
     ]  # fmt: skip
 
 
-def test_other_measurements_of_the_same_time_locate_a_problem_but_only_that_of_the_diagnosed_paths_is_told():
+def test_other_measurements_of_the_same_time_locate_a_problem_but_only_that_of_the_diagnosed_paths_is_reported():
     own, routine = Measurements("own"), Measurements("routine")
     own.path("a", "10.9.0.1", "10.1.0.1", "10.8.0.1", "10.8.0.2", lost=30)
     alone = about_measured(diagnose(own), {each.operation_id for each in own})

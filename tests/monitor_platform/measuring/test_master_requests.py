@@ -39,7 +39,7 @@ def ask(monitor, **body):
     return answer.status_code, answer.json()
 
 
-def test_a_manager_starts_a_measurement_and_hears_why_the_master_refuses(platform):
+def test_a_manager_starts_a_measurement_or_gets_the_reason_why_the_master_refuses(platform):
     monitor, master = platform
     status, refused = ask(monitor, technique="PING", destinations=["127.0.0.1"])
     assert (status, refused["reason"]) == (400, "invalid_request"), refused

@@ -52,7 +52,7 @@ def test_delays_are_dropped_after_minutes():
     assert window.percentiles(now_ms=2001 + LAST_MS) is None
 
 
-def test_a_crowd_takes_bounded_memory_and_the_newest_count():
+def test_a_large_audience_takes_bounded_memory_and_the_newest_messages_count():
     window = DelayWindow()
     for now_ms in (1000, 2000, 3000):
         window.shown(np.full(LAST_RECORDS, now_ms - now_ms // 100, dtype=np.int64), now_ms=now_ms)

@@ -43,7 +43,7 @@ def test_an_open_journal_is_fetched_from_the_end_of_its_copy():
     assert plan(offered(now), holding(MirroredLog(name=had.name, bytes=30, records=3))) == (FetchTail(now, 30),)
 
 
-def test_a_journal_that_shrank_is_fetched_from_its_begin():
+def test_a_journal_that_shrank_is_fetched_from_its_start():
     had, now = journal(60, 5), journal(60, 3)
     assert plan(offered(now), holding(MirroredLog(name=had.name, bytes=50, records=5))) == (FetchTail(now, 0),)
 

@@ -42,7 +42,7 @@ def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
 
 
 @pytest.mark.parametrize(("at_s", "ahead_ms"), [(-20, 0), (-10, 0), (0, 0), (-80, -60_000), (60, 60_000)])
-def test_a_date_from_the_begin_of_a_long_poll_is_no_skew(at_s, ahead_ms):
+def test_a_date_from_the_start_of_a_long_poll_is_no_skew(at_s, ahead_ms):
     """A server without new logs answers after 20 s. It may have written the Date when the request arrived."""
     clock = ServerClock()
     clock.note_date(dated(at_s), NOW, NOW - 20_000)

@@ -89,7 +89,7 @@ def test_a_file_whose_names_are_right_is_refused(tmp_path: Path) -> None:
         read_label_manager(path)
 
 
-def test_what_was_written_has_right_names_and_is_refused_by_the_importer(file: Path, tmp_path: Path) -> None:
+def test_a_corrected_file_has_right_names_and_is_refused_by_the_importer(file: Path, tmp_path: Path) -> None:
     write_right_names(read_label_manager(file), tmp_path / "right.csv")
     assert (tmp_path / "right.csv").read_text().splitlines()[0] == ",".join(RIGHT)
     with pytest.raises(FileExistsError):

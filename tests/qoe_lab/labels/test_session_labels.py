@@ -69,7 +69,7 @@ def test_a_session_that_is_no_ground_truth_has_its_reason(events: tuple[PlayerEv
     assert session_labels(events).invalid_reason == reason
 
 
-def test_what_cannot_be_known_is_none_and_not_zero():
+def test_an_unknown_value_is_none_and_not_zero():
     labels = session_labels((EVENTS[0], EVENTS[-1]))
     unknown = (labels.startup_ms, labels.stall_count, labels.stall_ms, labels.stall_ratio, labels.mean_kbps, labels.switches)
     assert unknown == (None,) * 6

@@ -1,4 +1,4 @@
-"""Models are judged on sessions that they have not seen; what would flatter them raises an alarm."""
+"""Models are judged on sessions that they have not seen; what makes a score too good raises an alarm."""
 
 from dataclasses import replace
 
@@ -192,7 +192,7 @@ def test_a_feature_that_is_the_truth_is_found(examples):
     assert best_single_feature(given)[1] < 0.995
 
 
-def test_the_probe_tells_trainings_apart_only_if_their_traffic_differs(sessions, examples):
+def test_the_probe_recognises_trainings_only_if_their_traffic_differs(sessions, examples):
     given = examples[SESSION_STALLED.name]
     same = given.at(given.whole)
     assert training_probe(same, EFFORT, 1) < 0.75

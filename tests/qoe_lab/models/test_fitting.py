@@ -141,7 +141,7 @@ def test_a_raised_alarm_is_at_the_top_of_the_report(done: Fit):
     assert page.index("T3: sessions on both sides of a split: 7; expected: 0.") < page.index("Has the session stalled?")
 
 
-def test_a_goal_is_missed_by_what_is_missing(done: Fit):
+def test_a_missed_goal_states_the_difference(done: Fit):
     results: dict[str, TaskResult] = dict(done.results)
     heights = results["height"]
     low = {**heights.best.scores, "accuracy": replace(heights.best.scores["accuracy"], value=0.72)}

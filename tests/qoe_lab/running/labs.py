@@ -1,4 +1,4 @@
-"""What the tests of trainings share: whether this machine can play sessions, a command line that plays them, and what it leaves."""
+"""Shared by the tests of trainings: whether this machine can play sessions, a command line that plays them, and what it leaves."""
 
 import json
 import signal

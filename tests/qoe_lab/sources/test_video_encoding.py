@@ -70,7 +70,7 @@ def test_segments_of_one_second_or_of_four_have_these_lengths(tmp_path: Path):
             assert at == number * seconds * content.rung("low").timescale
 
 
-def test_neither_the_segments_nor_the_rungs_of_a_default_content_tell_the_other():
+def test_neither_the_segment_length_nor_the_ladder_of_a_default_content_determines_the_other():
     """With one length of segments, the gap between two requests alone tells whether a player stalls."""
     assert len({recipe.content_id for recipe in DEFAULT_CONTENTS}) == len(DEFAULT_CONTENTS) >= 5
     pairs = {(recipe.segment_s, recipe.rungs) for recipe in DEFAULT_CONTENTS}

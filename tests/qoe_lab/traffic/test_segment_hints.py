@@ -56,7 +56,7 @@ def test_the_first_segment_is_compared_with_a_second_one_of_its_rung_only() -> N
     assert hints(chunks((0, 1, 140_000))) == dict.fromkeys((column.name for column in HINTS), None)
 
 
-def test_a_change_of_the_rung_is_no_wobble() -> None:
+def test_a_change_of_the_rung_is_no_variation_of_the_size() -> None:
     sizes = (100_000, 110_000, 400_000, 440_000)
     wobble = hints(chunks(*((number, number + 0.9, size) for number, size in enumerate(sizes))))["segment_wobble"]
     assert wobble == pytest.approx(0.0953, abs=1e-4)

@@ -265,7 +265,7 @@ def test_packets_before_the_session_belong_to_flows_but_to_no_slot():
     assert counter.flows()[0].up.packets == 4
 
 
-def test_without_a_begin_the_first_packet_begins_the_first_slot():
+def test_without_a_start_the_first_packet_begins_the_first_slot():
     player = Player()
     player.download(1100, 1000)
     counter = SlotCounter()

@@ -240,7 +240,7 @@ def kinds_of(statistics: TcpStatistics) -> dict[str, int]:
     return {kind.value: values[kind.value] for kind in RetransmissionKind if values[kind.value]}
 
 
-def test_data_that_is_sent_again_after_a_long_time_was_sent_after_a_timeout():
+def test_data_that_is_sent_again_after_a_long_time_counts_as_sent_after_a_timeout():
     made = Conversation()
     made.handshake(rtt=10)
     made.down(20, 1, data=1000)
@@ -250,7 +250,7 @@ def test_data_that_is_sent_again_after_a_long_time_was_sent_after_a_timeout():
     assert (down.rexmit_pkts, down.rexmit_bytes, down.unique_bytes, down.out_seq_pkts) == (1, 1000, 1000, 0)
 
 
-def test_what_follows_a_timeout_in_its_recovery_was_sent_after_it_too():
+def test_retransmissions_in_the_recovery_after_a_timeout_count_as_sent_after_it():
     made = Conversation()
     made.handshake(rtt=10)
     for number in range(4):

@@ -42,7 +42,7 @@ def test_it_is_dry_when_nothing_is_left_and_goes_on_with_the_next_segment():
     assert of(rows, "total_dry_1s_ms") == [0, 500, 1500, 2500, 2750, 3500, 4500]
 
 
-def test_a_chunk_that_is_known_late_was_there_when_its_data_ended():
+def test_a_chunk_that_is_known_later_counts_from_the_end_of_its_data():
     rows = played([[(0.5, 20)], [], [(1.25, 30)]])
     assert of(rows, "virtual_1s_dry_ms") == [0, 500, 0]
     assert of(rows, "total_dry_1s_ms") == [0, 500, 500]
