@@ -18,7 +18,7 @@ from measurement.master.dry_run_plan import DryRunPlan, dry_run, uses_queues
 from measurement.master.leased_rounds import LeasedRounds, is_expected_end
 from measurement.master.live_request import LiveRequest, RequestState
 from measurement.master.operation_recorder import OperationRecorder, Pair
-from measurement.master.queued_tasks import MOST_MISSED, QueuedTasks
+from measurement.master.queued_tasks import QueuedTasks, most_missed
 from measurement.master.restored_operations import RestoredOperations
 from measurement.master.target_rules import DestinationBudgets
 from measurement.measurement_request import InvalidRequestError, MeasurementRequest
@@ -257,7 +257,7 @@ class Dispatcher:
     def _plan_next_round(self, live: LiveRequest) -> None:
         following = next_round(live.round_start_s, self.clock(), live.request.period_s)
         live.state, live.next_start_s = RequestState.WAITING, following.start_s
-        last, rounds = live.round + min(following.missed, MOST_MISSED), live.request.rounds
+        last, rounds = live.round + min(following.missed, most_missed(live)), live.request.rounds
         for number in range(live.round + 1, (last if rounds is None else min(last, rounds - 1)) + 1):
             for agent in live.agents:
                 live.plan(number, agent, live.all_destinations)

@@ -20,8 +20,17 @@ AGENT_GONE = "the agent disconnected before it delivered an outcome"
 _SPARE_S = 60.0
 """An operation expires this long after the sum of the time limits of all operations before it in the queue."""
 
-MOST_MISSED = 100
-"""The most missed rounds of one gap that are recorded. Further ones are not planned at all."""
+_MOST_MISSED_ROUNDS = 100
+_MOST_MISSED_OPERATIONS = 10_000
+
+
+def most_missed(live: LiveRequest) -> int:
+    """How many missed rounds of one gap are recorded, at least one. Further ones are not planned at all.
+
+    Large rounds are as large as a request may be, so their number is limited by their operations: each gets a record.
+    """
+    operations = len(live.agents) * len(live.destinations)
+    return max(1, min(_MOST_MISSED_ROUNDS, _MOST_MISSED_OPERATIONS // max(1, operations)))
 
 
 class QueuedOperation(Struct, frozen=True, gc=False):
@@ -123,7 +132,8 @@ class QueuedTasks:
         pair = entry.pair
         live, rounds = pair.live, pair.live.request.rounds
         last = next_round if rounds is None else min(next_round, rounds)
-        for number in range(max(pair.round + 1, last - MOST_MISSED), last):
+        most = most_missed(live)
+        for number in range(max(pair.round + 1, last - most), last):
             live.plan(number, pair.agent, 1 << pair.destination)
             reason = "an earlier round was still running when this one should have ended"
             self.recorder.end_unmeasured(self._in_round(pair, number), Status.MISSED, reason)
@@ -137,7 +147,7 @@ class QueuedTasks:
                 return
             self.send(pair.agent, SkipRound(operation_id=following.operation_id))
             next_round += 1
-            if next_round - pair.round > MOST_MISSED:
+            if next_round - pair.round > most:
                 return
 
     def _affordable(self, pair: Pair) -> bool:

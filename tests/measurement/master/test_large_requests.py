@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from measurement.control_messages import Registration
+from measurement.control_messages import AddTask, Registration, Start
 from measurement.master.measurement_keys import KeyHolder, KeyRole
 from measurement.master.operation_journal import OperationJournal
 from measurement.master.requester_api import RequesterApi
@@ -15,6 +15,7 @@ from measurement.master.settings import Settings
 from measurement.measurement_request import MeasurementRequest, Scheduling
 from measurement.operation import Technique
 from measurement.outcome import Status
+from tests.measurement.master.virtual_master import VirtualMaster, assert_conserved, statuses
 
 AGENTS, DESTINATIONS = 100, 1000
 STALL_S = 0.05
@@ -68,3 +69,22 @@ def test_a_request_of_100_000_operations_and_its_cancel_stall_the_master_for_les
     with ThreadPoolExecutor(1) as threads, ThreadPoolExecutor(1) as planner:
         assert asyncio.run(scenario()) < STALL_S
     journal.close()
+
+
+@pytest.mark.parametrize("schedule", Scheduling)
+def test_a_large_round_that_is_150_periods_late_has_at_most_10_000_missed_operations(schedule):
+    """They were up to 100 rounds, so one late round of 100,000 operations wrote 10 million records."""
+    master = VirtualMaster()
+    master.join("a1")
+    names = [f"d{number}" for number in range(500)]
+    live = master.submit("a1", destinations=names, schedule=schedule, period_s=1.0)
+    master.now_s += 150
+    commands = master.commands["a1"]
+    operations = commands[0].operations if isinstance(commands[0], AddTask) else [None] * len(names)
+    for operation in operations:
+        command = Start(operation=operation, lease_id=commands[0].lease_id, keepalive=0, lease_s=1) if operation else commands[-1]
+        master.answer("a1", command, next_round=150 if operation else None)
+    master.fill_queues()
+    assert statuses(live)["missed"] == 10_000
+    assert statuses(live)["ok"] == len(names)
+    assert_conserved(master, live)
