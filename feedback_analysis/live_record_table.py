@@ -12,6 +12,7 @@ import duckdb
 from feedback_analysis.duckdb_database import table_bytes
 from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_analysis.record_table import AddedRecords, RecordTable
+from feedback_analysis.time_units import FOREVER_MS
 from feedback_wire.kinds import RecordKind
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,9 @@ class LiveRecordTable(RecordTable):
                 self._drop_oldest()
             return added
 
-    def drop_before(self, received_ms: int, *, forget_before_ms: int | None = None) -> int:
+    def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS, forget_before_ms: int | None = None) -> int:
         with self._writing:
-            dropped = super().drop_before(received_ms, forget_before_ms=forget_before_ms)
+            dropped = super().drop_before(received_ms, and_from_ms=and_from_ms, forget_before_ms=forget_before_ms)
             self._limit_identities()
             return dropped
 

@@ -18,7 +18,7 @@ from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs
 from feedback_analysis.reading.rows import SQL_TYPES, clean, scan
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, removed_since
 from feedback_analysis.time_limit import watched
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.time_units import FOREVER_MS, MINUTE_MS
 from feedback_wire.frames import Damage
 from feedback_wire.kinds import CONTRACTS, RecordKind
 from feedback_wire.log_name import kind_of
@@ -104,14 +104,14 @@ class RecordTable:
             self._stage(logs)
             self.db.execute("INSERT INTO known SELECT identity, received_ms FROM incoming ANTI JOIN known USING (identity)")
 
-    def drop_before(self, received_ms: int, *, forget_before_ms: int | None = None) -> int:
-        """Drop the records received before `received_ms`; returns how many. Their identities stay known.
-
-        Those received before `forget_before_ms` are dropped too (None: none).
+    def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS, forget_before_ms: int | None = None) -> int:
+        """Drop the records received before `received_ms`, and those from `and_from_ms` on; returns how many. Their identities stay
+        known, except those received before `forget_before_ms` (None: none).
         """
         with self._writing, transaction(self.db):
             [(dropped,)] = self.db.execute(
-                f"DELETE FROM {self.kind} WHERE received_ms < $before", {"before": received_ms}
+                f"DELETE FROM {self.kind} WHERE received_ms < $before OR received_ms >= $from",
+                {"before": received_ms, "from": and_from_ms},
             ).fetchall()
             if forget_before_ms is not None:
                 self.db.execute("DELETE FROM known WHERE received_ms < $before", {"before": forget_before_ms})

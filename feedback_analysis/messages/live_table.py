@@ -20,7 +20,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import VerifiedLog
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.time_units import FOREVER_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class LiveTable(FeedbackTable):
             self._drop_oldest()
         return added
 
-    def drop_before(self, received_ms: int) -> int:
-        dropped = super().drop_before(received_ms)
+    def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS) -> int:
+        dropped = super().drop_before(received_ms, and_from_ms=and_from_ms)
         self.rows -= dropped
         self.budgets.drop_before(received_ms)
         return dropped

@@ -39,6 +39,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, removed_since
 from feedback_analysis.time_limit import watched
+from feedback_analysis.time_units import FOREVER_MS
 from feedback_wire.frames import Damage
 from serving.memory import is_no_memory
 
@@ -192,20 +193,23 @@ class FeedbackTable:
             self._compress(added.records)
             return added
 
-    def drop_before(self, received_ms: int) -> int:
-        """Drop the messages received before `received_ms`; returns how many. Their identities are kept, to recognise copies."""
-        try:
-            return self._drop_before(received_ms, keep_identities=True)
-        except duckdb.OutOfMemoryException:
-            return self._drop_before(received_ms, keep_identities=False)
+    def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS) -> int:
+        """Drop the messages received before `received_ms`, and those from `and_from_ms` on; returns how many.
 
-    def _drop_before(self, received_ms: int, *, keep_identities: bool) -> int:
+        Their identities are kept, to recognise copies.
+        """
+        dropped = f"received_ms < {int(received_ms)} OR received_ms >= {int(and_from_ms)}"
+        try:
+            return self._drop(dropped, keep_identities=True)
+        except duckdb.OutOfMemoryException:
+            return self._drop(dropped, keep_identities=False)
+
+    def _drop(self, dropped: str, *, keep_identities: bool) -> int:
         with self.changing() as db:
-            parameters = {"before": received_ms}
             if keep_identities:
-                merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE received_ms < {int(received_ms)}")
-            gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
-            db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
+                merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE {dropped}")
+            gone = db.execute(f"DELETE FROM feedback WHERE {dropped}").fetchall()[0][0]
+            db.execute(f"DELETE FROM duplicate WHERE {dropped}")
             db.execute("DELETE FROM location WHERE ip NOT IN (SELECT ip FROM feedback)")
             dropped_identities = drop_oldest(db) if keep_identities else gone
         self._dropped_identities += dropped_identities

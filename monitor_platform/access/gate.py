@@ -121,7 +121,7 @@ class Gate:
         """Whether an authenticated user still has access."""
         if visitor.secret is not None and (self.users is None or self.users.hash_of(visitor.name) != visitor.secret):
             return False
-        return visitor.ticket is None or self.tickets.lasts(visitor.ticket, time.time())
+        return visitor.ticket is None or self.tickets.lasts(visitor.ticket)
 
     def has_role(self, visitor: Visitor) -> bool:
         """Whether the file of users still has the role with which the visitor was admitted."""
@@ -137,7 +137,7 @@ class Gate:
         cookie = request.cookies.get(self.cookie)
         if self.users is None or cookie is None:
             return None
-        return self.tickets.read(cookie.value, self.users.hash_of, time.time())
+        return self.tickets.read(cookie.value, self.users.hash_of)
 
     def client(self, request: HTTPServerRequest) -> str:
         """The address for the limit of attempts."""

@@ -1,6 +1,5 @@
 """Login page and logout. Both change state, so only requests from our own pages are accepted."""
 
-import time
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -45,7 +44,7 @@ class LoginHandler(RequestHandler):
         except Problem as problem:
             self._refuse(problem, wanted, name)
             return
-        ticket = self._gate.tickets.issue(checked_name(name.strip()), secret, time.time())
+        ticket = self._gate.tickets.issue(checked_name(name.strip()), secret)
         self._gate.logins += 1
         self.set_cookie(self._gate.cookie, ticket, max_age=int(self._gate.tickets.lasts_s), **self._cookie)
         self.redirect(_from_here(wanted), status=303)
@@ -82,7 +81,7 @@ class LogoutHandler(RequestHandler):
             return
         ticket = self._gate.ticket(self.request)
         if ticket is not None:
-            self._gate.tickets.end(ticket, time.time())
+            self._gate.tickets.end(ticket)
             self.application.close_ended_sockets()  # type: ignore[attr-defined]
         self.clear_cookie(self._gate.cookie, **self._cookie)
         self.redirect(LOGIN[1:], status=303)

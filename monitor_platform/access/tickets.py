@@ -1,12 +1,13 @@
 """Login cookies: user name, end, and an HMAC-SHA256 over both and the user's password hash.
 
 So the server stores nothing for a login, and logins end when a user is removed or gets a new password. The key is created at
-the start of the process: after a restart all users must log in again.
+the start of the process: after a restart all users must log in again. So the monotonic clock counts, which no wrong date changes.
 """
 
 import hmac
 import json
 import secrets
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,11 +36,11 @@ class Tickets:
         self._key = secrets.token_bytes(32)
         self._ended: dict[str, float] = {}
 
-    def issue(self, name: str, secret: Hash, now_s: float) -> str:
-        content = json.dumps([name, secrets.token_urlsafe(12), now_s + self.lasts_s], ensure_ascii=False).encode()
+    def issue(self, name: str, secret: Hash) -> str:
+        content = json.dumps([name, secrets.token_urlsafe(12), time.monotonic() + self.lasts_s], ensure_ascii=False).encode()
         return f"{_text(content)}.{_text(self._sign(content, secret))}"
 
-    def read(self, text: str, hash_of: Callable[[str], Hash | None], now_s: float) -> Ticket | None:
+    def read(self, text: str, hash_of: Callable[[str], Hash | None]) -> Ticket | None:
         """The ticket in `text`; None if it was not issued here, has ended, or its user was removed."""
         body, _, signature = text.partition(".")
         try:
@@ -52,13 +53,14 @@ class Tickets:
             return None
         # The signature is valid, so this server wrote the content.
         ticket = Ticket(name=name, number=number, ends_s=ends_s)
-        return ticket if self.lasts(ticket, now_s) else None
+        return ticket if self.lasts(ticket) else None
 
-    def lasts(self, ticket: Ticket, now_s: float) -> bool:
-        return now_s < ticket.ends_s and ticket.number not in self._ended
+    def lasts(self, ticket: Ticket) -> bool:
+        return time.monotonic() < ticket.ends_s and ticket.number not in self._ended
 
-    def end(self, ticket: Ticket, now_s: float) -> None:
+    def end(self, ticket: Ticket) -> None:
         """End a ticket and all its copies."""
+        now_s = time.monotonic()
         self._ended = {number: ends_s for number, ends_s in self._ended.items() if ends_s > now_s}
         self._ended[ticket.number] = ticket.ends_s
 

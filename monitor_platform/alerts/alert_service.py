@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import duckdb
@@ -148,7 +149,7 @@ class AlertService(Collector):
 
     async def dry_run(self, rule: Rule) -> DryRun:
         """What a rule would have found in the last hour."""
-        until_ms = time.time_ns() // 1_000_000 - self._late_ms
+        until_ms = _now_ms() - self._late_ms
         return await self._in_worker(dry_run, self._table, rule, until_ms, self._measurements)
 
     async def _in_worker(self, work: Callable[..., Result], *arguments: object) -> Result:
@@ -168,11 +169,14 @@ class AlertService(Collector):
         """Send the start of each alert whose silence has ended while it was open."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            if self.silences is not None:
+                with suppress(Problem):  # the disk fails: the next attempt is in half a second
+                    await self.silences.begin_by(_now_ms())
             for explained in self._held.released(self._is_silenced):
                 self._send(explained)
 
     def _is_silenced(self, explained: ExplainedAlert) -> bool:
-        return self.silences is not None and self.silences.of(explained.alert, time.time_ns() // 1_000_000) is not None
+        return self.silences is not None and self.silences.of(explained.alert, _now_ms()) is not None
 
     def _send(self, explained: ExplainedAlert, *, diagnosed: bool = False) -> None:
         if self.sender is not None:
@@ -180,3 +184,7 @@ class AlertService(Collector):
             facts = as_json(explained.alert, explained.evidence, diagnosis)
             address = link(explained.alert, self._dashboard_url)
             self.sender.send(Notification(facts=facts, link=address, diagnosed=diagnosed))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,7 +19,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.record_table import RecordTable
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.time_units import DAY_MS, MINUTE_MS
 from monitor_platform.alerts.detector import Alert, Detector, Reading
 from monitor_platform.alerts.evidence import Evidence, evidence, evidence_of_paths
 from monitor_platform.alerts.measurement_observations import measurement_observations
@@ -32,6 +32,10 @@ REMEMBERED = 1_000
 LOOK_EVERY_S = 5.0
 # The most minutes in one query. After a restart with a day in the table, a query must not take minutes.
 _MINUTES_AT_ONCE = 60
+# NTP corrects a clock by less.
+_SET_BACK_MS = 2 * MINUTE_MS
+# So much is evaluated again if the clock has advanced by more since the last evaluation. A year has 525,600 minutes.
+_MOST_AHEAD_MS = DAY_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,14 @@ class AlertWatch:
             self._evaluated_ms = span.to_ms
             self._publish()
 
+    def evaluate_live(self, table: FeedbackTable, until_ms: int) -> None:
+        """As `evaluate`, up to `until_ms` by this machine's clock, which may have been set back or ahead."""
+        if self._evaluated_ms is not None:
+            if until_ms < self._evaluated_ms - _SET_BACK_MS:
+                self._start_again(table, until_ms)
+            self._evaluated_ms = max(self._evaluated_ms, (until_ms - _MOST_AHEAD_MS) // MINUTE_MS * MINUTE_MS)
+        self.evaluate(table, until_ms)
+
     def use(self, table: FeedbackTable, rules: tuple[Rule, ...]) -> None:
         """Evaluate `rules` from now on. Call it in the thread that calls `evaluate`.
 
@@ -112,13 +124,25 @@ class AlertWatch:
         """
         staying = [detector for detector in self._detectors if detector.rule in rules]
         if self._evaluated_ms is not None:
-            for detector in self._detectors:
-                for alert in detector.open if detector not in staying else ():
-                    self._change(table, replace(alert, ended_ms=self._evaluated_ms), self._evaluated_ms)
+            self._end_alerts(table, [each for each in self._detectors if each not in staying], self._evaluated_ms)
         self._detectors = [
             next((each for each in staying if each.rule == rule), None) or self._caught_up(table, rule) for rule in rules
         ]
         self._publish()
+
+    def _start_again(self, table: FeedbackTable, until_ms: int) -> None:
+        """The clock was set back: evaluate from the present time on, as after a restart, and not only when it has caught up."""
+        log.warning("this machine's clock was set back; the rules are evaluated again from the present time on")
+        self._end_alerts(table, self._detectors, until_ms // MINUTE_MS * MINUTE_MS)
+        self._changes = deque((each for each in self._changes if each.alert.began_ms <= until_ms), maxlen=REMEMBERED)
+        self._evaluated_ms = until_ms // MINUTE_MS * MINUTE_MS
+        self._detectors = [self._caught_up(table, detector.rule) for detector in self._detectors]
+        self._publish()
+
+    def _end_alerts(self, table: FeedbackTable, detectors: Iterable[Detector], end_ms: int) -> None:
+        """End the open alerts of these detectors, which are not used any more."""
+        for alert in [alert for detector in detectors for alert in detector.open]:
+            self._change(table, replace(alert, ended_ms=max(end_ms, alert.began_ms)), end_ms)
 
     def _caught_up(self, table: FeedbackTable, rule: Rule) -> Detector:
         """A detector of a new rule, after all minutes that the other rules have been evaluated for."""
@@ -155,7 +179,7 @@ class AlertWatch:
         while True:
             until_ms = time.time_ns() // 1_000_000 - late_ms
             try:
-                await asyncio.get_running_loop().run_in_executor(worker, self.evaluate, table, until_ms)
+                await asyncio.get_running_loop().run_in_executor(worker, self.evaluate_live, table, until_ms)
             except duckdb.Error:
                 log.exception("the rules could not be evaluated; the next attempt is in %.0f s", LOOK_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -6,7 +6,8 @@ an alert: webhooks still get its end.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,13 @@ class Silences:
         await self._silences.change(lambda notes: tuple(each for each in _lasting(notes, now_ms) if each.id != silence_id))
         return ended
 
+    async def begin_by(self, now_ms: int) -> None:
+        """Let silences that begin later than `now_ms` begin now: this machine's clock was ahead when a user added them, and they
+        would last until that date. Problem (503) if they cannot be written.
+        """
+        if any(map(partial(_is_later, now_ms), self._silences.notes)):
+            await self._silences.change(lambda notes: tuple(_moved(each, now_ms) for each in notes))
+
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         await self._acknowledgements.change(lambda notes: (*notes, acknowledgement)[-MOST_ACKNOWLEDGEMENTS:])
 
@@ -138,6 +146,17 @@ def acknowledgement_of(body: Mapping[str, Any], rules: tuple[Rule, ...], *, by: 
 
 def _lasting(notes: tuple[Silence, ...], now_ms: int) -> tuple[Silence, ...]:
     return tuple(each for each in notes if each.until_ms > now_ms)
+
+
+def _is_later(now_ms: int, silence: Silence) -> bool:
+    return silence.from_ms > now_ms + MINUTE_MS  # NTP corrects a clock by less
+
+
+def _moved(silence: Silence, now_ms: int) -> Silence:
+    """The silence, with the same length from now on if it begins later."""
+    if not _is_later(now_ms, silence):
+        return silence
+    return replace(silence, from_ms=now_ms, until_ms=now_ms + silence.until_ms - silence.from_ms)
 
 
 def _only(body: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -31,15 +31,15 @@ class NoDiagnosis(StrEnum):
 
 
 def why_none(alert: Alert, *, now_ms: int, earlier: Iterable[AlertDiagnosis], measured_by_diagnosis: bool) -> NoDiagnosis | None:
-    """Why `alert` starts no diagnosis; None if it may. `earlier`: all known diagnoses."""
+    """Why `alert` starts no diagnosis; None if it may. `earlier`: all known diagnoses, also those of a wrong date in the future."""
     known = list(earlier)
     if measured_by_diagnosis:
         return NoDiagnosis.OWN_MEASUREMENT
     if now_ms - alert.raised_ms > OLDEST_MS + alert.rule.window_minutes * MINUTE_MS:
         return NoDiagnosis.OLD_ALERT
-    if any(_same_slice(each, alert) and now_ms - each.at_ms < COOL_DOWN_MS for each in known):
+    if any(_same_slice(each, alert) and abs(now_ms - each.at_ms) < COOL_DOWN_MS for each in known):
         return NoDiagnosis.COOL_DOWN
-    if sum(now_ms - each.at_ms < HOUR_MS for each in known) >= MOST_PER_HOUR:
+    if sum(abs(now_ms - each.at_ms) < HOUR_MS for each in known) >= MOST_PER_HOUR:
         return NoDiagnosis.OVER_BUDGET
     return None
 

@@ -53,5 +53,10 @@ class DelayWindow:
         return float(p50), float(p95), len(delays)
 
     def _drop_old(self, now_ms: int) -> None:
-        while self._shown and (self._shown[0][0] < now_ms - LAST_MS or self._records > LAST_RECORDS):
+        while self._shown and (self._is_old(self._shown[0][0], now_ms) or self._records > LAST_RECORDS):
             self._records -= len(self._shown.popleft()[1])
+
+    @staticmethod
+    def _is_old(shown_ms: int, now_ms: int) -> bool:
+        """Whether records are from before the last minutes. Those of a later time are from before the clock was set back."""
+        return not now_ms - LAST_MS <= shown_ms <= now_ms + LAST_MS

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 import aiohttp
 
 from feedback_analysis.messages.load import LOOK_AROUND_MS
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from monitor_platform.retrieval.fetch_plan import CLOCK_MARGIN_MS, MirroredLog, corrections_in_use, in_window
@@ -138,7 +138,8 @@ class Feed:
             if since_ms < dropped_before_ms - CLOCK_MARGIN_MS:
                 self.begins_ms = _now_ms()
                 log.warning("this machine's clock was set back; messages received before now are read from the logs")
-            await shared.work(self._table.drop_before, since_ms)
+            # Only a wrong clock dates messages so far ahead. They would come back as present ones when the clock has caught up.
+            await shared.work(self._table.drop_outside, since_ms, _now_ms() + HOUR_MS)
             dropped_before_ms = since_ms
             await asyncio.sleep(DROP_EVERY_S)
 

@@ -32,8 +32,8 @@ class KindTable(Protocol):
     def load_identities(self, paths: Sequence[Path]) -> None:
         """As `add_identities`, for the logs `paths`."""
 
-    def drop_before(self, received_ms: int) -> None:
-        """Drop the records that were received earlier."""
+    def drop_outside(self, from_ms: int, to_ms: int) -> None:
+        """Drop the records that were received before `from_ms`, or from `to_ms` on."""
 
     def delay(self) -> tuple[float, float, int] | None:
         """Display delay of the last minutes: median and 95th percentile in ms, and the number of records; None without records."""
@@ -55,6 +55,7 @@ class FeedbackRecords:
             return _counts(self._table.add(log))
         shown_ms = self._last_shown_ms = max(_now_ms(), self._last_shown_ms + 1)
         added = self._table.add(log, shown_ms=shown_ms)
+        self._since_ms = min(self._since_ms, _now_ms())  # this machine's clock may have been set back
         with self._table.reading() as cursor:
             sent = cursor.execute(
                 "SELECT sent_ms FROM feedback WHERE shown_ms = $shown AND received_ms >= $since",
@@ -68,8 +69,8 @@ class FeedbackRecords:
     def load_identities(self, paths: Sequence[Path]) -> None:
         load_identities(self._table, paths)
 
-    def drop_before(self, received_ms: int) -> None:
-        self._table.drop_before(received_ms)
+    def drop_outside(self, from_ms: int, to_ms: int) -> None:
+        self._table.drop_before(from_ms, and_from_ms=to_ms)
 
     def delay(self) -> tuple[float, float, int] | None:
         return self._delays.percentiles(_now_ms())
@@ -98,8 +99,8 @@ class OtherRecords:
                 if not isinstance(log, UnreadLog):
                     self._table.add_identities([log])
 
-    def drop_before(self, received_ms: int) -> None:
-        self._table.drop_before(received_ms, forget_before_ms=received_ms - REMEMBERED_MS)
+    def drop_outside(self, from_ms: int, to_ms: int) -> None:
+        self._table.drop_before(from_ms, and_from_ms=to_ms, forget_before_ms=from_ms - REMEMBERED_MS)
 
     def delay(self) -> None:
         return None

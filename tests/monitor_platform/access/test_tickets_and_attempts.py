@@ -1,5 +1,10 @@
 """Access decisions that need no connection: tickets, limits on guessing, and the users that a proxy may name."""
 
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,47 +13,80 @@ from monitor_platform.access.attempts import BY_ADDRESS, REMEMBERED, Allowance, 
 from monitor_platform.access.passwords import Hash
 from monitor_platform.access.proxies import Proxies
 from monitor_platform.access.tickets import Tickets
+from monitor_platform.entrance import gate_of
+from monitor_platform.settings import Settings
 from serving.forwarded import parse_networks
+from serving.lived_time import DAY_S
 
 HASH = Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=b"d" * 16)
 OTHER = Hash(cost=2, block=1, parallel=1, salt=b"t" * 16, digest=b"d" * 16)
-TICKETS = Tickets(lasts_s=100)
-TICKET = TICKETS.issue("王小明", HASH, 1000)
+TICKETS = Tickets(lasts_s=1e9)
+TICKET = TICKETS.issue("王小明", HASH)
 USERS = {"王小明": HASH}
 
 
-def test_a_ticket_is_valid_until_it_ends():
-    assert TICKETS.read(TICKET, USERS.get, 1000).name == TICKETS.read(TICKET, USERS.get, 1099).name == "王小明"
-    assert TICKETS.read(TICKET, USERS.get, 1100) is None
+@pytest.fixture
+def clock(monkeypatch):
+    """Both clocks of the process in seconds; a test may set the wall clock to another date."""
+    now = SimpleNamespace(monotonic_s=0.0, date_s=1_790_000_000.0)
+    monkeypatch.setattr(time, "time", lambda: now.date_s + now.monotonic_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now.monotonic_s)
+    return now
+
+
+def test_a_ticket_is_valid_until_it_ends(clock):
+    tickets = Tickets(lasts_s=100)
+    ticket = tickets.issue("王小明", HASH)
+    for clock.monotonic_s in (0, 99):
+        assert tickets.read(ticket, USERS.get).name == "王小明"
+    clock.monotonic_s = 100
+    assert tickets.read(ticket, USERS.get) is None
 
 
 def test_a_ticket_is_valid_for_one_key_one_user_and_one_password():
-    assert Tickets(lasts_s=100).read(TICKET, USERS.get, 1000) is None
-    assert TICKETS.read(TICKET, {}.get, 1000) is None
-    assert TICKETS.read(TICKET, {"王小明": OTHER}.get, 1000) is None
+    assert Tickets(lasts_s=1e9).read(TICKET, USERS.get) is None
+    assert TICKETS.read(TICKET, {}.get) is None
+    assert TICKETS.read(TICKET, {"王小明": OTHER}.get) is None
 
 
 @given(place=st.integers(0, len(TICKET) - 2), put=st.characters(codec="utf-8"))
 def test_a_ticket_with_a_changed_character_is_invalid(place, put):
     # The very last character of each part holds bits that base64 does not use.
     forged = TICKET[:place] + put + TICKET[place + 1 :]
-    read = TICKETS.read(forged, USERS.get, 1000)
-    assert read is None or read == TICKETS.read(TICKET, USERS.get, 1000)
+    read = TICKETS.read(forged, USERS.get)
+    assert read is None or read == TICKETS.read(TICKET, USERS.get)
 
 
 @given(st.text())
 def test_no_text_is_a_valid_ticket_or_raises_an_error(text):
-    assert TICKETS.read(text, USERS.get, 1000) is None
+    assert TICKETS.read(text, USERS.get) is None
 
 
-def test_an_ended_ticket_stays_ended_and_is_removed_after_its_expiry():
+def test_an_ended_ticket_stays_ended_and_is_removed_after_its_expiry(clock):
     tickets = Tickets(lasts_s=100)
-    first, second = tickets.issue("王小明", HASH, 0), tickets.issue("王小明", HASH, 50)
-    tickets.end(tickets.read(first, USERS.get, 1), 1)
-    assert tickets.read(first, USERS.get, 2) is None
-    assert tickets.read(second, USERS.get, 51) is not None
-    tickets.end(tickets.read(second, USERS.get, 149), 149)
+    first = tickets.issue("王小明", HASH)
+    clock.monotonic_s = 50
+    second = tickets.issue("王小明", HASH)
+    tickets.end(tickets.read(first, USERS.get))
+    assert tickets.read(first, USERS.get) is None
+    assert tickets.read(second, USERS.get) is not None
+    clock.monotonic_s = 149
+    tickets.end(tickets.read(second, USERS.get))
     assert list(tickets._ended.values()) == [150]
+
+
+def test_a_wrong_date_of_the_platform_neither_lengthens_a_login_nor_renews_an_ended_one(clock):
+    tickets = gate_of(Settings(static=(Path(),)), 8070, ExitStack()).tickets
+    clock.date_s += 400 * DAY_S
+    ticket, other = (tickets.issue("王小明", HASH) for _ in range(2))
+    tickets.end(tickets.read(other, USERS.get))
+    clock.date_s += 400 * DAY_S
+    tickets.end(tickets.read(tickets.issue("王小明", HASH), USERS.get))
+    clock.date_s -= 800 * DAY_S
+    assert tickets.read(ticket, USERS.get) is not None
+    assert tickets.read(other, USERS.get) is None
+    clock.monotonic_s = tickets.lasts_s
+    assert tickets.read(ticket, USERS.get) is None
 
 
 def test_tries_become_available_again_with_time():

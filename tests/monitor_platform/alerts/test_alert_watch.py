@@ -1,14 +1,18 @@
 """Rules over real logs: what is found, why, and that live and recorded logs give the same alerts."""
 
 import json
+from collections import defaultdict
 from dataclasses import replace
+
+import pytest
 
 from feedback_analysis.geo.locator import locator_for
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.all_models import all_models
-from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
+from feedback_analysis.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+from monitor_platform.alerts import alert_watch
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.dry_run import dry_run
 from monitor_platform.alerts.observations import observations
@@ -204,3 +208,30 @@ def test_a_dry_run_finds_the_alerts_that_the_platform_finds(table_of):
     early = dry_run(table, RULE, BEGIN_MS + 6 * MINUTE_MS)
     assert [alert.ended_ms for alert in early.alerts] == [None]
     assert dry_run(table, RULE, BEGIN_MS).alerts == ()
+
+
+@pytest.mark.parametrize("wrong_ms", [400 * DAY_MS, -400 * DAY_MS, HOUR_MS])
+def test_alerts_begin_and_end_as_before_after_the_platforms_clock_was_wrong_for_a_while(table_of, wrong_ms):
+    """After a date 400 days ahead, no minute was evaluated for 400 days."""
+    table, found = table_of(evening_with_stalls()), []
+    watch = AlertWatch((RULE,), found.append)
+    watch.evaluate_live(table, BEGIN_MS + 2 * MINUTE_MS)
+    watch.evaluate_live(table, BEGIN_MS + 2 * MINUTE_MS + wrong_ms)
+    found.clear()
+    for minute in range(3, MINUTES + 1):
+        watch.evaluate_live(table, BEGIN_MS + minute * MINUTE_MS)
+    begun, ended = found[-2:]
+    assert (begun.alert.began_ms, ended.alert.ended_ms) == (BEGIN_MS + 4 * MINUTE_MS, BEGIN_MS + 9 * MINUTE_MS)
+    assert [each.alert.began_ms for each in watch.alerts] == [begun.alert.began_ms]
+    assert watch.open == ()
+
+
+def test_a_step_of_the_clock_by_400_days_evaluates_one_day(table_of, monkeypatch):
+    asked = []
+    monkeypatch.setattr(alert_watch, "observations_of", lambda *_, span, **__: asked.append(span) or defaultdict(list))
+    watch = AlertWatch((RULE,), lambda _: None)
+    table = table_of(evening_with_stalls())
+    watch.evaluate_live(table, BEGIN_MS + MINUTES * MINUTE_MS)
+    asked.clear()
+    watch.evaluate_live(table, BEGIN_MS + MINUTES * MINUTE_MS + 400 * DAY_MS)
+    assert sum(span.to_ms - span.from_ms for span in asked) == DAY_MS

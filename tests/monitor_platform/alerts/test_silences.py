@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from feedback_analysis.time_units import MINUTE_MS
+from feedback_analysis.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from feedback_wire.problem import Problem
 from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.detector import Alert
@@ -26,8 +26,8 @@ def explained(**settings):
     return ExplainedAlert(alert=alert(**settings), evidence=Evidence())
 
 
-def parsed(**body):
-    return silence_of({"rule": "stalls", "minutes": 60} | body, (RULE,), by="王小明", now_ms=NOW_MS)
+def parsed(*, now_ms=NOW_MS, **body):
+    return silence_of({"rule": "stalls", "minutes": 60} | body, (RULE,), by="王小明", now_ms=now_ms)
 
 
 def test_a_silence_covers_its_slice_or_the_whole_rule_and_no_other():
@@ -67,6 +67,27 @@ def test_an_acknowledgement_is_of_one_alert_and_survives_a_restart(tmp_path):
     again = Silences(tmp_path)
     assert again.acknowledgement_of(alert()) == made
     assert again.acknowledgement_of(alert(began_ms=NOW_MS + MINUTE_MS)) is None
+
+
+def test_a_silence_that_was_added_under_a_later_date_lasts_for_its_length_from_now_on(tmp_path):
+    """It silenced its rule until that date, for 400 days."""
+
+    async def scenario() -> None:
+        silences = Silences(tmp_path)
+        right, wrong = parsed(minutes=30), parsed(now_ms=NOW_MS + 400 * DAY_MS)
+        await silences.add(right, NOW_MS)
+        await silences.add(wrong, NOW_MS)
+        await silences.begin_by(NOW_MS)
+        assert [(each.id, each.until_ms) for each in silences.active(NOW_MS)] == [
+            (right.id, right.until_ms),
+            (wrong.id, NOW_MS + HOUR_MS),
+        ]
+        changes = silences.changes
+        await silences.begin_by(NOW_MS + 1)
+        assert silences.changes == changes
+        assert Silences(tmp_path).active(NOW_MS) == silences.active(NOW_MS)
+
+    asyncio.run(scenario())
 
 
 def test_the_number_of_silences_is_limited_and_ended_ones_do_not_count(tmp_path):

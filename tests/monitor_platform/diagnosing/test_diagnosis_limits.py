@@ -50,6 +50,12 @@ def test_an_hour_has_a_budget():
     assert refused(alert(), [replace(each, at_ms=each.at_ms - HOUR_MS) for each in known]) is None
 
 
+def test_diagnoses_of_a_wrong_date_in_the_future_refuse_none():
+    """They refused every diagnosis until that date."""
+    assert refused(alert(), [earlier(-400 * 24 * 60)] * MOST_PER_HOUR) is None
+    assert refused(alert(), [earlier(-5)]) is NoDiagnosis.COOL_DOWN
+
+
 def test_an_alert_of_an_earlier_hour_and_one_about_own_measurements_start_none():
     assert refused(alert(began_ms=NOW_MS - HOUR_MS)) is NoDiagnosis.OLD_ALERT
     assert refused(alert(), own=True) is NoDiagnosis.OWN_MEASUREMENT

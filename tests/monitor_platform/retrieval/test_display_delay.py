@@ -52,6 +52,14 @@ def test_delays_are_dropped_after_minutes():
     assert window.percentiles(now_ms=2001 + LAST_MS) is None
 
 
+def test_delays_from_before_a_step_of_the_clock_are_dropped():
+    """Those of a clock that was ahead stayed until it had caught up."""
+    window = DelayWindow()
+    window.shown(columns(NOW + HOUR - 900_000), now_ms=NOW + HOUR)
+    window.shown(columns(NOW - 1000), now_ms=NOW)
+    assert window.percentiles(now_ms=NOW) == (1000, 1000, 1)
+
+
 def test_a_large_audience_takes_bounded_memory_and_the_newest_messages_count():
     window = DelayWindow()
     for now_ms in (1000, 2000, 3000):

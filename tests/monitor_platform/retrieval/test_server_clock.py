@@ -45,7 +45,7 @@ def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
 def test_a_date_from_the_start_of_a_long_poll_is_no_skew(at_s, ahead_ms):
     """A server without new logs answers after 20 s. It may have written the Date when the request arrived."""
     clock = ServerClock()
-    clock.note_date(dated(at_s), NOW, NOW - 20_000)
+    clock.note_date(dated(at_s), NOW, waited_ms=20_000)
     assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
 
 
@@ -54,6 +54,16 @@ def test_an_invalid_date_gives_no_skew(date):
     clock = ServerClock()
     clock.note_date(date, NOW)
     assert clock.ahead_ms == 0
+
+
+@pytest.mark.parametrize("step_s", [400 * 86_400, -400 * 86_400, 3600, -60])
+def test_a_step_of_the_platforms_own_clock_counts_at_once(step_s):
+    """The median of five answers had the old clock for two more rounds, so the logs that began meanwhile got wrong times."""
+    clock = ServerClock()
+    for _ in range(5):
+        clock.note_date(dated(600), NOW, monotonic_ms=1000)
+    clock.note_date(dated(620), NOW + 20_000 + step_s * 1000, monotonic_ms=21_000)
+    assert abs(clock.ahead_ms - (600 - step_s) * 1000) <= 1000
 
 
 @pytest.fixture
@@ -143,6 +153,32 @@ def test_when_the_platforms_clock_is_set_back_the_messages_that_a_wrong_date_dro
     assert abs(feed.feed.begins_ms - time.time() * 1000) < 30_000
     feed.stop()
     assert caplog.text.count("clock was set back") == 1
+
+
+def test_messages_that_a_wrong_date_of_the_platform_shows_in_the_future_leave_memory(
+    feedback_server, start_feed, sender, monkeypatch
+):
+    """They stayed, and would have been shown as present ones when the clock had caught up."""
+    ahead_ms, time_ns = [400 * 86_400_000], time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: time_ns() + ahead_ms[0] * 1_000_000)
+    monkeypatch.setattr(feed_module, "DROP_EVERY_S", 0.05)
+    server = feedback_server("fs1")
+    feed = start_feed(server.url, keep_minutes=60)
+    sender.send(server.url)
+    eventually(lambda: feed.identities() == sender.acknowledged)
+    assert min(shown(feed)) > time_ns() // 1_000_000 + 399 * 86_400_000
+    ahead_ms[0] = 0
+    eventually(lambda: not shown(feed))
+    eventually(lambda: feed.status().servers[0].ahead_ms == 0)
+
+    def sent_and_shown() -> bool:
+        sender.send(server.url)
+        return any(abs(at_ms - time.time() * 1000) < 30_000 for at_ms in shown(feed))
+
+    eventually(sent_and_shown, every_s=0.3)  # when the next log of 2 s begins
+    eventually(lambda: max(shown(feed)) < time.time() * 1000 + 30_000)
+    assert feed.feed.delay() is not None
+    feed.stop()
 
 
 def asked(url: str) -> str:
