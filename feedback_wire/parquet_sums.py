@@ -47,8 +47,8 @@ def sums_of(groups: Sequence[GroupSum], end: bytes) -> bytes:
     return listed + struct.pack("<I", zlib.crc32(listed)) + MAGIC
 
 
-def damaged_groups(file: BinaryIO) -> frozenset[int] | None:
-    """The numbers of the damaged row groups; None if the log has no checksums.
+def damaged_groups(file: BinaryIO) -> dict[int, tuple[int, int]] | None:
+    """The offset and size of each damaged row group, by its number; None if the log has no checksums.
 
     DamagedEnd if the end is damaged: no Parquet library may read the log then.
     """
@@ -62,8 +62,11 @@ def damaged_groups(file: BinaryIO) -> frozenset[int] | None:
     if groups is None:
         return None  # only the checksums themselves are damaged
     begins = pairwise([0, *(group.end for group in groups)])
-    sums = [(_crc32(file, begin, end), group) for (begin, end), group in zip(begins, groups, strict=True)]
-    return frozenset(number for number, (found, group) in enumerate(sums) if found != group.crc32)
+    return {
+        number: (begin, end - begin)
+        for number, ((begin, end), group) in enumerate(zip(begins, groups, strict=True))
+        if _crc32(file, begin, end) != group.crc32
+    }
 
 
 def _tail(file: BinaryIO) -> bytes:

@@ -5,7 +5,7 @@ best checksums of some pages: it is decoded once to check them, and a flipped bi
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from feedback_analysis.reading.log_files import NO_LONGER_THERE, NotReadable, check_file, open_file
 from feedback_wire.frames import Damage
+from feedback_wire.parquet_bounds import row_claim, rows_at_once
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
 # Damaged Thrift or compressed bytes raise any of these, depending on the part that is damaged.
-UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, RecursionError)
 
-MOST_ROWS_UNCHECKED = 1_000_000
-"""A real record takes some 65 bytes. But a file of a kilobyte can claim a billion rows, and DuckDB would decode them all."""
+# Arrow sometimes aborts a process that ends with the thread of `pre_buffer`.
+_OPTIONS = {"pre_buffer": False, "page_checksum_verification": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +49,18 @@ def _check(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
     try:
         with open_file(path) as opened:
             found = damaged_groups(opened)
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, **_OPTIONS)
     except (NotReadable, FileNotFoundError):
         raise
     except UNREADABLE as error:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=not isinstance(error, DamagedEnd))
         lost = error.records if isinstance(error, DamagedEnd) else 0
         return CheckedParquet(path=path, records=0, lost=lost, damages=(damage,), columns=())
-    rows = file.metadata.num_rows
-    if rows > MOST_ROWS_UNCHECKED and rows > size:
+    if claim := row_claim(file.metadata.num_rows, size):
         file.close()
-        damage = Damage(0, size, f"its metadata states {rows} records, which is less than a byte for each")
-        return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
+        return CheckedParquet(path=path, records=0, lost=0, damages=(Damage(0, size, claim),), columns=())
     with file:
-        damaged = _damaged_groups(path, file) if found is None else _groups_with_wrong_checksum(file, found)
+        damaged = _undecodable_groups(path, file) if found is None else _groups_with_wrong_checksum(file, found)
         if damaged:
             path = _write_whole_groups(file, set(damaged), salvage())
         lost = sum(file.metadata.row_group(group).num_rows for group in damaged)
@@ -74,37 +73,44 @@ def _check(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
         )
 
 
-def _groups_with_wrong_checksum(file: pq.ParquetFile, damaged: frozenset[int]) -> dict[int, Damage]:
+def _groups_with_wrong_checksum(file: pq.ParquetFile, damaged: Mapping[int, tuple[int, int]]) -> dict[int, Damage]:
     """The row groups whose checksum is wrong; no group has to be decoded."""
-    wrong = ValueError("its checksum is wrong")
-    return {group: _damage(file, group, wrong) for group in sorted(damaged) if group < file.num_row_groups}
+    return {
+        group: Damage(*place, f"row group {group} is damaged: its checksum is wrong")
+        for group, place in sorted(damaged.items())
+        if group < file.num_row_groups
+    }
 
 
-def _damaged_groups(path: Path, file: pq.ParquetFile) -> dict[int, Damage]:
+def _undecodable_groups(path: Path, file: pq.ParquetFile) -> dict[int, Damage]:
     damaged = {}
+    size = path.stat().st_size
     # Text is only checked: reading it as indices into its dictionary costs a third less.
     text = [column.name for column in file.schema_arrow if pa.types.is_string(column.type)]
-    with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=text, page_checksum_verification=True) as looked_at:
+    with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=text, **_OPTIONS) as looked_at:
         for group in range(file.num_row_groups):
             try:
-                looked_at.read_row_group(group)
+                for _ in _batches(looked_at, group):
+                    pass
             except UNREADABLE as error:
-                damaged[group] = _damage(file, group, error)
+                # Arrow has the place of a row group, but ends the process if it asks for that of an encrypted or damaged one.
+                damaged[group] = Damage(0, size, f"row group {group} is damaged: {_first_line(error)}")
     return damaged
 
 
-def _damage(file: pq.ParquetFile, group: int, error: Exception) -> Damage:
-    chunks = [file.metadata.row_group(group).column(column) for column in range(file.metadata.num_columns)]
-    begins = min(chunk.dictionary_page_offset or chunk.data_page_offset for chunk in chunks)
-    size = sum(chunk.total_compressed_size for chunk in chunks)
-    return Damage(begins, size, f"row group {group} is damaged: {_first_line(error)}")
+def _batches(file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group in batches that take bounded memory, as far as the metadata is true."""
+    described = file.metadata.row_group(group)
+    at_once = rows_at_once(described.num_rows, described.total_byte_size)
+    yield from file.iter_batches(at_once, row_groups=[group], use_threads=False)
 
 
 def _write_whole_groups(file: pq.ParquetFile, damaged: set[int], salvage: Path) -> Path:
     with pq.ParquetWriter(salvage, file.schema_arrow, compression="zstd") as writer:
         for group in range(file.num_row_groups):
             if group not in damaged:
-                writer.write_table(file.read_row_group(group))
+                for batch in _batches(file, group):
+                    writer.write_batch(batch)
     return salvage
 
 

@@ -4,28 +4,27 @@ Parquet has no checksum of the file's end, so our own checksums (feedback_wire/p
 """
 
 import zlib
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from feedback_server.forms.columns import SCHEMAS, to_lines, to_table
-from feedback_wire.frames import Damage
+from feedback_server.forms.columns import SCHEMAS, to_table
+from feedback_server.forms.parquet_reading import UNREADABLE, UNREADABLE_END
 from feedback_wire.kinds import RecordKind
-from feedback_wire.parquet_sums import DamagedEnd, GroupSum, damaged_groups, sums_of
+from feedback_wire.parquet_sums import GroupSum, damaged_groups, sums_of
 
 # Readers read a whole row group at once. As Arrow columns it takes about 40 MB, which is the memory of the writer.
 ROW_GROUP_RECORDS = 100_000
+ROW_GROUP_BYTES = 128 * 1024 * 1024
+"""A row group ends when either limit is reached. A hostile message has 64 KiB, and compresses to a hundred bytes."""
+
 CHUNK_RECORDS = 4096
+CHUNK_BYTES = 4 * 1024 * 1024
 """Records that are decoded together; as Python objects they take ten times their size."""
 
 # Bytes per record, measured as in framed.py: 41.4 at level 1, 42.8 at 3, 42.0 at 6, 41.6 at 9. Higher levels gain nothing.
 LEVEL = 1
-_OFFSET_0 = "the file's end, which locates all data, is not readable"
-
-# Damaged Thrift, compressed data and texts raise any of these, depending on the place of the damage.
-UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
 
 
 class ParquetLogWriter:
@@ -40,14 +39,15 @@ class ParquetLogWriter:
         self._sums: list[GroupSum] = []
         self._lines: list[bytes] = []
         self._tables: list[pa.Table] = []
-        self._waiting = self._grouped = self._records = 0
+        self._waiting = self._waiting_bytes = self._grouped = self._grouped_bytes = self._records = 0
 
     def add(self, lines: bytes, records: int) -> None:
         self._lines.append(lines)
         self._waiting += records
-        if self._waiting >= CHUNK_RECORDS:
+        self._waiting_bytes += len(lines)
+        if self._waiting >= CHUNK_RECORDS or self._waiting_bytes >= CHUNK_BYTES:
             self._decode()
-        if self._grouped >= ROW_GROUP_RECORDS:
+        if self._grouped >= ROW_GROUP_RECORDS or self._grouped_bytes >= ROW_GROUP_BYTES:
             self._write_group()
 
     def finish(self) -> int:
@@ -60,10 +60,12 @@ class ParquetLogWriter:
         return self._records
 
     def _decode(self) -> None:
-        self._tables.append(to_table(b"".join(self._lines), self._kind))
+        table = to_table(b"".join(self._lines), self._kind)
+        self._tables.append(table)
         self._grouped += self._waiting
+        self._grouped_bytes += table.nbytes
         self._lines.clear()
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
 
     def _write_group(self) -> None:
         self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._grouped)
@@ -71,7 +73,7 @@ class ParquetLogWriter:
         self._file.crc32 = 0
         self._records += self._grouped
         self._tables.clear()
-        self._grouped = 0
+        self._grouped = self._grouped_bytes = 0
 
 
 class _Summing:
@@ -115,34 +117,4 @@ def record_count(file: BinaryIO) -> int:
         damaged_groups(file)
         return int(parquet.read_metadata(file).num_rows)
     except UNREADABLE as error:
-        raise ValueError(f"{_OFFSET_0}: {error}") from error
-
-
-def row_groups(file: BinaryIO, kind: RecordKind = RecordKind.FEEDBACK) -> Iterator[tuple[int, bytes] | Damage]:
-    """Each row group: the number of its first record and its JSON lines, or the damage."""
-    try:
-        damaged = damaged_groups(file) or ()
-        log = parquet.ParquetFile(file, page_checksum_verification=True)
-    except UNREADABLE as error:
-        had = f"; it had {error.records} records" if isinstance(error, DamagedEnd) and error.records else ""
-        yield Damage(0, file.seek(0, 2), f"{_OFFSET_0}: {error}{had}")
-        return
-    first = 0
-    for number in range(log.num_row_groups):
-        group = log.metadata.row_group(number)
-        try:
-            if number in damaged:
-                raise ValueError("its checksum is wrong")
-            lines = to_lines(log.read_row_group(number, use_threads=False), kind)
-        except UNREADABLE as error:
-            yield Damage(*_extent(group), f"row group {number} with {group.num_rows} records: {error}")
-        else:
-            yield first, lines
-        first += group.num_rows
-
-
-def _extent(group: parquet.RowGroupMetaData) -> tuple[int, int]:
-    """Offset and size of a row group in the file."""
-    columns = [group.column(number) for number in range(group.num_columns)]
-    begins = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
-    return begins, sum(column.total_compressed_size for column in columns)
+        raise ValueError(f"{UNREADABLE_END}: {error}") from error

@@ -18,11 +18,15 @@ from serving.regular_files import open_regular
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """`count` records as whole JSON lines; `first` is the number of the first one in the log."""
+    """`count` records as whole JSON lines; `first` is the number of the first one in the log.
+
+    `frame`: the number of the frame or row group, which may have several parts.
+    """
 
     first: int
     count: int
     lines: bytes
+    frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) ->
         if header.kind is FrameKind.FOOTER:
             ended = True
         else:
-            yield Records(header.first_record, header.records, found.text)
+            yield Records(header.first_record, header.records, found.text, header.number)
     if sealed and not ended:
         yield Damage(sealed.stat().st_size, 0, "the footer is missing: the log is incomplete", torn=True)
 
@@ -112,12 +116,11 @@ def _bare_parts(path: Path) -> Iterator[ReadPart]:
 
 
 def _parquet_parts(path: Path) -> Iterator[ReadPart]:
-    from feedback_server.forms.parquet_log import row_groups
+    from feedback_server.forms.parquet_reading import row_groups
 
     with open_regular(path) as file:
         for found in row_groups(file, kind_of(path.name)):
             if isinstance(found, Damage):
                 yield found
             else:
-                first, lines = found
-                yield Records(first, lines.count(b"\n"), lines)
+                yield Records(found.first, found.lines.count(b"\n"), found.lines, found.group)

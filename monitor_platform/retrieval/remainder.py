@@ -27,8 +27,11 @@ def remainder(log: VerifiedLog, skip: int, target: Path) -> VerifiedLog:
 
 
 def _write_rows(source: Path, skip: int, target: Path) -> None:
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
-        for batch in file.iter_batches():
+    with (
+        pq.ParquetFile(source, pre_buffer=False) as file,
+        pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer,
+    ):
+        for batch in file.iter_batches(use_threads=False):
             writer.write_batch(batch.slice(min(skip, batch.num_rows)))
             skip = max(0, skip - batch.num_rows)
 

@@ -191,21 +191,23 @@ def _check_targets(found: LogsToRead, targets: Mapping[Path, Path]) -> None:
 
 def _verify(found: LogsToRead, path: Path, form: Readable) -> bool:
     """Verify one log and print the result; False if it is damaged or unreadable."""
-    records = frames = 0
+    records = 0
+    frames: set[int] = set()
     findings: list[str] = []
     unread: list[UnreadLog] = []
     with few_lines(findings.append, _others(found, path)) as report:
         for part in parts_of(path, form):
             match part:
                 case Records():
-                    records, frames = records + part.count, frames + 1
+                    records += part.count
+                    frames.add(part.frame)
                 case UnreadLog():
                     unread.append(part)
                 case _:
                     report(found.finding(path, part))
     verdict = "damaged" if findings else "good"
     if records or findings or not unread:
-        print(f"{found.name(path)}: {verdict}, {records} records in {_parts(form, frames)}")
+        print(f"{found.name(path)}: {verdict}, {records} records in {_parts(form, len(frames))}")
     for finding in findings:
         print(f"  {finding}")
     return not found.print_unread(unread, sys.stdout) and not findings

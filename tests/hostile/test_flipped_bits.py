@@ -161,5 +161,5 @@ def test_a_viewer_cannot_write_checksums_into_a_log(log, tmp_path):
     for text in (MAGIC.decode("latin-1"), MAGIC.decode("utf-8", "replace"), MAGIC.decode("utf-8", "surrogateescape")):
         path = write_log(tmp_path / "stated", [record(channel=text, extra={text: text})], Form.PARQUET)
         with path.open("rb") as file:
-            assert damaged_groups(file) == frozenset()
+            assert damaged_groups(file) == {}
         assert path.read_bytes().count(MAGIC) == 1

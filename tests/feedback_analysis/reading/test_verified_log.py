@@ -6,10 +6,10 @@ import pytest
 import zstandard
 
 from feedback_analysis.reading.log_files import UnreadLog, form_of
-from feedback_analysis.reading.parquet import MOST_ROWS_UNCHECKED
 from feedback_analysis.reading.verified_log import open_if_readable, open_log
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
+from feedback_wire.parquet_bounds import MOST_ROWS_UNCHECKED
 
 
 def frame(text, number=0, first=0):
