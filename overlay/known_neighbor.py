@@ -23,7 +23,7 @@ class KnownNeighbor:
     listed: bool = True
     """Whether the latest SPEERS names it."""
     unlisted_s: float = 0.0
-    """When a SPEERS without it first arrived; None while it is listed."""
+    """The monotonic time of the first SPEERS without it. It has no meaning while the neighbour is listed."""
     connection: ControlConnection | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     media_sent_s: float = 0.0
@@ -31,7 +31,7 @@ class KnownNeighbor:
     dropped: int = 0
     """Packets to it that its full queue has refused."""
     reported: LinkState | None = None
-    """What the bootstrapper knows of the link."""
+    """The state of the link that was last sent to the bootstrapper."""
     measure: LinkMeasure = field(default_factory=LinkMeasure)
     connecting: asyncio.Task[None] | None = None
 

@@ -1,4 +1,4 @@
-"""One node of the overlay: relay, source or player, by what it is asked to do.
+"""One node of the overlay. Its settings make it a relay, a source or a player.
 
 Media does not depend on the bootstrapper: a node keeps its place in each tree and the connections to its neighbours. When its
 parent fails, it asks the backup parent, which replays what is missing.
@@ -20,9 +20,9 @@ from overlay.control_listener import listening
 from overlay.datagrams import Address, Datagrams, bound_socket
 from overlay.distribution import Distribution
 from overlay.handshake_side import Connecting, Identity, Listening, is_true_speers
-from overlay.heartbeat import IDLE_S, interval_s
+from overlay.heartbeat import interval_s
 from overlay.known_neighbor import KnownNeighbor, address_of
-from overlay.link_measure import is_news
+from overlay.link_reports import LinkReports
 from overlay.membership import Membership
 from overlay.messages import (
     Control,
@@ -50,12 +50,11 @@ log = logging.getLogger(__name__)
 TICK_S = 0.05
 """The time between two checks of what is due and which neighbours are silent."""
 LATE_S = 0.01
-"""A check that is later than this shows that the node had to wait for processor time."""
-MEASURE_S = 1.0
+"""A check that is later than this shows that the node waited for processor time."""
 DRAIN_S = 1.0
-"""The longest time for which a node that ends still feeds its children. They need a few round trips to change parents."""
+"""The longest time for which a leaving node feeds its children. They need a few round trips to change parents."""
 UNLISTED_S = 60.0
-"""How long a neighbour stays that is no longer listed. A restarted bootstrapper lists a neighbour only after it has joined."""
+"""How long a neighbour is kept after SPEERS no longer lists it. A restarted bootstrapper lists only those that have joined."""
 
 
 class OverlayNode:
@@ -79,14 +78,11 @@ class OverlayNode:
         """Neighbours by the address of their datagrams."""
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
         self.membership = Membership(settings, self.counts, self._from_bootstrapper, on_refused)
+        self._reports = LinkReports(settings, self.neighbors, self.membership, self._distribution, self._tracing)
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
         self._forgotten_bytes = 0
         self._plays = {choice.name for choice in settings.plays}
-        self._originates = {choice.name for choice in settings.originated()}
         self._beaten = asyncio.Event()
-        self._ping, self._reported_s = 0, 0.0
-        self._reported: tuple[ControlConnection | None, float] = None, 0.0
-        """The connection to which links were reported, and how often. Each change is reported at once."""
 
     async def run(self) -> None:
         """Run until cancelled. `on_refused` gets the name of a stream that the node cannot get, and the reason."""
@@ -108,7 +104,7 @@ class OverlayNode:
             self._links.send_message(name, leave)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._distribution.fed_children():  # noqa: ASYNC110 - it is no event
+                while self._distribution.fed_children():  # noqa: ASYNC110 - there is no event
                     await asyncio.sleep(TICK_S)
         self.counts["children_left"] += len(fed)
         self.counts["children_abandoned"] += len(self._distribution.fed_children())
@@ -140,7 +136,7 @@ class OverlayNode:
         return socket_memory.queued_bytes(self._links.datagrams.socket) if self._links.datagrams is not None else 0
 
     def read(self) -> None:
-        """Read the waiting datagrams. A node that forwards nothing reads at its beats, which halves the processor time."""
+        """Read the waiting datagrams. A node that forwards nothing reads only once per beat, which halves its processor time."""
         self._links.read()
         self._links.read_each(self._distribution.is_urgent(time.monotonic()))
 
@@ -179,7 +175,7 @@ class OverlayNode:
             known.connecting = None
         known.contact, known.key = contact, key
         self._names[contact.host, contact.udp_port] = contact.node
-        # Of two neighbours the one with the smaller name connects, so they never meet twice.
+        # Of two neighbours only the one with the smaller name connects, so there is one connection.
         if self.settings.name < contact.node and (known.connecting is None or known.connecting.done()):
             known.connecting = asyncio.create_task(self._connect(known))
 
@@ -229,7 +225,7 @@ class OverlayNode:
             while (message := await connection.receive()) is not None:
                 neighbor.heartbeat.note_sign_of_life(time.monotonic())
                 self._handle_message(neighbor, message)
-                self.read()  # it may have got a child
+                self.read()  # the message may have added a child
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
         finally:
@@ -275,7 +271,7 @@ class OverlayNode:
             self.read()  # each waiting datagram is a sign of life
             self._distribution.retry_requests(now_s)
             in_use, fed = self._distribution.in_use(now_s), self._distribution.fed(now_s)
-            self._report(now_s, MEASURE_S if in_use else IDLE_S)
+            self._reports.report(now_s, in_use=bool(in_use))
             self._beaten.set()
             self._beaten.clear()
             for name, neighbor in list(self.neighbors.items()):
@@ -297,7 +293,7 @@ class OverlayNode:
             self._handle_failed_neighbor(neighbor, "silent")
 
     def _forget(self, neighbor: KnownNeighbor) -> None:
-        """Forget a neighbour that has not been listed for a while, and that no stream needs."""
+        """Forget a neighbour that has not been listed for `UNLISTED_S`, and that no stream needs."""
         del self.neighbors[neighbor.contact.node]
         self._names.pop((neighbor.contact.host, neighbor.contact.udp_port), None)
         self._forgotten_bytes += neighbor.measure.received_bytes
@@ -309,33 +305,15 @@ class OverlayNode:
         self.counts["neighbors_forgotten"] += 1
 
     def _allow_for_own_stop(self, late_s: float, now_s: float) -> None:
-        """If this node did not run for a while, do not treat its neighbours as silent for this time."""
+        """Do not count the time in which this node itself did not run as silence of its neighbours."""
         if late_s < LATE_S:
             return
         self.counts["beats_late"] += late_s > TICK_S
         for neighbor in self.neighbors.values():
             neighbor.heartbeat.stopped(late_s, now_s)
 
-    def _report(self, now_s: float, every_s: float) -> None:
-        """Each second, or less often without streams: renew the lease, report the links, and trace the paths to the players."""
-        seconds, connection = now_s - self._reported_s, self.membership.connection
-        if seconds < every_s and (connection, every_s) == self._reported:
-            return
-        self._reported_s, self._reported = now_s, (connection, every_s)
-        self._ping += 1
-        if connection is not None:
-            connection.send(Ping(node=self.settings.name, number=self._ping, interval_ms=round(every_s * 1000)))
-        for name, neighbor in self.neighbors.items():
-            neighbor.measure.sample(*self._distribution.lost_of(name), seconds)
-            state = neighbor.measure.state(name)
-            if neighbor.connection is not None and state is not None and (every_s < IDLE_S or is_news(neighbor.reported, state)):
-                neighbor.reported = state
-                self.membership.send_message(state)
-        for name in self._originates & self.streams.keys():
-            self._tracing.begin(name, self._ping)
-
     def _handle_failed_neighbor(self, neighbor: KnownNeighbor, how: str) -> None:
-        """A neighbour has failed. Where it is the parent, change to the backup."""
+        """Close its connection, change to the backup parent where it is the parent, and tell the bootstrapper."""
         connection, neighbor.connection = neighbor.connection, None
         if connection is not None:
             connection.close()

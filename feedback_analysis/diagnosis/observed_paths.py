@@ -8,6 +8,7 @@ from feedback_analysis.diagnosis.baselines import FAILING, LOSSY, DelayStep, Jud
 from feedback_analysis.diagnosis.path_parts import Node
 from feedback_analysis.diagnosis.tomography import PathKey
 from feedback_analysis.measurements.measured_operations import MeasuredOperation
+from feedback_analysis.measurements.traced_route import TracedRoute, route_of_hops
 from feedback_wire.share_interval import interval_of
 
 FAILED = frozenset({"timeout_target", "unreachable"})
@@ -118,43 +119,15 @@ def _hop_delays(operations: Iterable[MeasuredOperation], address: str) -> list[f
     return [hop.rtt_ms for hop in hops if hop.address == address and hop.rtt_ms is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenRoute:
-    """The routers of one route; None is a silent one, or one of several at the same distance."""
-
-    routers: tuple[Node, ...]
-    reached: bool
-
-    def agrees(self, other: "SeenRoute") -> bool:
-        """Whether both can be the same route, as far as they are known."""
-        lengths = len(self.routers), len(other.routers)
-        too_long = (self.reached and lengths[1] > lengths[0]) or (other.reached and lengths[0] > lengths[1])
-        pairs = zip(self.routers, other.routers, strict=False)
-        return not too_long and all(None in pair or pair[0] == pair[1] for pair in pairs)
-
-    def merged(self, other: "SeenRoute") -> "SeenRoute":
-        """One route with the routers that this route or `other` knows, which agree."""
-        long, short = sorted((self, other), key=lambda trace: (trace.reached, len(trace.routers)), reverse=True)
-        padded = short.routers + (None,) * (len(long.routers) - len(short.routers))
-        return SeenRoute(routers=tuple(a or b for a, b in zip(long.routers, padded, strict=False)), reached=long.reached)
+def traces_of(operations: Iterable[MeasuredOperation]) -> list[TracedRoute]:
+    """The routes that traceroutes found, in the order of `operations`."""
+    found = (_trace(each) for each in operations if each.technique == "TRACEROUTE")
+    return [route for route in found if route is not None]
 
 
-def traces_of(operations: Iterable[MeasuredOperation]) -> list[SeenRoute]:
-    """The routes that traceroutes found."""
-    traces = (each for each in operations if each.technique == "TRACEROUTE" and each.hops)
-    return [_trace(each) for each in traces]
-
-
-def _trace(operation: MeasuredOperation) -> SeenRoute:
-    at: dict[int, set[str]] = defaultdict(set)
-    for hop in operation.hops:
-        at[hop.ttl] |= {hop.address} if hop.address else set()
-    last = max(at)
-    reached = number(operation, "reached") == 1 or operation.address in at[last]
-    routers = [next(iter(at[ttl])) if len(at[ttl]) == 1 else None for ttl in range(1, last + (0 if reached else 1))]
-    while not reached and routers and routers[-1] is None:
-        routers.pop()
-    return SeenRoute(routers=tuple(routers), reached=reached)
+def _trace(operation: MeasuredOperation) -> TracedRoute | None:
+    hops = ((hop.ttl, hop.address) for hop in operation.hops)
+    return route_of_hops(hops, operation.address, reached=number(operation, "reached") == 1)
 
 
 def route_of(path: ObservedPath) -> tuple[Node, ...] | None:
