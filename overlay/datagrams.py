@@ -21,7 +21,7 @@ LONGEST_BYTES = 9216
 MOST_AT_ONCE = 256
 """Datagrams that are read at once, before other tasks of the event loop run."""
 SO_TIMESTAMPNS = 35
-"""Of asm-generic/socket.h; Python does not name it. Each datagram then comes with a timespec of the clock that shows the date."""
+"""Of asm-generic/socket.h; Python does not name it. Each datagram then comes with a timespec of the wall clock."""
 TIMESPEC = struct.Struct("@ll")
 ANCILLARY_BYTES = socket.CMSG_SPACE(TIMESPEC.size)
 MOST_WAITED_NS = 10 * 10**9

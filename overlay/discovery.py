@@ -60,7 +60,7 @@ class Discovery:
         return self._seek(node, present, CANDIDATES, now_s)
 
     def left(self, node: str) -> None:
-        """A node has left: forget its links. Returns the nodes whose neighbours change."""
+        """A node has left: forget its links, and the node itself if the topology file does not name it."""
         self._tried_s.pop(node, None)
         gone = [link for link in self._found if node in link]
         for link in gone:

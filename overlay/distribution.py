@@ -30,7 +30,7 @@ LOSSY_S = 5.0
 """For this time after a loss, the link counts as lossy."""
 REPLAYED_AT_ONCE = 8
 REPLAY_SPEED = 4
-"""A replay is sent at four times the stream's rate: a burst of two seconds would overflow the queues of the way."""
+"""A replay is sent at four times the stream's rate: a burst of two seconds would overflow the queues of the path."""
 
 
 class Links(Protocol):
@@ -65,8 +65,11 @@ class Distribution:
     # What control messages and connections change
 
     def install(self, place: InstallTree, unlisted: Collection[str] = ()) -> None:
-        """Take the place that the bootstrapper has planned. It does not know the `unlisted` neighbours, or not again since its own
-        failure: a backup among them stays until it names another one."""
+        """Take the place that the bootstrapper has planned.
+
+        The bootstrapper does not list the `unlisted` neighbours, for example after its restart. So a backup parent among them
+        stays until the bootstrapper names another one.
+        """
         forwarding = self.streams.setdefault(place.stream, Forwarding(place))
         backup = forwarding.tree.backup
         if place.parent is not None and place.backup is None and backup in unlisted and backup != place.parent:

@@ -29,7 +29,7 @@ def _protected(header: DataHeader, rtp: bytes) -> bytes:
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
-    """XOR of two texts; the shorter one is continued with zeros."""
+    """XOR of two byte strings; the shorter one is padded with zeros."""
     length = max(len(one), len(other))
     value = int.from_bytes(one.ljust(length, b"\0"), "big") ^ int.from_bytes(other.ljust(length, b"\0"), "big")
     return value.to_bytes(length, "big")

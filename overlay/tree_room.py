@@ -40,7 +40,7 @@ def with_room(
             if changed is not None:
                 return changed
         for child in children[full]:
-            below = _below(child, children)
+            below = subtree(child, children)
             paths = _paths(graph, children, child, bound)
             waiting += [_Step(path, step) for path in paths if path[0] not in seen and path[0] not in below]
     return None
@@ -85,7 +85,7 @@ def _children(source: str, parents: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
+def subtree(node: str, children: Mapping[str, list[str]]) -> set[str]:
     """A node and all nodes below it."""
     found = [node]
     for each in found:

@@ -18,7 +18,7 @@ import networkx
 from overlay.nearest_path import nearest_path
 from overlay.overlay_file import Metric, Overlay, OverlayLink, TreeKind
 from overlay.route_cost import composite_ms
-from overlay.tree_room import Bound, with_room
+from overlay.tree_room import Bound, subtree, with_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +163,8 @@ class Backups:
 def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> Backups:
     """The cheapest way back into the tree for each node, without its parent and all that the parent feeds.
 
-    The source is taken for granted, so its children have no backup; nor has a node without another way. A standby serves all
-    that may need it from the same neighbour; a way that would need another one is not used.
+    The children of the source have no backup; nor has a node without another way. A standby gets the stream from one neighbour
+    for all nodes that may need it; a way on which it needs another neighbour is not used.
     """
     allowed, children = bound or (lambda _node: None), grown.children()
     open_nodes = {node for node in graph.nodes if _may_help(node, children, allowed)}
@@ -173,21 +173,12 @@ def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> B
     for node, parent in grown.parents.items():
         if parent == grown.source:
             continue
-        usable = open_nodes - _below(parent, children)
+        usable = open_nodes - subtree(parent, children)
         path = _way_back(graph, node, usable, usable & children.keys(), standbys)
         if path:
             parents[node] = path[-2]
             standbys |= zip(path[1:-1], path[:-2], strict=True)
     return Backups(parents=parents, standbys=standbys)
-
-
-def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
-    """A node and all nodes below it."""
-    found, waiting = {node}, [node]
-    while waiting:
-        found.update(children[waiting[-1]])
-        waiting.extend(children[waiting.pop()])
-    return found
 
 
 def _may_help(node: str, children: Mapping[str, list[str]], bound: Bound) -> bool:

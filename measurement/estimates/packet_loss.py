@@ -41,7 +41,7 @@ class ArrivalOrder:
 
 
 def arrival_order(sequence_numbers: Iterable[int]) -> ArrivalOrder:
-    """Count duplicates and reordered packets; `arrived` has the sequence numbers in the order of arrival."""
+    """Count duplicates and reordered packets; `sequence_numbers` are in the order of arrival."""
     seen: set[int] = set()
     duplicates = reordered = 0
     expected: int | None = None
