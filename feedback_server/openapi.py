@@ -43,7 +43,7 @@ def openapi() -> Schema:
             **{routes.latest_of(kind): {"get": _newest(kind)} for kind in RecordKind},
             routes.LOGS + "/{name}": {"get": _download()},
         }
-        | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
+        | health(content("the status", TEXT, "text/plain"), metrics_refusals=(401,)),
         key="the shared token for /v1/records, the read token for /v1/logs, the metrics or the read token for /metrics",
     )
 
@@ -78,7 +78,9 @@ def _listing(kind: RecordKind) -> Schema:
 
 
 def _newest(kind: RecordKind) -> Schema:
-    return operation(f"the newest log with {kind} records", {200: content("its entry", _ENTRY)}, 401, 404, 503, keyed=True)
+    return operation(
+        f"the newest log with {kind} records", {200: content("its entry in the catalogue", _ENTRY)}, 401, 404, 503, keyed=True
+    )
 
 
 def _download() -> Schema:

@@ -221,7 +221,7 @@ def _known(of: Any, data: object) -> dict[str, Any]:  # noqa: ANN401 - a datacla
             names = {each.name for each in fields(of)}
             return {name: value for name, value in data.items() if name in names}
         case _:
-            raise ValueError(f"{str(data)[:200]!r} is no object")
+            raise ValueError(f"{str(data)[:200]!r} is not an object")
 
 
 _TEXTS = {"name", "source", "client", "congestion_control"}

@@ -99,7 +99,7 @@ def check_request(request: MeasurementRequest) -> None:
     if request.rounds not in (None, 1) and request.period_s == 0:
         raise InvalidRequestError(f"rounds is {request.rounds} but period_s is 0; give the seconds between two rounds in period_s")
     if request.keep and request.period_s == 0:
-        raise InvalidRequestError("keep restores periodic requests; give period_s, or leave keep out")
+        raise InvalidRequestError("keep restores periodic requests only; give period_s as well, or leave keep out")
     if request.keep and request.attached:
         raise InvalidRequestError("keep and attached exclude each other; use only one of them")
     alone = {AUTO, ALL, ANY} & set(request.agents)

@@ -207,7 +207,7 @@ class Settings(Scoring, LocationSettings):
 
     def _check_mode(self) -> None:
         if bool(self.feedback_server) == bool(self.static):
-            raise ValueError("give either --feedback-server URL (live) or --static DIR (recorded files), and one of them")
+            raise ValueError("give either --feedback-server URL (live) or --static PATH (recorded logs), not both")
         for address in self.feedback_server:
             if not is_http_url(address):
                 raise ValueError(f"--feedback-server is {address!r}; it needs an address such as http://127.0.0.1:8090")

@@ -172,7 +172,7 @@ def _interpret(answer: ServerAnswer, messages: int) -> None:
     why = f"answered {answer.status}: {answer.body[:200].decode(errors='replace')!r}"
     foreign = not is_problem(content, status=answer.status, content_type=answer.content_type)
     if foreign:
-        why = f"{why}, which is no answer of a feedback server; check the URL and the proxy in front of the server"
+        why = f"{why}, which is not an answer of a feedback server; check the URL and the proxy in front of the server"
     elif answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and content["reason"] in BATCH_REASONS:
         raise BatchRejected(why)
     raise CarrierFailed(why, retry_after_s=retry_after_s(answer.retry_after), foreign_answer=foreign)

@@ -65,4 +65,4 @@ def inference_dimension(name: str) -> str:
     """SQL: the value of a dimension of `inference` as text; ValueError if there is no such dimension."""
     if name in DIMENSIONS:
         return f"{name}::VARCHAR"
-    raise ValueError(f"{name!r} is no dimension of inferences; use one of {', '.join(DIMENSIONS)}")
+    raise ValueError(f"{name!r} is not a dimension of inferences; use one of {', '.join(DIMENSIONS)}")

@@ -71,4 +71,4 @@ def measurement_dimension(name: str) -> str:
     if name.startswith("tags.") and len(name) > len("tags."):
         path = "$." + json.dumps(name.removeprefix("tags."), ensure_ascii=False)
         return f"json_extract_string(tags, '{path.replace(chr(39), chr(39) * 2)}')"
-    raise ValueError(f"{name!r} is no dimension of measurements; use one of {', '.join(DIMENSIONS)}, or tags.NAME")
+    raise ValueError(f"{name!r} is not a dimension of measurements; use one of {', '.join(DIMENSIONS)}, or tags.NAME")

@@ -94,13 +94,13 @@ DEFINITIONS = {
     "partners": Definition("Peers connected at the moment of reporting.", _MEAN, MESSAGE),
     "concurrent_peers": Definition(
         "Viewers that sent a message within one reporting period before a time.",
-        "distinct peers heard in (t − period, t]",
+        "distinct peers with a message in (t − period, t]",
         COUNTED,
     ),
     "new_peers": Definition("Viewers whose first message in memory is in the step.", "distinct peers by first message", COUNTED),
-    "total_peers": Definition("Distinct viewers of each step.", "distinct peers heard in the step", COUNTED),
+    "total_peers": Definition("Distinct viewers of each step.", "distinct peers with a message in the step", COUNTED),
     "cumulative_peers": Definition(
-        "Distinct viewers since the beginning of the time range.", "distinct peers heard since its beginning", COUNTED
+        "Distinct viewers since the beginning of the time range.", "distinct peers with a message since its beginning", COUNTED
     ),
     "messages": Definition("Feedback messages, each counted once.", "Σ w over messages", "(session_id, seq) of each message"),
 }

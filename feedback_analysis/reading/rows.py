@@ -31,7 +31,7 @@ _REQUIRED = [field.name for field in NAMED_FIELDS if field.required]
 READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
 """SQL: whether a row is a complete record."""
 
-NO_OBJECT = "the line is no JSON object"
+NO_OBJECT = "the line is not a JSON object"
 """The reason for a row that has none of the required fields."""
 
 _WHY_UNREADABLE = f"""

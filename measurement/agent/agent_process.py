@@ -21,6 +21,7 @@ from measurement.control_messages import Keepalive, Registered, Registration, Re
 from measurement.techniques.registry import TECHNIQUES
 from measurement.techniques.task import ProbeSettings
 from serving.lifecycle import CannotStart, announce_ready, on_stop
+from serving.listening import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,13 @@ FIRST_RECONNECT_S = 3.0
 
 _RETRY_S = 0.5
 _REMEMBERED = 64
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection. aiohttp repeats the address in its own text."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return reason_of(error.os_error)
+    return str(error) or type(error).__name__
 
 
 def run(settings: Settings) -> None:
@@ -95,7 +103,7 @@ class MeasurementAgent:
                     async with MasterLink(self._settings) as link:
                         await self._serve_epoch(link, work)
                 except (MasterGone, aiohttp.ClientError, TimeoutError, OSError) as error:
-                    log.warning("no connection to the master: %s", error or type(error).__name__)
+                    log.warning("no connection to the master %s: %s", self._settings.master, _reason(error))
                 work.stop()
                 self._epoch = None
                 await asyncio.sleep(self._reconnect_s * random.uniform(1.0, 1.25))  # noqa: S311 - spreads the agents

@@ -111,7 +111,9 @@ class MasterClient:
                 return _decoded(await answer.read())
         except aiohttp.ClientConnectorError as error:
             why = error if isinstance(error, aiohttp.ClientSSLError) else reason_of(error.os_error)
-            raise MasterUnreachableError(f"no connection to the master {self._at.master}: {why}") from None
+            raise MasterUnreachableError(
+                f"no connection to the master {self._at.master}: {why}; start it, or correct --master"
+            ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise MasterUnreachableError(f"{self._at.master} does not answer: {error or type(error).__name__}") from None
 

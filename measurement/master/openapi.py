@@ -81,7 +81,7 @@ def openapi() -> Schema:
     whole = description(
         "Swarmscope measurement master",
         "Lets agents measure the network in turn. Agents open all connections themselves.",
-        _for_clients() | _for_agents() | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
+        _for_clients() | _for_agents() | health(content("the status", TEXT, "text/plain"), metrics_refusals=(401,)),
         key="a key of the keys file, as requester, manager or agent",
     )
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
@@ -93,8 +93,11 @@ def openapi() -> Schema:
 
 
 def _for_clients() -> dict[str, Any]:
-    accepted, dry = content("accepted", _STATE), content("what it would do", {"type": "object", "properties": {"dry_run": _PLAN}})
-    state = {200: content("its state", _STATE)}
+    accepted, dry = (
+        content("accepted", _STATE),
+        content("what the request would do (dry run)", {"type": "object", "properties": {"dry_run": _PLAN}}),
+    )
+    state = {200: content("the state of the request", _STATE)}
     submit = operation(
         "submit a request",
         {201: accepted, 200: dry},
@@ -111,7 +114,7 @@ def _for_clients() -> dict[str, Any]:
             "delete": operation("cancel all requests", {200: cancelled}, 401, 403, 503, keyed=True),
         },
         MEASUREMENTS + "/{id}": {
-            "get": operation("look at a request", state, 401, 403, 404, parameters=(_ID,), keyed=True),
+            "get": operation("show a request", state, 401, 403, 404, parameters=(_ID,), keyed=True),
             "delete": operation("cancel a request", state, 401, 403, 404, 503, parameters=(_ID,), keyed=True),
         },
     } | _for_clients_that_follow()
@@ -120,7 +123,7 @@ def _for_clients() -> dict[str, Any]:
 def _for_clients_that_follow() -> dict[str, Any]:
     line = content("one outcome per line; when it follows, the last line is the state of the request", TEXT, routes.NDJSON)
     agents = content("the agents", {"type": "object", "properties": {"agents": {"type": "array", "items": {"type": "object"}}}})
-    switch = {200: content("its state", {"type": "object", "properties": {"on": {"type": "boolean"}}})}
+    switch = {200: content("the state of the kill switch", {"type": "object", "properties": {"on": {"type": "boolean"}}})}
     return {
         MEASUREMENTS + "/{id}/outcomes": {
             "get": operation("get or follow its outcomes", {200: line}, 401, 403, 404, parameters=(_ID, _FOLLOW), keyed=True)
@@ -139,7 +142,7 @@ def _for_clients_that_follow() -> dict[str, Any]:
             "get": operation("list the agents with their load; for managers", {200: agents}, 401, 403, keyed=True),
             "post": operation(
                 "register an agent",
-                {201: content("its epoch and timers", _ref("Registered"))},
+                {201: content("the epoch and the timers of the agent", _ref("Registered"))},
                 *(400, 401, 403, 413),
                 keyed=True,
                 requestBody=_body("Registration"),
@@ -164,7 +167,7 @@ def _for_agents() -> dict[str, Any]:
         AGENTS + "/{name}/keepalive": {
             "post": operation(
                 "keep-alive",
-                {200: content("heard", number)},
+                {200: content("the keep-alive was received", number)},
                 *(400, 401, 403, 409, 413),
                 parameters=(_NAME,),
                 keyed=True,

@@ -210,7 +210,10 @@ def _check_numbers(rule: Rule) -> None:
 
 def _check_feedback(rule: Rule) -> None:
     if not rule.counts_peers:
-        rule.watched()
+        try:
+            rule.watched()
+        except ValueError as error:
+            raise ValueError(f"{error}, or {PEERS}") from None
     check_dimensions(rule.where)
     if strange := [name for name in rule.by if name not in DIMENSIONS and not name.startswith("extra.")]:
         raise ValueError(f"by names {strange[0]!r}; choose from {', '.join(DIMENSIONS)}, extra.NAME")
@@ -232,7 +235,7 @@ def _check_own_fields(rule: Rule) -> None:
     others = (name for kind, names in _OWN_FIELDS.items() if kind != rule.kind for name in names)
     if strange := [name for name in others if getattr(rule, name) != defaults[name]]:
         raise ValueError(
-            f'{strange[0]} is no field of a rule about {rule.kind}; give kind = "{_kind_with(strange[0])}", or leave it out'
+            f'{strange[0]} is not a field of a rule about {rule.kind}; give kind = "{_kind_with(strange[0])}", or leave it out'
         )
 
 

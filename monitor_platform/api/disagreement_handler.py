@@ -40,7 +40,7 @@ class DisagreementHandler(RequestHandler):
         own = {name: given.pop(name) for name in OWN if name in given}
         choice, asked = _choice(own), ScriptRequest.parse(given)
         if asked.by:
-            raise bad_parameter("'by' is no parameter of this route: it lists sessions, not groups")
+            raise bad_parameter("'by' is not a parameter of this route: it lists sessions, not groups")
         if (asked.from_ms is None) != (asked.to_ms is None):
             raise bad_parameter("give 'from' and 'to' together, or neither for the time that is in memory")
         try:

@@ -53,7 +53,7 @@ def openapi(public_path: str = "") -> Schema:
         | annotation_paths()
         | view_paths()
         | training_paths()
-        | health(content("it is", TEXT, "text/plain")),
+        | health(content("the status", TEXT, "text/plain")),
     )
     return whole | ({"servers": [{"url": public_path}]} if public_path else {})
 

@@ -33,7 +33,7 @@ class TriggerHandler(RequestHandler):
 def request_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """The request for the master, which checks the values; Problem (400) for another field."""
     if unknown := sorted(body.keys() - set(FIELDS)):
-        raise bad_parameter(f"{unknown[0][:40]!r} is no field of a request; use {', '.join(FIELDS)}")
+        raise bad_parameter(f"{unknown[0][:40]!r} is not a field of a request; use {', '.join(FIELDS)}")
     if not isinstance(body.get("technique"), str):
         raise bad_parameter("'technique' is missing; give one such as PING")
     if not body.get("destinations"):

@@ -31,11 +31,11 @@ WINDOW_MS = 60_000
 _BYTES_PER_KBIT = 125
 # Name, help, key in the summary, factor to Prometheus's unit.
 _GAUGES = (
-    ("peers", "Peers heard in the last minute.", "peers", 1.0),
-    ("sessions", "Sessions heard in the last minute.", "sessions", 1.0),
+    ("peers", "Peers that sent a message in the last minute.", "peers", 1.0),
+    ("sessions", "Sessions that sent a message in the last minute.", "sessions", 1.0),
     ("mos", "Mean opinion score, 1 to 5, mean of the last minute.", "mos", 1.0),
     ("continuity_ratio", "Share of the due playback that was played, mean of the last minute.", "continuity", 1.0),
-    ("startup_seconds", "Startup of the sessions heard in the last minute, mean.", "startup_ms", 0.001),
+    ("startup_seconds", "Startup of the sessions that sent a message in the last minute, mean.", "startup_ms", 0.001),
     ("upload_bytes_per_second", "Sent to other peers, mean of the last minute.", "upload_kbps", _BYTES_PER_KBIT),
     ("download_bytes_per_second", "Received, mean of the last minute.", "download_kbps", _BYTES_PER_KBIT),
     ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),

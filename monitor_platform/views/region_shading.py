@@ -79,7 +79,7 @@ def columns_of(shading: Shading, regions: Sequence[Region]) -> dict[str, list[An
         "border": [GROUND if fill == NO_DATA else BORDER for fill in fills],
         "title": [shading.measure.title] * len(regions),
         "text": [format_value(shading.measure, value.value, largest=largest) for value in values],
-        "peers_text": [f"{format_count(value.peers, 'peer')} heard" for value in values],
+        "peers_text": [f"{format_count(value.peers, 'peer')} reported" for value in values],
         "more": [_more(shading, value) for value in values],
         "hatch": [HATCHED if _is_thin(shading, value) else PLAIN for value in values],
     }

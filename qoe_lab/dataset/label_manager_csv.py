@@ -55,7 +55,7 @@ def read_label_manager(path: Path) -> ImportedSessions:
     try:
         written = _written_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV file of the label manager: {error}") from None
+        raise ValueError(f"{path} is not a CSV file of the label manager: {error}") from None
     if not written:
         raise ValueError(f"{path} has no sessions")
     _check_shift(path, written)
@@ -84,7 +84,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     missing = [name for name in WRITTEN if name not in header]
     others = [name for name in header if name not in WRITTEN]
     wrong = f"lacks {', '.join(missing[:3])}" if missing else f"also has {', '.join(others[:3])}" if others else "has another order"
-    raise ValueError(f"{path} is no CSV file of the label manager: its header {wrong}; the header has to be {','.join(WRITTEN)}")
+    raise ValueError(f"{path} is not a CSV file of the label manager: its header {wrong}; the header has to be {','.join(WRITTEN)}")
 
 
 def _parsed(path: Path, number: int, line: list[str]) -> LabelManagerSession:

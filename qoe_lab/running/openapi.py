@@ -71,7 +71,7 @@ def openapi() -> Schema:
     whole = description(
         "Swarmscope server of trainings",
         "Starts, shows, pauses, resumes and cancels trainings of the QoE lab.",
-        _paths() | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
+        _paths() | health(content("the status", TEXT, "text/plain"), metrics_refusals=(401,)),
         key="the server's --token",
     )
     whole["components"]["schemas"] |= {"TrainingSettings": _SETTINGS, "Training": _TRAINING, "Session": _SESSION}
@@ -84,13 +84,29 @@ def _paths() -> dict[str, Any]:
     sessions: Schema = {"type": "array", "items": {"$ref": "#/components/schemas/Session"}}
     shown: Schema = {"allOf": [_ONE, {"type": "object", "properties": {"sessions": sessions}}]}
     body = {"required": True, "content": {routes.JSON: {"schema": {"$ref": "#/components/schemas/TrainingSettings"}}}}
-    start = operation("start a training", {201: content("it runs", _ONE)}, *(400, 401, 409, 413, 503), keyed=True, requestBody=body)
+    start = operation(
+        "start a training",
+        {201: content("the training, which runs now", _ONE)},
+        *(400, 401, 409, 413, 503),
+        keyed=True,
+        requestBody=body,
+    )
     return {
         routes.TRAININGS: {
             "get": operation("list trainings", {200: content("the newest first", listed)}, 401, keyed=True),
             "post": start,
         },
-        one: {"get": operation("show a training", {200: content("it", shown)}, 401, 404, 503, parameters=(_NAME,), keyed=True)},
+        one: {
+            "get": operation(
+                "show a training",
+                {200: content("the training with its sessions", shown)},
+                401,
+                404,
+                503,
+                parameters=(_NAME,),
+                keyed=True,
+            )
+        },
         f"{one}/pause": {"post": _change("pause a training")},
         f"{one}/resume": {"post": _change("resume a paused training")},
         f"{one}/cancel": {"post": _change("cancel a training permanently")},
@@ -98,4 +114,6 @@ def _paths() -> dict[str, Any]:
 
 
 def _change(summary: str) -> Schema:
-    return operation(summary, {200: content("its progress", _ONE)}, *(401, 404, 409, 503), parameters=(_NAME,), keyed=True)
+    return operation(
+        summary, {200: content("the progress of the training", _ONE)}, *(401, 404, 409, 503), parameters=(_NAME,), keyed=True
+    )

@@ -31,7 +31,7 @@ VERSION_WITHIN_S = 30.0
 def check_reachable(source: str) -> None:
     """ValueError for a source that a session cannot reach."""
     if source not in {*PATHS, "overlay"}:
-        raise ValueError(f"source {source!r} is in the Internet, and sessions have no way out; use {', '.join(PATHS)} or overlay")
+        raise ValueError(f"source {source!r} needs the Internet, to which sessions have no link; use {', '.join(PATHS)} or overlay")
 
 
 def browser_version() -> str | None:

@@ -380,6 +380,7 @@ def _print_damages(table: "FeedbackTable", files: "Unpacked") -> None:
     if table.passed_over:
         print(f"warning: {plain(passed_over_in_words(table.passed_over))}", file=sys.stderr)
     if table.unreadable:
-        print(f"{table.unreadable} records could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)
+        records = "record" if table.unreadable == 1 else "records"
+        print(f"{table.unreadable} {records} could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)
     if warning := warning_of_seconds(extent(table)):
         print(f"warning: {warning}", file=sys.stderr)

@@ -80,7 +80,8 @@ def print_damages(added: "AddedRecords", files: "Unpacked", kind: RecordKind) ->
     for unread in added.unread:
         print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
     if added.unreadable:
-        print(f"{added.unreadable} {kind} records could not be read", file=sys.stderr)
+        records = "record" if added.unreadable == 1 else "records"
+        print(f"{added.unreadable} {kind} {records} could not be read", file=sys.stderr)
 
 
 def _print_csv(groups: "Sequence[Group]", by: Sequence[str]) -> None:

@@ -85,9 +85,9 @@ SUBCOMMANDS = {
         help="""Fit models that infer the quality from the traffic, and report how good they are.
 
             The command fits six families of models to five tasks, and judges them on sessions that they were not fitted to. Three
-            families are baselines, which are only compared with. For each task, the command stores the best of the other three. The
+            families are baselines for comparison. For each task, the command stores the best of the other three. The
             report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The exit code is 1 if
-            the sessions are too few for any task.""",
+            the sessions are too few for every task.""",
         example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
     ),
     "score": Subcommand(

@@ -242,7 +242,7 @@ def settings(
     except ValueError:
         own_key = b""
     if len(own_key) != KEY_BYTES:
-        exit_on_usage_error(ValueError(f"{joining.key} is no key; make it with: swarmscope overlay key {name} --secret FILE"))
+        exit_on_usage_error(ValueError(f"{joining.key} has no key; write one with: swarmscope overlay key {name} --secret FILE"))
     try:
         bootstrapper = parse_listen(joining.bootstrapper)
     except ValueError:

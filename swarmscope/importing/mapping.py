@@ -84,8 +84,9 @@ class Mapping:
     def read(cls, path: Path) -> "Mapping":
         """Read a mapping file; ValueError with the path and the error in it."""
         try:
-            content = tomllib.loads(read_regular_text(path))
-            return cls._of(content)
+            return cls._of(tomllib.loads(read_regular_text(path)))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is not TOML: {error}") from error
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
+from tests.harness.ports import free_port
 from tests.harness.processes import start_swarmscope
 from tests.harness.waiting import eventually
 from tests.measurement.measurement_lab import (
@@ -202,6 +203,15 @@ def test_after_a_cut_link_the_destination_is_free_and_the_agent_is_back_in_time(
 
 
 @pytest.mark.soak
+def test_an_agent_that_cannot_connect_logs_the_address_of_the_master_and_the_reason(tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    agent = start_swarmscope("measurement-agent", "--master", url, "--spool", tmp_path / "spool", stderr=subprocess.PIPE)
+    line = agent.stderr.readline()
+    agent.terminate()
+    assert agent.wait() == 0
+    assert line.endswith(f"no connection to the master {url}: Connection refused\n")
+
+
 def test_agents_stop_within_two_seconds_after_their_client_is_killed(serve, tmp_path):
     master = start_master(serve, tmp_path)
     agent = start_agent(serve, tmp_path, "a1", master.url)

@@ -46,7 +46,7 @@ def test_the_csv_of_inferences_has_one_row_for_each_value(folder):
     ("flags", "expected"),
     [
         (("--sessions", "--csv"), "--kind inference accepts only"),
-        (("--by", "channel"), "no dimension of inferences"),
+        (("--by", "channel"), "is not a dimension of inferences"),
         (("--where", "model=none"), "no inference records"),
     ],
 )

@@ -214,6 +214,7 @@ WRONG = [
     ("simulate --coordinator nonsense", "'nonsense' is not a coordinator's URL"),
     ("simulate olympics --into file", "file: it is a file, and a folder is needed"),
     ("simulate olympics --into new --truth folder", "--truth folder cannot be written: it is a folder"),
+    ("monitor --static logs --feedback-server http://127.0.0.1:1", "or --static PATH (recorded logs), not both"),
     ("schema --record --service monitor", "--record and --service both print to standard output; use only one of them"),
     ("demo --data file --duration 1", "it is a file, and a folder is needed"),
 ]

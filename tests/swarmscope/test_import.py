@@ -290,7 +290,7 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
         ("[time]\nunits = 's'", "[time] contains 'units'"),
         ("[nix]", "[nix] is not a table of a mapping file"),
         ("columns = 3", "[columns] is not a table"),
-        ("[columns", "mapping.toml"),
+        ("[columns", "mapping.toml is not TOML: "),
         (f"nested = {'[' * 5000}", "mapping.toml"),
     ],
 )

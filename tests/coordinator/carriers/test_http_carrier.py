@@ -109,7 +109,7 @@ def test_a_reason_that_concerns_the_batch_rejects_it(reason):
     ],
 )
 def test_an_answer_of_a_proxy_is_a_failure_of_the_path(status, body, content_type):
-    with pytest.raises(CarrierFailed, match="which is no answer of a feedback server") as failed:
+    with pytest.raises(CarrierFailed, match="which is not an answer of a feedback server") as failed:
         carry(status, body, content_type)
     assert "\n" not in str(failed.value)
 

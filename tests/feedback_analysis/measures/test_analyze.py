@@ -198,10 +198,12 @@ def test_unreadable_records_are_reported_with_the_invalid_field(tmp_path):
     good = record(seq=0)
     lines = [good, good | {"seq": "x"}, good | {"seq": -1}, good | {"event": "party"}, "no record"]
     (tmp_path / "odd.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines) + "{broken\n")
-    reasons = ("seq is missing or invalid (2)", "the line is no JSON object (2)", "event is missing or invalid (1)")
+    reasons = ("seq is missing or invalid (2)", "the line is not a JSON object (2)", "event is missing or invalid (1)")
     expected = f"5 records could not be read: {'; '.join(reasons)}"
     assert expected in analyze(tmp_path / "odd.jsonl").stderr
     assert expected in analyze(tmp_path / "odd.jsonl", "--sessions", "--csv").stderr
+    (tmp_path / "one.jsonl").write_text("{broken\n")
+    assert "1 record could not be read: the line is not a JSON object (1)" in analyze(tmp_path / "one.jsonl").stderr
 
 
 def test_times_of_receipt_in_seconds_give_a_warning(tmp_path):

@@ -92,7 +92,7 @@ def test_a_change_is_written_and_applies_to_the_next_change(file):
         (STALLS | {"name": "low"}, "stalls", "two rules have the name"),
         (STALLS, "unknown", "no rule with the name"),
         (STALLS | {"above": 1}, "stalls", "give one of below, above and deviates"),
-        (STALLS | {"measure": "rm -rf"}, None, "is not a measure"),
+        (STALLS | {"measure": "rm -rf"}, None, "extra.NAME, or peers"),
         (STALLS | {"shell": "x"}, None, "'shell' is unknown"),
         (STALLS | {"by": 5}, "stalls", "not iterable"),
     ],

@@ -91,7 +91,7 @@ def test_a_tapped_area_is_removed_by_its_chip_and_can_be_tapped_again(monitor, v
     page = visit(monitor, f"/map?{MINUTE}")
     names = dict(zip(page.source("map", "peers_text"), page.source("map", "name"), strict=True))
     for _ in range(2):
-        tap(page, "map", "name", names["15 peers heard"])
+        tap(page, "map", "name", names["15 peers reported"])
         shows(page, 15, "Area: ")
         assert "area=" in page.page.url
         take_away(page, "Area: ")
@@ -256,7 +256,7 @@ def test_the_arrow_keys_read_a_plot_and_enter_chooses(monitor, visit):
     page.page.locator(".card.district .figure").focus()
     page.page.keyboard.press("ArrowRight")
     read = page.page.locator(".card.district .read").inner_text()
-    assert "15 peers heard (1 of 3)" in read
+    assert "15 peers reported (1 of 3)" in read
     page.page.keyboard.press("Enter")
     page.becomes("() => location.search.includes('district=')")
     shows(page, 15, f"District: {read.partition(':')[0]}")
@@ -371,10 +371,10 @@ def test_a_map_zooms_by_button_key_and_wheel_keeps_its_part_in_the_address_and_m
     page.becomes("!location.search.includes('p.map=')")
     page.page.evaluate("scrollTo(0, 0)")
     before = page.page.locator(".map .figure").bounding_box()
-    page.page.mouse.click(*page.page.evaluate(WHERE, ["map", "peers_text", "15 peers heard"]))
+    page.page.mouse.click(*page.page.evaluate(WHERE, ["map", "peers_text", "15 peers reported"]))
     shows(page, 15, "Area: ")
     assert page.page.locator(".map .figure").bounding_box() == before
-    assert "15 peers heard" in page.page.locator(".readout").inner_text()
+    assert "15 peers reported" in page.page.locator(".readout").inner_text()
 
 
 @pytest.mark.soak

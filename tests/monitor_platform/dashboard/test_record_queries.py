@@ -72,8 +72,8 @@ def test_a_spreadsheet_gets_a_row_for_each_value_and_no_formula(static):
 @pytest.mark.parametrize(
     ("query", "why"),
     [
-        ("?by=isp", "no dimension of measurements"),
-        ("?where.tags.=x", "no dimension"),
+        ("?by=isp", "is not a dimension of measurements"),
+        ("?where.tags.=x", "is not a dimension"),
         ("?format=xml", "json, csv"),
         ("?from=1795921200001&to=1795921200000", "later than"),
         ("?top=1001", "from 1 to 1,000"),

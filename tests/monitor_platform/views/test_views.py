@@ -35,7 +35,7 @@ def test_a_region_shows_its_name_value_and_peers():
     view.show(Shading(measure=MOS, values=[RegionValue("Sha Tin", 3.816, 1204.0)]))
     shown = row(view, "Sha Tin")
     assert (shown["name"], shown["name_zh"], shown["title"]) == ("Sha Tin", "沙田區", "MOS")
-    assert (shown["text"], shown["peers_text"], shown["more"]) == ("3.82", "1,204 peers heard", "")
+    assert (shown["text"], shown["peers_text"], shown["more"]) == ("3.82", "1,204 peers reported", "")
 
 
 def test_a_region_without_peers_stays_visible_without_a_value():
@@ -43,7 +43,7 @@ def test_a_region_without_peers_stays_visible_without_a_value():
     view.show(Shading(measure=MOS, values=[RegionValue("Sha Tin", 4.0, 30.0)]))
     empty = row(view, "Islands")
     assert math.isnan(empty["value"])
-    assert (empty["text"], empty["peers_text"]) == ("–", "0 peers heard")
+    assert (empty["text"], empty["peers_text"]) == ("–", "0 peers reported")
 
 
 def test_a_region_with_few_peers_is_hatched():

@@ -65,9 +65,9 @@ def test_the_world_map_draws_only_areas_with_an_audience():
     view = RegionView(Cells(4, maps.countries()))
     assert view.source.data["name"] == []
     view.show(Shading(measure=MEASURES["mos"], values=values((PARIS, 50), (LYON, 30))))
-    assert sorted(view.source.data["peers_text"]) == ["30 peers heard", "50 peers heard"]
+    assert sorted(view.source.data["peers_text"]) == ["30 peers reported", "50 peers reported"]
     view.show(Shading(measure=MEASURES["mos"], values=values(((133.9, -23.7), 7))))
-    assert view.source.data["peers_text"] == ["7 peers heard"]
+    assert view.source.data["peers_text"] == ["7 peers reported"]
     assert view.source.data["name"][0].startswith("Australia")
 
 

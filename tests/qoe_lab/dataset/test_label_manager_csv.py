@@ -94,7 +94,7 @@ def test_a_corrected_file_has_right_names_and_is_refused_by_the_importer(file: P
     assert (tmp_path / "right.csv").read_text().splitlines()[0] == ",".join(RIGHT)
     with pytest.raises(FileExistsError):
         write_right_names(read_label_manager(file), tmp_path / "right.csv")
-    with pytest.raises(ValueError, match="is no CSV file of the label manager: its header lacks ttl_min"):
+    with pytest.raises(ValueError, match="is not a CSV file of the label manager: its header lacks ttl_min"):
         read_label_manager(tmp_path / "right.csv")
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_place(file: Path, change
 
 def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
     file.write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(ValueError, match="is no CSV file of the label manager"):
+    with pytest.raises(ValueError, match="is not a CSV file of the label manager"):
         read_label_manager(file)
 
 
