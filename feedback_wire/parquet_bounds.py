@@ -3,6 +3,9 @@
 A file of a kilobyte can state a billion rows, or contain one text of a gigabyte.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+
 MOST_ROWS_UNCHECKED = 1_000_000
 """A real record takes some 65 bytes."""
 
@@ -17,6 +20,12 @@ def row_claim(rows: int, size: int) -> str:
     if rows <= max(MOST_ROWS_UNCHECKED, size):
         return ""
     return f"its metadata states {rows} records, which is less than a byte for each"
+
+
+def column_repeated(names: Sequence[str]) -> str:
+    """Why a file with these columns is not read, if two have the same name: readers take different ones. Otherwise empty."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    return f"the column {repeated[0][:40]!r} occurs twice" if repeated else ""
 
 
 def rows_at_once(rows: int, size: int) -> int:

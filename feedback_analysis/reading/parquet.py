@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from feedback_analysis.reading.log_files import NO_LONGER_THERE, NotReadable, check_file, open_file
 from feedback_wire.frames import Damage
-from feedback_wire.parquet_bounds import row_claim, rows_at_once
+from feedback_wire.parquet_bounds import column_repeated, row_claim, rows_at_once
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
 # Damaged Thrift or compressed bytes raise any of these, depending on the part that is damaged.
@@ -56,9 +56,9 @@ def _check(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=not isinstance(error, DamagedEnd))
         lost = error.records if isinstance(error, DamagedEnd) else 0
         return CheckedParquet(path=path, records=0, lost=lost, damages=(damage,), columns=())
-    if claim := row_claim(file.metadata.num_rows, size):
+    if why := row_claim(file.metadata.num_rows, size) or column_repeated(file.schema_arrow.names):
         file.close()
-        return CheckedParquet(path=path, records=0, lost=0, damages=(Damage(0, size, claim),), columns=())
+        return CheckedParquet(path=path, records=0, lost=0, damages=(Damage(0, size, why),), columns=())
     with file:
         damaged = _undecodable_groups(path, file) if found is None else _groups_with_wrong_checksum(file, found)
         if damaged:

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from feedback_server.forms.columns import to_lines
 from feedback_wire.frames import Damage
 from feedback_wire.kinds import RecordKind
-from feedback_wire.parquet_bounds import BYTES_AT_ONCE, row_claim, rows_at_once
+from feedback_wire.parquet_bounds import BYTES_AT_ONCE, column_repeated, row_claim, rows_at_once
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
 # Damaged Thrift, compressed data and texts, and deep nesting raise any of these, depending on the place of the damage.
@@ -42,8 +42,8 @@ def row_groups(file: BinaryIO, kind: RecordKind = RecordKind.FEEDBACK) -> Iterat
         had = f"; it had {error.records} records" if isinstance(error, DamagedEnd) and error.records else ""
         yield Damage(0, size, f"{UNREADABLE_END}: {error}{had}")
         return
-    if claim := row_claim(log.metadata.num_rows, size):
-        yield Damage(0, size, claim)
+    if why := row_claim(log.metadata.num_rows, size) or column_repeated(log.schema_arrow.names):
+        yield Damage(0, size, why)
         return
     first = 0
     for group in range(log.num_row_groups):

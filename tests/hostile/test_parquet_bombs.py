@@ -71,6 +71,16 @@ def test_a_hundred_kilobytes_that_claim_a_million_records_are_refused_by_all_rea
         assert [damage.reason for damage in log.damages] == [why]
 
 
+def test_a_parquet_file_with_a_column_twice_is_refused_by_all_readers(tmp_path):
+    """DuckDB would read the first one, Arrow the last."""
+    each = columns(2)
+    path = write_parquet(tmp_path, pa.Table.from_arrays([*each.values(), each["peer_id"]], names=[*each, "peer_id"]))
+    why = "the column 'peer_id' occurs twice"
+    assert list(read_log(path, Form.PARQUET)) == [Damage(0, path.stat().st_size, why)]
+    with open_log(path) as log:
+        assert ([damage.reason for damage in log.damages], log.records) == ([why], 0)
+
+
 def test_an_encrypted_parquet_file_is_damage_and_ends_no_process(tmp_path):
     """Arrow calls abort() if it is asked for the place of an encrypted column."""
     write_encrypted(tmp_path / "20120807T093000Z-fs1-0000.parquet")

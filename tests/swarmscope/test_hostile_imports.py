@@ -117,6 +117,18 @@ def test_a_json_line_that_is_too_long_or_not_utf_8_is_refused_and_costs_no_other
     assert [(each.line, each.why) for each in broken] == [(2, "it is longer than 1,048,576 bytes"), (3, "it is not UTF-8")]
 
 
+@pytest.mark.parametrize("repeated", ['"channel":"a","channel":"b"', '"player":{"channel":1,"\\u0063hannel":2}'])
+def test_a_json_line_with_a_name_twice_is_refused_and_costs_no_other_row(tmp_path, repeated):
+    """DuckDB would read the first value, Python the last; a coordinator refuses such a message too."""
+    good = json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "other": [{"a": 1}, {"a": 1}]})
+    (tmp_path / "a.jsonl").write_text(f'{good}\n{{"received_ms":{BEGIN_MS},"session_id":"s",{repeated}}}\n{good}\n', encoding="utf-8")
+    broken: list[BrokenLine] = []
+    with opened([tmp_path / "a.jsonl"]) as source:
+        rows = list(source.rows(Mapping(), Mapping().sources(source.columns), broken.append))
+    assert [row.number for row in rows] == [1, 3]
+    assert [(each.line, each.why) for each in broken] == [(2, "an object has the name 'channel' twice")]
+
+
 def test_an_ip_that_is_not_an_address_is_counted_and_its_row_is_accepted(tmp_path):
     ips = ("10.1.2.3", "host.example", "10.1.2", "")
     rows = [{"received_ms": BEGIN_MS, "session_id": "s", "ip": ip} for ip in ips]
