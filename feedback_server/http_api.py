@@ -21,7 +21,7 @@ from feedback_server.metrics import GaugeValues, shared_text
 from feedback_server.openapi import openapi
 from feedback_server.record_store import RecordStore
 from feedback_server.settings import Settings
-from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
+from feedback_server.stores.offered_logs import foreign_text
 from feedback_server.writer import RETRY_S, StoreOutcome
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
@@ -60,7 +60,8 @@ class HttpApi:
     async def catalogue(self, kind: RecordKind, request: Request) -> Response:
         """GET /v1/logs and /v1/logs/KIND: a page of the logs after a given one, at once or as soon as something changes."""
         self._require_reader(request)
-        offered = self._store(kind).offered
+        store = self._store(kind)
+        offered = store.offered
         limit = _limit(request.query_params.get("limit"))
         after = _log_name(request.query_params.get("after"))
         wait_s = _wait_s(request.query_params.get("wait"))
@@ -69,8 +70,8 @@ class HttpApi:
         if known is not None and wait_s and not self.stopping.is_set():
             await offered.wait_for_change(known, within_s=wait_s)
         if download.is_named(offered.etag, known):
-            return Response(status_code=304, headers=_uncached(offered.etag))
-        return await asyncio.get_running_loop().run_in_executor(self.readers, _page, offered, stem, limit)
+            return Response(status_code=304, headers=_uncached(offered.etag, store))
+        return await asyncio.get_running_loop().run_in_executor(self.readers, _page, store, stem, limit)
 
     async def latest(self, kind: RecordKind, request: Request) -> Response:
         """GET /v1/logs/latest and /v1/logs/KIND/latest: the newest log's entry."""
@@ -181,10 +182,10 @@ def application(api: HttpApi) -> Starlette:
     )
 
 
-def _page(offered: OfferedLogs, stem: str, limit: int) -> Response:
+def _page(store: RecordStore, stem: str, limit: int) -> Response:
     """A page has an ETag only if it is the last one: older clients, which know no pages, would wait for a change."""
-    page, etag = offered.after(stem, limit)
-    return _json(page.to_json(), headers=_uncached(None if page.more else etag))
+    page, etag = store.offered.after(stem, limit)
+    return _json(page.to_json(), headers=_uncached(None if page.more else etag, store))
 
 
 async def _openapi(_request: Request) -> Response:
@@ -215,9 +216,11 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-def _uncached(etag: str | None) -> dict[str, str]:
+def _uncached(etag: str | None, store: RecordStore) -> dict[str, str]:
     """The headers of a catalogue."""
-    return {"cache-control": "private, no-cache"} | ({} if etag is None else {"etag": etag})
+    now_ms, ahead_ms = store.writer.clock()
+    clock = {routes.CLOCK_HEADER.lower(): str(now_ms), routes.AHEAD_HEADER.lower(): str(ahead_ms)}
+    return {"cache-control": "private, no-cache"} | ({} if etag is None else {"etag": etag}) | clock
 
 
 def _no_such_log() -> Problem:

@@ -108,6 +108,13 @@ class Writer(threading.Thread):
         journal = self._journal
         return time.monotonic() - journal.opened_s if journal else 0.0
 
+    def clock(self) -> tuple[int, int]:
+        """The clock, and how far the time of a new record would be ahead of it, because it was set back; Unix milliseconds."""
+        journal, newest, now_ms = self._journal, self._newest, self._clock()
+        if journal is not None:
+            return now_ms, log_periods.received_ms(now_ms, journal.name, journal.last_ms) - now_ms
+        return now_ms, max(0, newest.begins_s * 1000 - now_ms) if newest is not None else 0
+
     def run(self) -> None:
         running = True
         while running:

@@ -50,6 +50,12 @@ BATCH_HEADER = "Swarmscope-Batch"
 FORGOTTEN_HEADER = "Swarmscope-Forgotten"
 """The number of messages that an end host has dropped from its full buffer since the last accepted batch."""
 
+CLOCK_HEADER = "Swarmscope-Clock"
+"""The clock of a feedback server when it answers a request for its catalogue, Unix milliseconds."""
+
+AHEAD_HEADER = "Swarmscope-Records-Ahead"
+"""How many milliseconds the times of new records are ahead of this clock, because it was set back."""
+
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 PROBLEM = "application/problem+json"

@@ -5,7 +5,7 @@ addresses that its operator configured. An answer that cannot be used raises `Un
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,11 +108,11 @@ class FeedbackServerClient:
         after: LogName | None,
         wait_s: int = 0,
         unless: str | None = None,
-        date: Callable[[str | None], None] = lambda _date: None,
+        head: Callable[[Mapping[str, str]], None] = lambda _headers: None,
     ) -> Listing | None:
         """A catalogue page with the logs after `after`; None if its ETag is still `unless` after `wait_s` whole seconds.
 
-        `date` is called with the `Date` header when the answer's head arrives.
+        `head` is called with the headers when they arrive.
         """
         query = {"limit": str(PAGE_LOGS)} | ({} if after is None else {"after": str(after)})
         headers = {} if unless is None else {"If-None-Match": unless}
@@ -120,7 +120,7 @@ class FeedbackServerClient:
             query["wait"] = str(wait_s)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=wait_s + 15)
         async with self._get(routes.logs_of(self.kind), query=query, headers=headers, timeout=timeout) as answer:
-            date(answer.headers.get("Date"))
+            head(answer.headers)
             if answer.status == 304 and unless is not None:
                 return None
             await _expect(answer, 200, kind=self.kind)

@@ -1,17 +1,26 @@
-"""How far a feedback server's clock is ahead of the platform's, from the `Date` of its answers (RFC 9110, section 6.6.1).
+"""How far a feedback server's clock is ahead of the platform's, from the headers of its catalogue.
 
-A `Date` has whole seconds and excludes the time of transmission, so a single one is exact to about two seconds. The median of the
-last ones is used, and less than `NOTICED_MS` counts as no difference.
+The server states its clock in milliseconds. An older server has only the `Date` (RFC 9110, section 6.6.1), which has whole seconds,
+and which a proxy may replace. Both exclude the time of transmission, so the median of the last ones is used, and less than
+`NOTICED_MS` counts as no difference.
+
+If a server's clock was set back, the times of its records stand still until it has caught up. The server states this difference
+too, and `ahead_ms` includes it.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from statistics import median
+
+from feedback_wire import routes
 
 NOTICED_MS = 3_000
 """More than the rounding to seconds and a slow network can cause."""
 
 ROUNDS = 5
+
+_MOST_DIGITS = 15
 
 
 class ServerClock:
@@ -20,25 +29,31 @@ class ServerClock:
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=ROUNDS)
         self._platform_ms: float | None = None
+        self._records_ahead_ms = 0
 
-    def note_date(self, date: str | None, now_ms: int, *, waited_ms: float = 0, monotonic_ms: float = 0) -> None:
-        """Note the `Date` of an answer that arrived at `now_ms`, by the platform's clock, `waited_ms` after its request. Invalid
-        dates are ignored. `monotonic_ms` is the platform's monotonic clock, which shows whether the other one was set meanwhile.
+    def note(self, headers: Mapping[str, str], now_ms: int, *, waited_ms: float = 0, monotonic_ms: float = 0) -> None:
+        """Note the headers of an answer that arrived at `now_ms`, by the platform's clock, `waited_ms` after its request. Invalid
+        values are ignored. `monotonic_ms` is the platform's monotonic clock, which shows whether the other one was set meanwhile.
 
-        A server may write the `Date` when a long poll begins or when it ends, so a time between both is no difference.
+        A server may write a `Date` when a long poll begins or when it ends, so a time between both is no difference.
         """
         self._follow_platform(now_ms - monotonic_ms)
-        try:
-            server_ms = parsedate_to_datetime(date or "").timestamp() * 1000
-        except (ValueError, TypeError, OverflowError):
-            return
-        # The fraction of the second is missing; half a second is its expected value.
-        at_ms = server_ms + 500
-        self._samples.append(max(0.0, at_ms - now_ms) or min(0.0, at_ms - (now_ms - waited_ms)))
+        self._records_ahead_ms = _number(headers.get(routes.AHEAD_HEADER)) or 0
+        at_ms = _number(headers.get(routes.CLOCK_HEADER)) or _date_ms(headers.get("Date"))
+        if at_ms is not None:
+            self._samples.append(max(0.0, at_ms - now_ms) or min(0.0, at_ms - (now_ms - waited_ms)))
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the server's records have one time until its clock, which was set back, has caught up."""
+        return self._records_ahead_ms >= NOTICED_MS
 
     @property
     def ahead_ms(self) -> int:
-        ahead_ms = round(median(self._samples) / 1000) * 1000 if self._samples else 0
+        # After a step of the server's clock, the median would still have the old difference, and both would be added.
+        last = list(self._samples)[-1 if self.stands_still else 0 :]
+        ahead_ms = round(median(last) / 1000) * 1000 if last else 0
+        ahead_ms += self._records_ahead_ms
         return ahead_ms if abs(ahead_ms) >= NOTICED_MS else 0
 
     def _follow_platform(self, platform_ms: float) -> None:
@@ -47,3 +62,16 @@ class ServerClock:
         self._platform_ms = platform_ms
         if abs(stepped_ms) >= NOTICED_MS:
             self._samples = deque((each - stepped_ms for each in self._samples), maxlen=ROUNDS)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _date_ms(text: str | None) -> float | None:
+    try:
+        server_ms = parsedate_to_datetime(text or "").timestamp() * 1000
+    except (ValueError, TypeError, OverflowError):
+        return None
+    # The fraction of the second is missing; half a second is its expected value.
+    return server_ms + 500

@@ -10,6 +10,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -115,9 +116,9 @@ class ServerFollower:
         if self._older is None:
             await self._find_ranges()
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
-        noted = partial(self._note_date, time.monotonic())
+        noted = partial(self._note_clock, time.monotonic())
         unless = None if self._older else self._tag
-        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=unless, date=noted)
+        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=unless, head=noted)
         if listing is None:
             return
         until = time.monotonic() + self._shared.poll_s
@@ -182,11 +183,11 @@ class ServerFollower:
             if time.monotonic() > until or (rest is not None and rest.after != listing.last):
                 return
 
-    def _note_date(self, asked_s: float, date: str | None) -> None:
+    def _note_clock(self, asked_s: float, headers: Mapping[str, str]) -> None:
         clock, now_s = self._fetcher.clock, time.monotonic()
         was_ms = clock.ahead_ms
         waited_ms = (now_s - asked_s) * 1000
-        clock.note_date(date, time.time_ns() // 1_000_000, waited_ms=waited_ms, monotonic_ms=now_s * 1000)
+        clock.note(headers, time.time_ns() // 1_000_000, waited_ms=waited_ms, monotonic_ms=now_s * 1000)
         if (was_ms == 0) != (clock.ahead_ms == 0):
             log.warning("%s: its clock is %+.0f s from this platform's", self._logged_name, clock.ahead_ms / 1000)
 

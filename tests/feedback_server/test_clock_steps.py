@@ -114,3 +114,16 @@ def test_a_period_ends_in_time_although_the_clock_has_stepped(tmp_path, lines, s
     clock.step(step_ms)
     eventually(lambda: running.offered.sealed(), within_s=20)
     running.stop()
+
+
+def test_a_server_states_how_far_the_times_of_its_records_are_ahead_of_a_clock_that_was_set_back(tmp_path, lines):
+    clock = Clock()
+    running = Running(tmp_path / "data", clock)
+    assert running.writer.clock()[1] == 0
+    assert asyncio.run(running.writer.store(ReceivedBatch(bytes(range(16)), lines(3), 3))) is StoreOutcome.STORED
+    assert running.writer.clock()[1] == 0
+    clock.step(-HOUR_MS)
+    assert abs(running.writer.clock()[1] - HOUR_MS) < 10_000
+    eventually(lambda: running.offered.sealed(), within_s=20)
+    assert abs(running.writer.clock()[1] - HOUR_MS) < 30_000
+    running.stop()

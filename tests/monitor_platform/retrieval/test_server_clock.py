@@ -6,6 +6,7 @@ import json
 import re
 import time
 import urllib.request
+from collections import Counter
 from email.utils import formatdate
 
 import pytest
@@ -20,24 +21,24 @@ from tests.harness.waiting import eventually
 NOW = 1_790_000_000_000
 
 SHIFTED = """
-import os, time
-shift = int(os.environ["CLOCK_AHEAD_S"])
+import os, pathlib, time
+shift = pathlib.Path(os.environ["CLOCK_AHEAD_S"])
 wall, wall_ns = time.time, time.time_ns
-time.time = lambda: wall() + shift
-time.time_ns = lambda: wall_ns() + shift * 10**9
+time.time = lambda: wall() + int(shift.read_text())
+time.time_ns = lambda: wall_ns() + int(shift.read_text()) * 10**9
 """
-"""A `sitecustomize`: Python runs it before anything else, so the whole process has another time."""
+"""A `sitecustomize`: Python runs it before anything else, so the whole process has another time, which a file states."""
 
 
-def dated(seconds: float) -> str:
-    return formatdate(NOW / 1000 + seconds, usegmt=True)
+def dated(seconds: float) -> dict[str, str]:
+    return {"Date": formatdate(NOW / 1000 + seconds, usegmt=True)}
 
 
 @pytest.mark.parametrize(("ahead_s", "ahead_ms"), [(0, 0), (2, 0), (-2, 0), (60, 60_000), (-600, -600_000)])
 def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
     clock = ServerClock()
     for late_s in (0, 0.4, 30, 0.2, 0.1):  # one answer took half a minute
-        clock.note_date(dated(ahead_s), NOW + round(late_s * 1000))
+        clock.note(dated(ahead_s), NOW + round(late_s * 1000))
     assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
 
 
@@ -45,15 +46,21 @@ def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
 def test_a_date_from_the_start_of_a_long_poll_is_no_skew(at_s, ahead_ms):
     """A server without new logs answers after 20 s. It may have written the Date when the request arrived."""
     clock = ServerClock()
-    clock.note_date(dated(at_s), NOW, waited_ms=20_000)
+    clock.note(dated(at_s), NOW, waited_ms=20_000)
     assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Sat, 99 Nov 2026 00:00:00 GMT"])
 def test_an_invalid_date_gives_no_skew(date):
     clock = ServerClock()
-    clock.note_date(date, NOW)
+    clock.note({} if date is None else {"Date": date}, NOW)
     assert clock.ahead_ms == 0
+
+
+def test_the_servers_own_clock_counts_and_not_the_date_of_a_proxy():
+    clock = ServerClock()
+    clock.note(dated(0) | {"Swarmscope-Clock": str(NOW + 60_000)}, NOW)
+    assert clock.ahead_ms == 60_000
 
 
 @pytest.mark.parametrize("step_s", [400 * 86_400, -400 * 86_400, 3600, -60])
@@ -61,8 +68,8 @@ def test_a_step_of_the_platforms_own_clock_counts_at_once(step_s):
     """The median of five answers had the old clock for two more rounds, so the logs that began meanwhile got wrong times."""
     clock = ServerClock()
     for _ in range(5):
-        clock.note_date(dated(600), NOW, monotonic_ms=1000)
-    clock.note_date(dated(620), NOW + 20_000 + step_s * 1000, monotonic_ms=21_000)
+        clock.note(dated(600), NOW, monotonic_ms=1000)
+    clock.note(dated(620), NOW + 20_000 + step_s * 1000, monotonic_ms=21_000)
     assert abs(clock.ahead_ms - (600 - step_s) * 1000) <= 1000
 
 
@@ -75,7 +82,8 @@ def skewed_server(tmp_path):
 
     def start(name: str, ahead_s: int):
         arguments = ("--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / name), "--name", name, "--roll-seconds", "2")
-        env = {"PYTHONPATH": str(tmp_path / "site"), "CLOCK_AHEAD_S": str(ahead_s)}
+        (tmp_path / f"{name}.ahead").write_text(str(ahead_s))
+        env = {"PYTHONPATH": str(tmp_path / "site"), "CLOCK_AHEAD_S": str(tmp_path / f"{name}.ahead")}
         running.append(start_server("feedback-server", *arguments, log=tmp_path / f"{name}.log", env=env))
         return running[-1]
 
@@ -115,6 +123,31 @@ def test_records_of_a_server_with_another_time_are_shown_at_the_platforms_time(
     eventually(lambda: again.identities() == sender.acknowledged)
     assert sorted(shown(again)) == before, "after a restart the correction is the same"
     again.stop()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "9" * 16, "²"])
+def test_an_invalid_clock_of_a_server_counts_as_none(text):
+    clock = ServerClock()
+    clock.note(dated(0) | {"Swarmscope-Clock": text, "Swarmscope-Records-Ahead": text}, NOW)
+    assert clock.ahead_ms == 0
+
+
+def test_records_are_shown_and_the_server_is_named_after_its_clock_was_set_back(skewed_server, start_feed, sender, tmp_path):
+    """The times of its records stand still until the clock has caught up: its viewers were invisible for these ten minutes."""
+    server = skewed_server("fs2", 600)
+    feed = start_feed(server.url, keep_minutes=60)
+    sender.send(server.url)
+    eventually(lambda: feed.identities() == sender.acknowledged)
+    (tmp_path / "fs2.ahead").write_text("-3600")
+    for _ in range(2):
+        before_ms, known = time.time() * 1000, Counter(shown(feed))
+        sender.send(server.url)
+        eventually(lambda: feed.identities() == sender.acknowledged)
+        new = Counter(shown(feed)) - known
+        assert all(before_ms - 2_000 <= at_ms <= time.time() * 1000 + 2_000 for at_ms in new), new
+        assert abs(feed.status().servers[0].ahead_ms - 600_000) < 30_000
+        time.sleep(1.1)  # the records lie in several logs
+    feed.stop()
 
 
 def test_a_correction_that_was_measured_with_a_wrong_date_of_the_platform_does_not_apply_after_a_restart(
@@ -177,7 +210,8 @@ def test_messages_that_a_wrong_date_of_the_platform_shows_in_the_future_leave_me
 
     eventually(sent_and_shown, every_s=0.3)  # when the next log of 2 s begins
     eventually(lambda: max(shown(feed)) < time.time() * 1000 + 30_000)
-    assert feed.feed.delay() is not None
+    sender.send(server.url)
+    eventually(lambda: feed.feed.delay() is not None)
     feed.stop()
 
 
