@@ -86,11 +86,15 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The state from `from_ms` to `to_ms` (Unix ms)."""
+    """The state from `from_ms` to `to_ms` (Unix ms). `stalled_ms`: the stalled time that was reported for it.
+
+    A stall that began before the last message was sent may be longer than the interval at whose end it is drawn.
+    """
 
     from_ms: int
     to_ms: int
     state: PlaybackState
+    stalled_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,18 +334,29 @@ def _ribbon(
         if begin < picture:
             pieces.append(Stretch(begin, picture, "starting"))
             begin = picture
-        pieces += _played(begin, end, _grown(columns["played_ms"], at), _grown(columns["stall_ms"], at))
+        goes_on = bool(pieces) and pieces[-1].state == "stalled" and not _grown(columns["stall_count"], at)
+        played = _played(begin, end, _grown(columns["played_ms"], at), _grown(columns["stall_ms"], at), goes_on=goes_on)
+        if goes_on and played[0].state == "stalled":
+            played[0] = _joined_stretch(pieces.pop(), played[0])
+        pieces += played
     if left:
         pieces.append(Stretch(at_ms[-1], at_ms[-1], "gone"))
     return tuple(_joined(pieces))
 
 
-def _played(begin: int, end: int, played_ms: int | None, stalled_ms: int | None) -> list[Stretch]:
-    """The states of an interval: played or paused, then stalled. When it stalled is not known, so the stall is put at the end."""
+def _played(begin: int, end: int, played_ms: int | None, stalled_ms: int | None, *, goes_on: bool) -> list[Stretch]:
+    """The states of an interval: played or paused, then stalled. When it stalled is not known, so a new stall is put at the end.
+
+    `goes_on`: it began with a stall, and no other stall began in it.
+    """
     stalled = min(stalled_ms or 0, end - begin)
     known = played_ms is not None and stalled_ms is not None
     paused = known and (played_ms or 0) + stalled < _PAUSED_SHARE * (end - begin)
-    pieces = [Stretch(begin, end - stalled, "paused" if paused else "playing"), Stretch(end - stalled, end, "stalled")]
+    state: PlaybackState = "paused" if paused else "playing"
+    if goes_on:
+        pieces = [Stretch(begin, begin + stalled, "stalled", stalled_ms or 0), Stretch(begin + stalled, end, state)]
+    else:
+        pieces = [Stretch(begin, end - stalled, state), Stretch(end - stalled, end, "stalled", stalled_ms or 0)]
     return [piece for piece in pieces if piece.to_ms > piece.from_ms]
 
 
@@ -351,14 +366,18 @@ def _grown(so_far: Sequence[int | None], at: int) -> int | None:
 
 
 def _joined(pieces: Sequence[Stretch]) -> list[Stretch]:
-    """Adjacent stretches of one state as one stretch."""
+    """Adjacent stretches of one state as one stretch, but each stall is its own."""
     joined: list[Stretch] = []
     for piece in pieces:
-        if joined and joined[-1].state == piece.state and joined[-1].to_ms == piece.from_ms:
-            joined[-1] = Stretch(joined[-1].from_ms, piece.to_ms, piece.state)
+        if joined and joined[-1].state == piece.state != "stalled" and joined[-1].to_ms == piece.from_ms:
+            joined[-1] = _joined_stretch(joined[-1], piece)
         else:
             joined.append(piece)
     return joined
+
+
+def _joined_stretch(first: Stretch, second: Stretch) -> Stretch:
+    return Stretch(first.from_ms, second.to_ms, first.state, first.stalled_ms + second.stalled_ms)
 
 
 def _stalls(at_ms: Sequence[int], counts: Sequence[int | None], times: Sequence[int | None]) -> tuple[Stalls, ...]:

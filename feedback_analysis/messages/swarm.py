@@ -17,6 +17,7 @@ from feedback_analysis.messages.swarm_tree import (
     NodeReport,
     Outage,
     SwarmNode,
+    idle_relays,
     outages,
     streams_of,
     tree_at,
@@ -45,8 +46,8 @@ _COLUMNS = ("upload_kbps", "download_kbps", "continuity", "startup_ms", "stall_c
 class Swarm:
     """`nodes`: the tree of `stream` at `at_ms` (Unix ms); `outages`: the failures of its nodes in the time range, latest first.
 
-    `streams`: all streams with the number of their nodes. `chosen`: the names of the nodes that match the filters. Beyond
-    MOST_FAILURES, the oldest failures are left out.
+    `streams`: all streams with the number of their nodes. `chosen`: the names of the nodes that match the filters. `idle`: relays
+    that report, but carry no stream. Beyond MOST_FAILURES, the oldest failures are left out.
     """
 
     stream: str
@@ -55,6 +56,7 @@ class Swarm:
     nodes: tuple[SwarmNode, ...]
     outages: tuple[Outage, ...]
     chosen: frozenset[str]
+    idle: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -99,6 +101,7 @@ def swarm(
         nodes=nodes[:MOST_NODES],
         outages=outages(of_stream, within_ms=TOGETHER_PERIODS * period_s * 1000),
         chosen=frozenset(names) if not where else frozenset(chosen & names),
+        idle=idle_relays(reports, at_ms=at_ms, period_s=period_s),
     )
 
 

@@ -142,6 +142,15 @@ def tree_at(
     return tuple(nodes)
 
 
+def idle_relays(reports: Sequence[NodeReport], *, at_ms: int, period_s: float) -> tuple[str, ...]:
+    """The relays that report at `at_ms`, but are in the tree of no stream."""
+    carrying = {name for each in reports for name in (*each.path, each.parent, each.second_parent)}
+    carrying |= {each.peer_id for each in reports if each.channel is not None and not each.left}
+    recent_ms = at_ms - SILENT_PERIODS * period_s * 1000
+    here = {each.peer_id for each in reports if each.role == "relay" and not each.left and each.at_ms >= recent_ms}
+    return tuple(sorted(here - carrying))
+
+
 def streams_of(reports: Iterable[NodeReport]) -> dict[str, int]:
     """The streams, with the number of nodes that report each; the largest first."""
     counts: dict[str, int] = {}

@@ -27,7 +27,7 @@ from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.views import thinning
 from monitor_platform.views.inferred_panels import InferredSeries
 from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_share, format_value
-from monitor_platform.views.session_view import SessionView, ShownSession, length_in_words, stalls_in_words
+from monitor_platform.views.session_view import SessionView, ShownSession, stalls_in_words, stretch_in_words
 
 MODELS = ("mos", "mos_stalling")
 FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "via")
@@ -132,10 +132,7 @@ class SessionPart:
             "facts": _facts(details.session),
             "longest_stall": _longest_stall(details.session),
             "scores": [_score(name, details.scores[name]) for name in MODELS if name in details.scores],
-            "ribbon": [
-                [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
-                for each in thinning.stretches(shown_session.ribbon)
-            ],
+            "ribbon": [[each.state, each.from_ms, stretch_in_words(each)] for each in thinning.stretches(shown_session.ribbon)],
             "annotations": rows_of(annotations, shown_session.span),
             "thinned": _thinned(details.session, shown_session),
             "shares": _shares(shown_session),

@@ -115,7 +115,7 @@ def _row(row: SessionRow, measure: str, snapshot: Snapshot, end_ms: int) -> dict
         "value": format_value(distributed(measure), row.value),
         "startup": format_value(MEASURES["startup_ms"], row.startup_ms),
         "stalls": NOTHING if row.stall_count is None else f"{row.stall_count:,}",
-        "stalled": NOTHING if row.stall_ms is None else f"{row.stall_ms / 1000:,.1f}\u202fs",
+        "stalled": format_value(MEASURES["stall_ms"], row.stall_ms),
         "longest": format_value(MEASURES["longest_stall_ms"], row.longest_stall_ms),
         "state": state_of(row, end_ms, snapshot.period_s),
     }

@@ -310,12 +310,17 @@ def key_figures(found: Swarm) -> list[list[Any]]:
     return [
         ["Players", _reporting(present, "player"), False],
         ["Relays", _reporting(present, "relay"), False],
+        *([["Relays without a stream", _first_names(found.idle), False]] if found.idle else []),
         ["Depth of players", f"{median(depths):.0f}, at most {depths[-1]}" if depths else NOTHING, False],
         ["Players with a problem", f"{wrong:,}", wrong > 0],
-        ["Failed nodes", ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "") or "none", bool(gone)],
+        ["Failed nodes", _first_names(gone) or "none", bool(gone)],
         ["Failed parents", f"{len(found.failures):,}", False],
         ["Gap, median and longest", f"{median(gaps):,.0f} ms, {gaps[-1]:,.0f} ms" if gaps else NOTHING, False],
     ]
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _reporting(present: Sequence[SwarmNode], role: str) -> str:

@@ -26,7 +26,7 @@ from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSess
 from monitor_platform.views import thinning
 from monitor_platform.views.inferred_panels import InferredPanels, InferredSeries
 from monitor_platform.views.mark_strip import Mark, MarkStrip
-from monitor_platform.views.number_format import largest_of, title_of
+from monitor_platform.views.number_format import format_value, largest_of, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
 from monitor_platform.views.plots import LOCAL_AND_UTC, Plots
 from monitor_platform.views.session_panel import TIP, SessionBand, SessionLine, SessionPanel, panel_frame
@@ -42,6 +42,7 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "silent": ("#d8dbe0", "/", DARK_INK),
     "gone": (GROUND, " ", DARK_INK),
 }
+_STALL = MEASURES["longest_stall_ms"]
 RATES = ("playback_kbps", "download_kbps", "upload_kbps")
 
 _RIBBON_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
@@ -67,7 +68,7 @@ class ShownSession:
             span=Span(session.span.from_ms, max(session.span.to_ms, session.span.from_ms + 1000)),
             at_ms=session.at_ms[:shown],
             series={name: values[:shown] for name, values in session.series.items()},
-            ribbon=[Stretch(each.from_ms, min(each.to_ms, end), each.state) for each in session.ribbon if each.from_ms < end],
+            ribbon=[_until(each, end) for each in session.ribbon if each.from_ms < end],
             stalls=[each for each in session.stalls if each.at_ms < end],
         )
 
@@ -167,9 +168,20 @@ class _Ribbon:
 
 
 def stalls_in_words(stalls: Stalls) -> str:
-    """ "2 stalls, 3.4 s"; "stalled, 3.4 s" if no stall is new."""
+    """ "2 stalls, 3.40 s"; "stalled, 3.40 s" if no stall is new."""
     what = f"{stalls.count:,} stall{'' if stalls.count == 1 else 's'}" if stalls.count else "stalled"
-    return f"{what}, {stalls.for_ms / 1000:,.1f}\u202fs"
+    return f"{what}, {format_value(_STALL, stalls.for_ms)}"
+
+
+def stretch_in_words(stretch: Stretch) -> str:
+    """The length of a state. That of a stall is the reported one, as in the facts of the session."""
+    if stretch.state == "stalled" and stretch.stalled_ms:
+        return format_value(_STALL, stretch.stalled_ms)
+    return length_in_words(stretch.to_ms - stretch.from_ms)
+
+
+def _until(stretch: Stretch, end_ms: int) -> Stretch:
+    return stretch if stretch.to_ms <= end_ms else Stretch(stretch.from_ms, end_ms, stretch.state)
 
 
 def length_in_words(ms: float) -> str:
@@ -197,7 +209,7 @@ def _stretches(shown_session: ShownSession) -> dict[str, list[Any]]:
         columns["middle"].append((each.from_ms + end) / 2)
         columns["state"].append(each.state)
         columns["word"].append("")
-        columns["length"].append(length_in_words(each.to_ms - each.from_ms) if each.state != "gone" else "")
+        columns["length"].append(stretch_in_words(each) if each.state != "gone" else "")
         for name, value in (("colour", fill), ("hatch", hatch), ("ink", ink)):
             columns[name].append(value)
     return columns

@@ -45,6 +45,21 @@
 
   const open_diagnoses = new Set();
 
+  // The slices and sessions that were hit. On a phone they are closed, so that the next alert is in sight.
+  const toggled = new Set();
+  const is_phone = matchMedia("(max-width: 760px)").matches;
+
+  function evidence(key, text, parts) {
+    if (!parts.length) return [];
+    const box = make("details", { className: "evidence" });
+    box.open = is_phone === toggled.has(key);
+    box.addEventListener("toggle", () => (box.open === is_phone ? toggled.add(key) : toggled.delete(key)));
+    const why = make("div", { className: "why" });
+    why.append(...parts);
+    box.append(make("summary", { textContent: text }), why);
+    return [box];
+  }
+
   // The verdicts of the diagnosis that an alert started, with their evidence.
   function diagnosed(key, diagnosis) {
     if (!diagnosis) return [];
@@ -78,12 +93,12 @@
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
     const separator = () => make("span", { className: "separator", textContent: " · " });
     when.append(separator(), make("a", { href, textContent: network ? "what agents measured" : "this slice in all views" }));
-    if (!network) when.append(separator(), make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
-    const why = make("div", { className: "why" });
+    if (!network) when.append(separator(), make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
+    const key = JSON.stringify([rule, slice, from]);
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";
-    why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
-    item.append(head, when, make("p", { textContent: text }), ...paths.map((each) => make("p", { textContent: each })), ...diagnosed(JSON.stringify([rule, slice, from]), diagnosis), ...response(alert), why);
+    const hit = evidence(key, `Who was hit${then}`, [...links("Most affected", slices), ...links("Worst sessions", sessions)]);
+    item.append(head, ...response(alert), when, make("p", { textContent: text }), ...paths.map((each) => make("p", { textContent: each })), ...diagnosed(key, diagnosis), ...hit);
     return item;
   }
 

@@ -180,8 +180,9 @@
   shows((news) => {
     facts = news;
     show();
-    $("clear").hidden = !filters().length && !chosen().has("from");
-    $("filters-number").textContent = facts.chips.length ? ` (${facts.chips.length})` : "";
+    const of_session = document.body.dataset.page === "session";
+    $("clear").hidden = of_session || (!filters().length && !chosen().has("from"));
+    $("filters-number").textContent = facts.chips.length && !of_session ? ` (${facts.chips.length})` : "";
   });
   Object.assign(swarmscope, { fragment, control_of });
 })();

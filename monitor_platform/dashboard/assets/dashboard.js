@@ -106,12 +106,9 @@ globalThis.swarmscope = (() => {
     for (const link of document.querySelectorAll("nav a[hidden]")) link.hidden = !offered.includes(link.pathname);
   }
 
-  // The page of a session, with the same measure, time range, time zone and replay. Filters are not needed: the ID selects one session.
+  // The page of a session. It has the filters in its address, although it ignores them, so that its links to other pages keep them.
   function session_address(id) {
-    const here = chosen();
-    const query = new URLSearchParams({ session_id: id });
-    for (const name of ["measure", "minutes", "from", "to", "zone", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
-    return `session?${query}`;
+    return `session?${new URLSearchParams({ session_id: id })}&${along()}`.replace(/&$/, "");
   }
 
   // ---- helpers to write into the page ----

@@ -8,7 +8,9 @@
 
   // ---- active filters as chips, which remove them ----
 
-  function show_chips({ chips }) {
+  function show_chips({ chips: all }) {
+    // The page of a session ignores filters; its links to other pages keep them.
+    const chips = document.body.dataset.page === "session" ? all.filter(({ names }) => names.includes("from")) : all;
     keep_children($("chips"), chips, chip, {
       key: ({ names }) => names.join(),
       otherwise: (gone) => swarmscope.control_of(gone.dataset.keeps.split(",")[0]),

@@ -27,6 +27,7 @@
   }
 
   let latest = null;
+  let shown_span = null;
 
   addEventListener("DOMContentLoaded", () => {
     const form = $("find");
@@ -67,12 +68,13 @@
     }
     swarmscope.show_sorted_column($("sessions"), sort);
     $("refresh").hidden = true;
-    swarmscope.put("#sessions-note", own.note);
+    swarmscope.put("#sessions-note", shown_span ? `${own.note}; ${swarmscope_times.range(shown_span.from, shown_span.to)}` : own.note);
   }
 
   // Rows do not move while a user reads them: newer rows wait for the button.
-  swarmscope.page((own) => {
+  swarmscope.page((own, { span }) => {
     latest = own;
+    shown_span = span;
     const { rows, find, min, live } = own;
     const { dataset } = document.querySelector("#sessions tbody");
     const holds = live && dataset.asked === location.search && dataset.holds !== "[]";

@@ -49,7 +49,7 @@
       item.append(button);
       return item;
     });
-    if ($("hold")) $("hold").textContent = is_fixed() ? "Resume" : "Pause";
+    if ($("hold")) $("hold").textContent = is_fixed() ? "Back to live" : "Pause";
   }
 
   function open({ newState }) {

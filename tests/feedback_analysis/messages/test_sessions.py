@@ -140,6 +140,23 @@ def test_the_ribbon_follows_played_and_stalled_times(table_of):
     assert [(stall.at_ms - begin, stall.count, stall.for_ms) for stall in details.stalls] == [(60_000, 1, 10_000)]
 
 
+def test_two_stalls_without_a_pause_are_two_stretches(table_of):
+    fields = view(stalls=(0, 6_840, 36_840, 36_840), played=(28_000, 51_160, 51_160, 81_160))
+    details = whole_session(table_of(fields), session_id="s", period_s=30)
+    assert [piece.stalled_ms for piece in details.ribbon if piece.state == "stalled"] == [6_840, 30_000]
+    assert details.longest_stall.length_ms == 30_000
+
+
+def test_a_stall_that_goes_on_is_drawn_at_the_beginning_of_the_next_interval(table_of):
+    fields = view(stalls=(0, 6_840, 12_000, 12_000), played=(28_000, 51_160, 76_000, 106_000))
+    for row in fields[3:]:
+        row["stall_count"] = 1
+    details = whole_session(table_of(fields), session_id="s", period_s=30)
+    [stalled] = [piece for piece in details.ribbon if piece.state == "stalled"]
+    assert stalled.stalled_ms == details.longest_stall.length_ms == 12_000
+    assert stalled.to_ms - stalled.from_ms == 12_000
+
+
 def test_a_session_without_its_first_messages_is_not_shown_as_starting(table_of):
     table = table_of(view(continuity=(1, 1, 1, 1), stalls=(0, 0, 0, 0), played=(28_000, 58_000, 88_000, 118_000)))
     assert whole_session(table, session_id="s", period_s=30).ribbon[0].state == "starting"

@@ -6,7 +6,7 @@ import pytest
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.swarm import swarm
-from feedback_analysis.messages.swarm_tree import Failure, NodeReport, outages, streams_of, tree_at
+from feedback_analysis.messages.swarm_tree import Failure, NodeReport, idle_relays, outages, streams_of, tree_at
 from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_S = 5.0
@@ -37,6 +37,13 @@ def test_the_tree_is_what_the_nodes_report_and_each_node_comes_after_its_parent(
     assert list(found) == ["s", "r1", "p1", "p2"]
     assert found["p1"] == ("r1", 2, "here")
     assert found["s"] == (None, 0, "here")
+
+
+def test_a_relay_that_carries_no_stream_is_named_although_no_tree_has_it():
+    path = ("s", "r1", "p")
+    relays = [report(name, None, role="relay", channel=None) for name in ("r1", "idle")]
+    silent = report("silent", None, role="relay", channel=None, at_ms=NOW_MS - 60_000)
+    assert idle_relays([SOURCE, report("p", "r1", path=path), *relays, silent], at_ms=NOW_MS, period_s=PERIOD_S) == ("idle",)
 
 
 def test_a_relay_of_several_streams_is_placed_by_the_paths_of_its_players():

@@ -169,6 +169,7 @@ def test_recorded_files_have_no_column_of_actions(monitor, visit):
 
 def test_a_phone_leads_from_an_alert_to_the_viewer(monitor, visit):
     page = visit(monitor, "/alerts", width=390)
+    page.page.locator(".evidence summary").first.click()
     page.page.locator(".why a").first.click()
     page.becomes("() => location.pathname === '/session' && document.body.dataset.state === 'ok'")
     page.becomes("() => document.getElementById('story-title').innerText.startsWith('Session s-')")

@@ -66,7 +66,7 @@ def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table)
     assert ids(page) == [each.session_id for each in worst]
     assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
     value, _, *stalls = cells(page)[2:7]
-    assert [value, *stalls] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
+    assert [value, *stalls] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.00\u202fs"]
     assert (cells(page)[:2], cells(page)[9:11]) == (["peer-0", "s-0"], ["ViuTV", "HKBN"])
     assert (cells(page)[14], cells(page, 1)[14]) == ("here", "gone")
 
@@ -93,7 +93,7 @@ def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monito
     page.becomes("document.querySelector('#sessions [aria-sort]')?.ariaSort === 'ascending'")
 
 
-def test_filters_lead_to_a_session_and_from_it_only_the_measure_and_the_time_are_kept(monitor, visit):
+def test_filters_lead_to_a_session_and_from_it_back_to_the_other_pages(monitor, visit):
     page = visit(monitor, "/?isp=HKBN&minutes=60&zone=UTC&measure=upload_kbps")
     page.page.locator(".card.slices [data-along]").click()
     page.becomes(ROWS_ARE, 18)
@@ -101,9 +101,15 @@ def test_filters_lead_to_a_session_and_from_it_only_the_measure_and_the_time_are
     page.page.locator("#sessions tbody tr a").first.press("Enter")
     page.becomes("() => document.querySelector('#story-title')?.textContent.startsWith('Session s-')")
     assert "session_id=s-" in page.page.url
+    assert page.page.locator("#chips li").count() == 0, "the page of a session ignores filters"
     page.page.get_by_role("link", name="Histogram", exact=True).click()
     page.becomes("() => location.pathname === '/histogram' && document.body.dataset.state === 'ok'")
-    assert parse_qs(urlsplit(page.page.url).query) == {"minutes": ["60"], "zone": ["UTC"], "measure": ["upload_kbps"]}
+    assert parse_qs(urlsplit(page.page.url).query) == {
+        "isp": ["HKBN"],
+        "minutes": ["60"],
+        "zone": ["UTC"],
+        "measure": ["upload_kbps"],
+    }
 
 
 def test_each_slice_with_trouble_leads_to_its_own_sessions(monitor, visit):
@@ -156,7 +162,7 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     marks = page.page.evaluate(
         """() => Array.from(Bokeh.documents[0].get_model_by_name("story").children[0].renderers.at(-1).data_source.data.text)"""
     )
-    assert marks == ["1 stall, 5.0\u202fs"] * 6
+    assert marks == ["1 stall, 5.00\u202fs"] * 6
     # A break in the line where no message arrived: one point more than messages, in each panel.
     assert [len(glyphs(page, panel, "at", at)) for panel, at in ((1, 2), (5, 0), (6, 0), (7, 0))] == [37] * 4
     facts = page.page.locator("#facts").inner_text()
@@ -167,7 +173,7 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     assert (expected.longest_stall.at_ms, "Longest stall\n5.00\u202fs, reported Aug 7, " in facts) == (at_ms, True)
     page.page.locator("#facts a").click()
     reported = page.page.locator("#messages tr:target")
-    assert reported.locator("td").last.inner_text() == "1 stall, 5.0\u202fs"
+    assert reported.locator("td").last.inner_text() == "1 stall, 5.00\u202fs"
     assert reported.locator("th").inner_text() == page.page.locator("#facts a").inner_text()
 
 
