@@ -151,7 +151,7 @@
     document.body.dataset.pill = "replay";
     // Otherwise screen readers read the time each second.
     $("pill").setAttribute("aria-live", "off");
-    kind.textContent = playing ? `Replay ×${speed()}` : "Replay paused";
+    kind.textContent = playing ? `Replay ×${speed()}` : "Paused";
     text.textContent = local(clock);
     $("pill").title = utc(clock);
   }

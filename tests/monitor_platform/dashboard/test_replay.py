@@ -46,7 +46,7 @@ def test_a_replay_runs_pauses_and_ends_and_back_leads_before_it(monitor, visit):
     page.becomes("() => document.querySelector('#time-text').textContent.includes(' – ')")
     page.becomes("ms => Bokeh.documents[0].get_model_by_name('timeline').children[0].x_range.end > ms", BEGIN_MS + MINUTE_MS)
     page.page.locator("#replay-play").press("Enter")
-    page.becomes(PILL_IS, "Replay paused")
+    page.becomes(PILL_IS, "Paused")
     stood = asked(page)["to"]
     page.becomes("() => document.querySelector('#replay-play').textContent === 'Play'")
     assert asked(page)["to"] == stood
@@ -62,7 +62,7 @@ def test_the_speed_is_respected(monitor, visit):
     page = visit(monitor, f"/timeline?from={BEGIN_MS}&to={BEGIN_MS + MINUTE_MS}&p.replay=600&p.playing=1")
     page.becomes(PILL_IS, "Replay ×600")
     # Twenty minutes at 600 times their speed are over in two seconds; the clock stands at their end.
-    page.becomes(PILL_IS, "Replay paused")
+    page.becomes(PILL_IS, "Paused")
     assert int(asked(page)["to"]) > BEGIN_MS + 19 * MINUTE_MS
     page.page.select_option("#replay-speed", "1")
     page.becomes("() => new URLSearchParams(location.search).get('p.replay') === '1'")
@@ -71,7 +71,7 @@ def test_the_speed_is_respected(monitor, visit):
 @pytest.mark.soak
 def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_removed(monitor, visit):
     page = visit(monitor, f"/histogram?from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
-    page.becomes(PILL_IS, "Replay paused")
+    page.becomes(PILL_IS, "Paused")
     page.page.locator("#replay-clock").focus()
     page.page.keyboard.press("PageUp")
     page.becomes(CLOCK_PASSED, BEGIN_MS + 10 * MINUTE_MS + 30_000)
@@ -92,5 +92,5 @@ def test_a_session_page_ends_at_the_clock_of_a_replay_which_continues_on_other_p
     page.page.keyboard.press("Home")
     page.becomes("() => document.querySelector('#story-note').textContent.includes('has not begun')")
     page.page.get_by_role("link", name="Timeline").click()
-    page.becomes("() => location.pathname === '/timeline' && document.querySelector('#pill-kind').textContent === 'Replay paused'")
+    page.becomes("() => location.pathname === '/timeline' && document.querySelector('#pill-kind').textContent === 'Paused'")
     assert asked(page)["p.replay"] == "60"
