@@ -75,7 +75,8 @@ LOCAL_AND_UTC = f"""{_FORMATS}
 const at = new Date(value);
 const local = {{month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
   timeZone: globalThis.swarmscope_times?.zone}};
-return in_words(at, undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
+const is_utc = (local.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone) === "UTC";
+return in_words(at, undefined, local) + (is_utc ? " UTC" : " (" + at.toISOString().slice(11, 19) + " UTC)");
 """
 """JavaScript for tooltips: the time `value` (Unix ms) in the zone of the page, and in UTC."""
 

@@ -121,7 +121,9 @@ def test_a_json_line_that_is_too_long_or_not_utf_8_is_refused_and_costs_no_other
 def test_a_json_line_with_a_name_twice_is_refused_and_costs_no_other_row(tmp_path, repeated):
     """DuckDB would read the first value, Python the last; a coordinator refuses such a message too."""
     good = json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "other": [{"a": 1}, {"a": 1}]})
-    (tmp_path / "a.jsonl").write_text(f'{good}\n{{"received_ms":{BEGIN_MS},"session_id":"s",{repeated}}}\n{good}\n', encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(
+        f'{good}\n{{"received_ms":{BEGIN_MS},"session_id":"s",{repeated}}}\n{good}\n', encoding="utf-8"
+    )
     broken: list[BrokenLine] = []
     with opened([tmp_path / "a.jsonl"]) as source:
         rows = list(source.rows(Mapping(), Mapping().sources(source.columns), broken.append))

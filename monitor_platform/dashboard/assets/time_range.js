@@ -5,7 +5,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const { chosen, choose, make, shows } = swarmscope;
-  const { range, local_iso, from_local, zone, ours } = swarmscope_times;
+  const { range, local_iso, from_local, zone, ours, is_utc } = swarmscope_times;
   let facts = null;
   let choices = null;
 
@@ -35,6 +35,7 @@
     const text = is_fixed() ? range(+query.get("from"), +query.get("to")) : whole;
     $("time-text").textContent = document.body.dataset.ranged === undefined ? (zone ?? ours) : text;
     $("time-zone-text").textContent = zone ?? ours;
+    $("hover-for-utc").hidden = is_utc;
     $("time-open").title = facts?.span ? `${range(facts.span.from, facts.span.to)}, ${zone ?? ours}` : "";
     // A page without a time range has a time zone only.
     if (!$("time-last")) return;

@@ -2,6 +2,7 @@
 "use strict";
 
 globalThis.swarmscope_times = (() => {
+  const YEAR = { year: "numeric" };
   const DAY = { month: "short", day: "numeric" };
   const MINUTE = { hour: "2-digit", minute: "2-digit", hour12: false };
   const SECOND = { ...MINUTE, second: "2-digit" };
@@ -12,6 +13,8 @@ globalThis.swarmscope_times = (() => {
   const ours = Intl.DateTimeFormat().resolvedOptions().timeZone;
   // `p.timezone`: its former name, on the History page. undefined: the browser's. A page has one zone; another one loads the page again.
   const zone = named(asked.get("zone") ?? asked.get("p.timezone"));
+
+  const is_utc = (zone ?? ours) === "UTC";
 
   function named(text) {
     try {
@@ -34,8 +37,8 @@ globalThis.swarmscope_times = (() => {
   }
 
   // "Aug 7, 17:30:15"
-  function local(ms, { day = true, seconds = true } = {}) {
-    return form(undefined, { ...(day ? DAY : {}), ...(seconds ? SECOND : MINUTE) }).format(ms);
+  function local(ms, { year = false, day = true, seconds = true } = {}) {
+    return form(undefined, { ...(year ? YEAR : {}), ...(day ? DAY : {}), ...(seconds ? SECOND : MINUTE) }).format(ms);
   }
 
   // "2012-08-07T17:30:15", as <input type="datetime-local"> takes it. Sweden writes times like this.
@@ -52,10 +55,11 @@ globalThis.swarmscope_times = (() => {
     return at;
   }
 
-  // "Aug 7, 17:30:15 – 17:50:00"; with the day at both ends only if it differs, and without it today.
+  // "Aug 7, 17:30:15 – 17:50:00"; with the day at both ends only if it differs, and without it today; with the years if they differ.
   function range(from, to) {
     const [first, last, today] = [from, to, Date.now()].map((ms) => local_iso(ms).slice(0, 10));
-    return `${local(from, { day: first !== last || last !== today })} – ${local(to, { day: first !== last })}`;
+    const year = first.slice(0, 4) !== last.slice(0, 4);
+    return `${local(from, { year, day: first !== last || last !== today })} – ${local(to, { year, day: first !== last })}`;
   }
 
   // A <time> element with the local time as its text.
@@ -63,9 +67,9 @@ globalThis.swarmscope_times = (() => {
     return Object.assign(document.createElement("time"), {
       dateTime: new Date(ms).toISOString(),
       textContent: local(ms, { day, seconds }),
-      title: utc(ms, { seconds }),
+      title: is_utc ? "" : utc(ms, { seconds }),
     });
   }
 
-  return { utc, local, local_iso, from_local, range, element, zone, ours };
+  return { utc, local, local_iso, from_local, range, element, zone, ours, is_utc };
 })();

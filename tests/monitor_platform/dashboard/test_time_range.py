@@ -52,6 +52,14 @@ def test_the_last_minutes_and_any_other_range_can_be_chosen(monitor, visit):
     assert parameter(page, "to") == str(BEGIN_MS + 10 * MINUTE_MS)
     page.page.go_back()
     page.becomes(TEXT_IS, "Last 5 min")
+    over_years = page.page.evaluate("swarmscope_times.range(Date.UTC(2011, 11, 31), Date.UTC(2012, 0, 1))")
+    assert over_years == "Dec 31, 2011, 08:00:00 – Jan 1, 2012, 08:00:00"
+
+
+def test_in_utc_no_tooltip_repeats_the_time(monitor, visit):
+    page = visit(monitor, "/alerts?zone=UTC")
+    assert page.page.locator("#hover-for-utc").is_hidden()
+    assert page.page.evaluate("swarmscope_times.element(0).title") == ""
 
 
 @pytest.mark.parametrize(
