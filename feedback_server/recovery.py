@@ -23,6 +23,8 @@ from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import Form, LogName
 from serving.few_lines import few_lines
 
+# Each removal of a single log moves the rows of all later ones.
+_MOST_REMOVED = 1_000
 _FIRST_LOG_NAME = "0"
 """Names of logs begin with a digit; see `may_be_log`."""
 
@@ -118,21 +120,32 @@ def inventory(folder: DataFolder, kind: RecordKind = RecordKind.FEEDBACK) -> tup
     older = [name for name in names if name <= newest]
     if len(older) == len(sealed) and names_sum(older) == sealed.names_sum:
         return sealed, hidden + [name for name in names if name > newest]
-    existing = set(names)
-    kept = SealedLogs((log for log in sealed if str(log.entry.name) in existing), kind=kind)
-    return kept, hidden + sorted(existing - {str(log.entry.name) for log in kept})
+    existing, known = set(names), {str(log.entry.name) for log in sealed}
+    gone = known - existing
+    if len(gone) > _MOST_REMOVED:
+        sealed = SealedLogs((log for log in sealed if str(log.entry.name) not in gone), kind=kind)
+    else:
+        for name in gone:
+            sealed.remove(name.partition(".")[0])
+    return sealed, hidden + sorted(existing - known)
 
 
 def _add_sealed_logs(folder: DataFolder, names: Iterable[LogName], sealed: SealedLogs) -> tuple[int, list[LogName]]:
     """Add the sealed logs among `names` to `sealed`; return how many names these are, and the names of empty files."""
-    count, empty = 0, []
-    for name in names:
-        if name.form is Form.JOURNAL:
-            continue
-        count += 1
-        if found := _sealed_log(folder, name):
-            sealed.put(found)
-            empty += [name] if not found.entry.bytes else []
+    count, empty = 0, list[LogName]()
+
+    def found() -> Iterator[SealedLog]:
+        nonlocal count
+        for name in names:
+            if name.form is Form.JOURNAL:
+                continue
+            count += 1
+            if log := _sealed_log(folder, name):
+                if not log.entry.bytes:
+                    empty.append(name)
+                yield log
+
+    sealed.put_all(found())
     return count, empty
 
 

@@ -39,10 +39,12 @@ _KIND = 4
 """The number of the group of the kind; a pattern with named groups would be no JSON Schema."""
 _FORMS = {form.value: form for form in Form}
 _KINDS = {None: RecordKind.FEEDBACK} | {kind.value: kind for kind in RecordKind}
+_SUFFIXES = {(kind, form): f"{'' if kind is RecordKind.FEEDBACK else f'.{kind}'}.{form}" for kind in RecordKind for form in Form}
 _DAY_S = 24 * 60 * 60
 # A folder can have millions of names, which are parsed and written in the order of time. strptime and strftime cost ten times as
 # much as all else, so the few days around are remembered.
 _DAYS = 1024
+_MINUTES = tuple(f"{minute // 60:02d}{minute % 60:02d}" for minute in range(24 * 60))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,14 +71,18 @@ class LogName:
         """The name without its kind and form: a journal and its sealed log have the same stem."""
         day, second = divmod(self.begins_s, _DAY_S)
         minute, second = divmod(second, 60)
-        return f"{_day_text(day)}T{minute // 60:02d}{minute % 60:02d}{second:02d}Z-{self.server}-{self.part:04d}"
+        return f"{_day_text(day)}T{_MINUTES[minute]}{second:02d}Z-{self.server}-{self.part:04d}"
 
     def sealed(self, form: Form) -> "LogName":
         return LogName(self.begins_s, self.server, self.part, form, self.kind)
 
+    @property
+    def suffix(self) -> str:
+        """What follows the stem: kind and form."""
+        return _SUFFIXES[self.kind, self.form]
+
     def __str__(self) -> str:
-        kind = "" if self.kind is RecordKind.FEEDBACK else f".{self.kind}"
-        return f"{self.stem}{kind}.{self.form}"
+        return self.stem + self.suffix
 
 
 def kind_of(name: str) -> RecordKind:

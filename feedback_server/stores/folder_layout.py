@@ -32,5 +32,5 @@ def completed_name(draft: str) -> str | None:
 
 
 def may_be_log(name: str) -> bool:
-    """Whether a name begins with a digit, as those of journals and sealed logs do. Parsing millions of names would take seconds."""
-    return "0" <= name < ":"
+    """Whether a name looks like that of a journal or a sealed log. Parsing millions of names would take seconds."""
+    return "0" <= name < ":" and name[8:9] == "T"

@@ -45,8 +45,7 @@ class SealedLogs:
         """Bytes of all of them."""
         self.names_sum = 0
         """The `names_sum` of their names."""
-        for log in sorted(logs, key=lambda log: log.entry.name.stem):
-            self.put(log)
+        self.put_all(sorted(logs, key=lambda log: log.entry.name.stem))
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
@@ -70,7 +69,31 @@ class SealedLogs:
             at = bisect_left(range(len(self)), stem, key=self._stem)
             if at < len(self) and self._stem(at) == stem:
                 self._delete(at, at + 1)
-        self._rows[at * _ROW.size : at * _ROW.size] = self._packed(log)
+        self._rows[at * _ROW.size : at * _ROW.size] = self._packed(log, log.entry.name.stem)
+
+    def put_all(self, logs: Iterable[SealedLog]) -> None:
+        """Add many logs, most of them in the order of their stems. Each single one before others would move all later rows."""
+        rows, count, at, last = bytearray(), len(self), 0, ""
+        unordered: list[SealedLog] = []
+        ahead = self._stem(0) if count else None
+        for log in logs:
+            stem = log.entry.name.stem
+            if stem <= last:
+                unordered.append(log)
+                continue
+            last = stem
+            if ahead is not None and ahead <= stem:
+                end = bisect_left(range(count), stem, lo=at, key=self._stem)
+                rows += self._rows[at * _ROW.size : end * _ROW.size]
+                at = end
+                if at < count and self._stem(at) == stem:
+                    self._uncount(at)
+                    at += 1
+                ahead = self._stem(at) if at < count else None
+            rows += self._packed(log, stem)
+        self._rows = rows + self._rows[at * _ROW.size :]
+        for log in unordered:
+            self.put(log)
 
     def remove(self, stem: str) -> bool:
         """Remove the log with this stem; whether there was one."""
@@ -126,13 +149,16 @@ class SealedLogs:
 
     def _delete(self, begin: int, end: int) -> None:
         for at in range(begin, end):
-            entry = self[at].entry
-            self.bytes -= entry.bytes
-            self.names_sum -= names_sum([str(entry.name)])
-            self._counts[self._servers.index(entry.name.server)] -= 1
+            self._uncount(at)
         del self._rows[begin * _ROW.size : end * _ROW.size]
 
-    def _packed(self, log: SealedLog) -> bytes:
+    def _uncount(self, at: int) -> None:
+        entry = self[at].entry
+        self.bytes -= entry.bytes
+        self.names_sum -= names_sum([str(entry.name)])
+        self._counts[self._servers.index(entry.name.server)] -= 1
+
+    def _packed(self, log: SealedLog, stem: str) -> bytes:
         """The row of a log; the log is also added to the counts."""
         entry = log.entry
         name = entry.name
@@ -142,7 +168,7 @@ class SealedLogs:
         server = self._servers.index(name.server)
         self._counts[server] += 1
         self.bytes += entry.bytes
-        self.names_sum += names_sum([str(name)])
+        self.names_sum += zlib.crc32((stem + name.suffix).encode())
         numbers = server, name.part, _FORM_NUMBERS[name.form]
         return _ROW.pack(name.begins_s, entry.bytes, entry.records, log.written_ns, *numbers)
 

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feedback_server.counters import Counters
 from feedback_server.recovery import inventory, recover
@@ -85,6 +87,60 @@ def test_added_and_removed_logs_are_noticed_after_the_index_was_written(indexed,
     write_logs(indexed, [MINUTES[30] + 1], lines(5))
     assert known(indexed) == (48, [name(MINUTES[30] + 1), name(MINUTES[-1] + 60)])
     assert found(indexed) == found_without_index(indexed)
+
+
+@pytest.mark.parametrize("others", [["0-notes.txt", "1", "2012-backup"], ["20120807", "20120807-old.tar.gz"]])
+def test_files_of_other_software_whose_names_begin_with_a_digit_do_not_slow_a_start(indexed, monkeypatch, others):
+    """Each start compared all names of the index one by one, because of a single such file: 39 s with five years of logs."""
+    for other in others:
+        (indexed / other).touch()
+    monkeypatch.setattr(SealedLogs, "__iter__", lambda _: pytest.fail("the logs of the index were compared one by one"))
+    assert known(indexed) == (50, [])
+    keep_index(indexed)
+    monkeypatch.setattr(DataFolder, "names", lambda _: pytest.fail("the folder was listed"))
+    assert known(indexed) == (50, [])
+
+
+def test_older_logs_that_were_put_back_are_added_in_one_pass(indexed, lines, monkeypatch):
+    """Each of them moved the rows of all later logs: hours for a year of logs before four others."""
+    searched = []
+    stem = SealedLogs._stem
+    monkeypatch.setattr(SealedLogs, "_stem", lambda self, at: searched.append(at) or stem(self, at))
+    write_logs(indexed, range(NOON_S - 1000 * 60, NOON_S, 60), lines())
+    write_logs(indexed, [MINUTES[30] + 1, MINUTES[-1] + 60], lines())
+    entries = found(indexed)
+    assert len(entries) == 1052
+    assert len(searched) < 100
+    assert entries == found_without_index(indexed)
+
+
+_LOGS = st.lists(
+    st.builds(
+        lambda begins_s, server, part, form, size: SealedLog(
+            entry=LogEntry(name=LogName(begins_s, server, part, form), bytes=size, records=size), written_ns=size
+        ),
+        st.integers(NOON_S, NOON_S + 3),
+        st.sampled_from(["fs1", "fs1-0000", "a"]),
+        st.integers(0, 2),
+        st.sampled_from([Form.JSONL, Form.PARQUET]),
+        st.integers(1, 99),
+    ),
+    max_size=20,
+)
+
+
+@given(before=_LOGS, added=_LOGS)
+def test_many_logs_that_are_added_together_give_the_same_index_as_single_ones(before, added):
+    added.sort(key=lambda log: str(log.entry.name))
+    singly, together = SealedLogs(), SealedLogs()
+    for log in before:
+        singly.put(log)
+        together.put(log)
+    for log in added:
+        singly.put(log)
+    together.put_all(added)
+    assert (list(together), together.bytes, together.names_sum) == (list(singly), singly.bytes, singly.names_sum)
+    assert together.counts() == singly.counts()
 
 
 def test_a_journal_that_was_sealed_after_the_index_was_written_is_found_once(indexed, journal_bytes):
