@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bokeh.core.properties import String
+from bokeh.core.properties import Bool, String
 from bokeh.document import Document
 from bokeh.events import ConnectionLost, DocumentReady
-from bokeh.model import DataModel
+from bokeh.model import DataModel, Model
 from bokeh.models import CustomJS
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.views.static_handler import StaticHandler
@@ -50,6 +50,7 @@ from monitor_platform.views.region_view import RegionView
 log = logging.getLogger(__name__)
 
 TICK_MS = 100
+EXCHANGE = "exchange"
 NEEDED = frozenset(each.needs for each in PAGES if each.needs)
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
 ASSETS_FOLDER = Path(__file__).with_name("assets")
@@ -66,10 +67,13 @@ def asset(name: str) -> str:
 
 
 class PageExchange(DataModel):
-    """`asked`: the query part of the browser's address. `zone`: the page's time zone. The others are JSON for its scripts."""
+    """`asked`: the query part of the browser's address. `zone`: the page's time zone. `drawn`: the browser has drawn the first picture.
+    The others are JSON for its scripts.
+    """
 
     asked = String("")
     zone = String("")
+    drawn = Bool(False)
     facts = String("")
     choices = String("")
     pill = String("")
@@ -90,18 +94,20 @@ class PageDocument:
         self._shown: tuple[Moment, AddressQuery, int] | None = None
         self._past = False  # an older time range never changes
         self._settled = False  # nor does a fixed one whose last records have arrived
-        self._exchange = PageExchange(name="exchange", asked=self._query.text(), pill=json.dumps(state.pill()))
+        self._exchange = PageExchange(asked=self._query.text(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
         # Bokeh awaits coroutines, but its type stubs do not declare it.
         self._tick: Callable[[], Any] = self.tick
-        with document.models.freeze():  # or each added figure counts all others again
-            for name, figure in figures.roots.items():
-                figure.name = name
-                document.add_root(figure)
-            document.add_root(self._exchange)
+        self._add(figures.first | {EXCHANGE: self._exchange})
         self._listen()
         state.viewers.add(self)
+
+    def _add(self, roots: Mapping[str, Model]) -> None:
+        with self._document.models.freeze():  # or each added figure counts all others again
+            for name, root in roots.items():
+                root.name = name
+                self._document.add_root(root)
 
     async def tick(self) -> None:
         """Refresh the page if anything is new."""
@@ -197,6 +203,7 @@ class PageDocument:
 
     def _listen(self) -> None:
         self._exchange.on_change("asked", self._on_asked)
+        self._exchange.on_change("drawn", self._on_drawn)
         if self._figures.histogram is not None:
             self._figures.histogram.source.selected.on_change("indices", self._on_bar)
         if self._figures.timeline is not None:
@@ -217,6 +224,10 @@ class PageDocument:
             self._shown = None  # the browser waits for an answer to this address, too
         self._query = query
         self._document.add_next_tick_callback(self._tick)
+
+    def _on_drawn(self, _attr: str, _old: bool, _drawn: bool) -> None:
+        later, self._figures.later = self._figures.later, {}
+        self._add(later)
 
     def _choose(self, query: AddressQuery) -> None:
         if query != self._query:
@@ -244,7 +255,7 @@ class PageDocument:
 
 def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:
     """Fill the document of a newly opened `page`."""
-    query = AddressQuery.parse(_query_of(document))
+    query, figures = AddressQuery.parse(_query_of(document)), spares.take(page)
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
     document.template_variables.update(
@@ -275,7 +286,16 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         # Without Bokeh's widgets, tables and MathJax: three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
-    PageDocument(document, page, state, older, spares.take(page))
+    PageDocument(document, page, state, older, figures)
+    document.template_variables["places"] = _places(document, figures)
+
+
+def _places(document: Document, figures: PageFigures) -> dict[str, str]:
+    """The ids of the models with a place on the page, by name, in the order in which the document gets them as roots.
+
+    Bokeh's own list has the roots that the document has now, so without the later figures.
+    """
+    return {str(root.name): root.id for root in document.roots} | {name: figure.id for name, figure in figures.later.items()}
 
 
 def _styles(page: DashboardPage, *, live: bool) -> list[str]:

@@ -43,16 +43,22 @@ class PageFigures:
         self.timeline = TimelineView(page.panels, brush=True) if "timeline" in views else None
         self.part = page.part() if page.part is not None else None
 
-    @property
-    def roots(self) -> dict[str, LayoutDOM]:
-        """Each figure by the name of its place on the page."""
-        roots: dict[str, LayoutDOM] = {REGIONS[region]: view.figure for region, view in self.maps.items()}
-        if self.histogram is not None:
-            roots["histogram"] = self.histogram.figure
-        if self.timeline is not None:
-            roots["timeline"] = self.timeline.figure
         own: Mapping[str, LayoutDOM] = self.part.figures if self.part is not None else {}
-        return roots | dict(own)
+        in_cards = self._in_cards(page)
+        first = page.cards[0][0] if page.cards else ""
+        self.first = {name: figure for name, figure in in_cards.items() if name == first} | dict(own)
+        """The figures of the page's first picture, by the name of their place on the page."""
+        self.later = {name: figure for name, figure in in_cards.items() if name != first}
+        """The figures that the browser gets after it has drawn the first picture. Most windows show them only after a scroll."""
+
+    def _in_cards(self, page: DashboardPage) -> dict[str, LayoutDOM]:
+        """The figures of the cards, in the order of the cards."""
+        figures: dict[str, LayoutDOM] = {REGIONS[region]: view.figure for region, view in self.maps.items()}
+        if self.histogram is not None:
+            figures["histogram"] = self.histogram.figure
+        if self.timeline is not None:
+            figures["timeline"] = self.timeline.figure
+        return {name: figures[name] for name, _, _ in page.cards if name in figures}
 
     def show(self, shown: PageData) -> None:
         """Put the data of `shown` into the figures."""

@@ -34,7 +34,8 @@ def begin_test(*, uses_browser: bool) -> None:
 
 def wait_until_drawn(page: Any) -> None:
     """Wait until a page of the dashboard has its document, its data and no work left to do."""
-    page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+    page.wait_for_function("window.Bokeh?.documents.length && [...document.querySelectorAll('.figure')].every((each) => each.firstChild)")
+    page.wait_for_function("Bokeh.documents[0].is_idle")
     page.wait_for_function("document.body.dataset.state !== 'loading'")
 
 

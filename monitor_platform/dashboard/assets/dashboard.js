@@ -160,6 +160,13 @@ globalThis.swarmscope = (() => {
 
   // ---- start of the page, and reload after a restart of the platform ----
 
+  // Bokeh draws each root of the document in the element that has the same place in the list. Its own script knows only the roots of
+  // the first picture.
+  function draw(token, roots) {
+    const places = Object.fromEntries(roots.map((id) => [id, `figure-${id}`]));
+    Bokeh.embed.embed_items({}, [{ token, root_ids: roots, roots: places }]);
+  }
+
   function begin(model) {
     exchange = model;
     // The pill shows a lost connection; Bokeh's own notice would cover the navigation.
@@ -172,6 +179,7 @@ globalThis.swarmscope = (() => {
     if (exchange.pill) show_pill();
     if (exchange.choices) show_choices();
     if (exchange.facts) show_facts();
+    requestAnimationFrame(() => requestAnimationFrame(() => { exchange.drawn = true; }));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     document.addEventListener("themed", repaint);
   }
@@ -217,5 +225,5 @@ globalThis.swarmscope = (() => {
   });
   addEventListener("popstate", ask);
 
-  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, session_address, make, put, keep_children, show_sorted_column };
+  return { draw, begin, lost, page, shows, chosen, choose, filter, narrowed, along, session_address, make, put, keep_children, show_sorted_column };
 })();
