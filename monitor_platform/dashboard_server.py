@@ -35,6 +35,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
 from monitor_platform.dashboard.document_cleanup import DocumentCleanup, log_no_postponed_end, skip_garbage_collection
+from monitor_platform.dashboard.joined_files import JoinedFileHandler
 from monitor_platform.dashboard.not_found import NotFoundHandler
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
@@ -184,6 +185,7 @@ def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: Collec
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": partial(generate_latest, registry), "content_type": CONTENT_TYPE_LATEST}),
         (routes.OPENAPI, TextHandler, {"text": described, "content_type": routes.JSON}),
+        ("/assets/joined/(.*)", JoinedFileHandler, {}),
         ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS_FOLDER)}),
         *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
     ]

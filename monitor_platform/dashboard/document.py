@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,9 +19,8 @@ from bokeh.events import ConnectionLost, DocumentReady
 from bokeh.model import DataModel, Model
 from bokeh.models import CustomJS
 from bokeh.server.contexts import BokehSessionContext
-from bokeh.server.views.static_handler import StaticHandler
+from bokeh.settings import settings
 from jinja2 import Environment, FileSystemLoader
-from tornado.web import StaticFileHandler
 
 from feedback_analysis.geo.maps import CREDIT_HTML
 from feedback_analysis.measures.selection import MEAN, Span
@@ -35,6 +34,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.joined_files import joined
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed, series_of
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
@@ -60,10 +60,12 @@ TEMPLATES = Environment(
 )
 
 
-@cache
-def asset(name: str) -> str:
-    """The address of a script or style. It changes with the content, because browsers cache it without a limit."""
-    return f"assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
+_BASE_SCRIPTS = ("times", "dashboard", "controls", "time_range", "tiles", "lists", "tables", "pictures", "plots", "maps", "keys")
+
+
+def scripts(*names: str) -> str:
+    """The address of the scripts of these names, joined in this order."""
+    return joined(tuple(ASSETS_FOLDER / f"{name}.js" for name in names))
 
 
 class PageExchange(DataModel):
@@ -267,8 +269,9 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         pages=[(each.path, each.title, each is not page and not each.has_content(state)) for each in NAVIGATION],
         cards=page.cards,
         content=page.template,
-        script=page.script,
         styles=_styles(page, live=state.live),
+        base_scripts=scripts(*_BASE_SCRIPTS, *_optional_scripts(state)),
+        own_scripts=_own_scripts(page, state),
         filters=page.filters,
         ranged=page.ranged,
         timed=page.timed,
@@ -282,9 +285,9 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         rule_measures=RULE_MEASURES,
         rule_dimensions=RULE_DIMENSIONS,
         credit=CREDIT_HTML,
-        asset=asset,
+        scripts=scripts,
         # Without Bokeh's widgets, tables and MathJax: three megabytes that no page uses.
-        bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
+        bokehjs=joined((settings.bokehjs_path() / "js/bokeh.min.js",)),
     )
     PageDocument(document, page, state, older, figures)
     document.template_variables["places"] = _places(document, figures)
@@ -298,10 +301,25 @@ def _places(document: Document, figures: PageFigures) -> dict[str, str]:
     return {str(root.name): root.id for root in document.roots} | {name: figure.id for name, figure in figures.later.items()}
 
 
-def _styles(page: DashboardPage, *, live: bool) -> list[str]:
-    """The styles of `page`; those of narrow windows override all others."""
+def _styles(page: DashboardPage, *, live: bool) -> str:
+    """The address of the styles of `page`; those of narrow windows override all others."""
     own = [page.name] if (ASSETS_FOLDER / f"{page.name}.css").exists() else []
-    return ["dashboard", *own, *([] if live else ["replay"]), "narrow"]
+    names = ("dashboard", *own, *(() if live else ("replay",)), "narrow")
+    return joined(tuple(ASSETS_FOLDER / f"{name}.css" for name in names))
+
+
+def _optional_scripts(state: DashboardState) -> list[str]:
+    """The scripts of what this platform lets users change."""
+    changes = {"views": state.views, "annotations": state.annotations, "silence": state.silences}
+    names = [name for name, changed in changes.items() if changed is not None]
+    return ["changes", *names] if names or state.has_lab else []
+
+
+def _own_scripts(page: DashboardPage, state: DashboardState) -> str:
+    """The address of the scripts of `page` alone; empty if there are none."""
+    names = ["rules"] if page.name == "alerts" and state.silences is not None else []
+    names += [page.name] if page.script else []
+    return scripts(*names) if names else ""
 
 
 def _query_of(document: Document) -> str:
