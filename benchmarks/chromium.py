@@ -104,8 +104,8 @@ class Browser:
         """Open the page at `address` and wait until it shows data."""
         page = self._visitor()
         page.goto(address)
-        page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
-        page.wait_for_function("document.body.dataset.state !== 'loading'")
+        page.wait_for_function("window.opened")
+        page.wait_for_function("[...document.querySelectorAll('.figure')].every((place) => place.firstChild)")
         return MeasuredPage(page)
 
     def opening_ms(self, *addresses: str) -> list[float]:

@@ -48,7 +48,6 @@ class JoinedFileHandler(RequestHandler):
             raise HTTPError(404)
         self.set_header("Content-Type", file.content_type)
         self.set_header("Cache-Control", f"public, max-age={_CACHED_S}, immutable")
-        self.set_header("Vary", "Accept-Encoding")
         if "gzip" in self.request.headers.get("Accept-Encoding", ""):
             self.set_header("Content-Encoding", "gzip")
             self.finish(file.compressed)

@@ -6,7 +6,7 @@ The event loop never waits for a query, and a thousand users of the same page co
 import asyncio
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -55,6 +55,7 @@ class SharedAnswers:
         self._limits: set[TimeLimit] = set()
         """Of the running queries."""
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
+        self._awaited: Counter[asyncio.Future[Any]] = Counter()
         self._closed = False
         self.refused = 0
         self.stopped = 0
@@ -83,12 +84,18 @@ class SharedAnswers:
             self._remove_old()
         self._known.move_to_end(key)
         # Shielded: a page that closes must not cancel the query of other pages.
+        self._awaited[answer] += 1
         try:
             return cast("Answer", await asyncio.shield(answer))
         except asyncio.CancelledError:
             if answer.cancelled():  # by `close`, before its turn came
                 raise _stopping() from None
             raise
+        finally:
+            self._awaited[answer] -= 1
+            if not self._awaited[answer]:
+                del self._awaited[answer]
+                self._give_up(key, answer)
 
     def close(self) -> None:
         """Stop all queries, without waiting for them."""
@@ -119,6 +126,13 @@ class SharedAnswers:
                 return query()
             finally:
                 self._limits.discard(limit)
+
+    def _give_up(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
+        """Cancel a query that nobody awaits any more, if its turn has not come, so that the queries behind it come earlier."""
+        if not answer.done():
+            answer.cancel()
+            if self._known.get(key) is answer:
+                del self._known[key]
 
     def _remove_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
         """Remove an answer that is an error, because the next attempt may succeed."""

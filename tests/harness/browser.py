@@ -34,9 +34,11 @@ def begin_test(*, uses_browser: bool) -> None:
 
 def wait_until_drawn(page: Any) -> None:
     """Wait until a page of the dashboard has its document, its data and no work left to do."""
-    page.wait_for_function("window.Bokeh?.documents.length && [...document.querySelectorAll('.figure')].every((each) => each.firstChild)")
-    page.wait_for_function("Bokeh.documents[0].is_idle")
-    page.wait_for_function("document.body.dataset.state !== 'loading'")
+    page.wait_for_function(
+        """() => document.body.dataset.state !== 'loading'
+            && [...document.querySelectorAll('.figure')].every((place) => place.firstChild)
+            && [...Bokeh.index.roots].every((view) => view.is_idle)"""
+    )
 
 
 class PageVisit:

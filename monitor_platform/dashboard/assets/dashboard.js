@@ -99,6 +99,7 @@ globalThis.swarmscope = (() => {
     for (const part of listeners.facts) part(facts);
     if ("live" in document.body.dataset) show_pill();
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
+    if (!exchange.drawn) end_first_picture();
   }
 
   // Some pages are in the navigation only if a message has what they show.
@@ -179,9 +180,15 @@ globalThis.swarmscope = (() => {
     if (exchange.pill) show_pill();
     if (exchange.choices) show_choices();
     if (exchange.facts) show_facts();
-    requestAnimationFrame(() => requestAnimationFrame(() => { exchange.drawn = true; }));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     document.addEventListener("themed", repaint);
+  }
+
+  // Until the first picture is drawn, the platform sends nothing new. A page in the background is not drawn at all.
+  function end_first_picture() {
+    const end = () => { exchange.drawn = true; };
+    requestAnimationFrame(() => requestAnimationFrame(end));
+    setTimeout(end, 2000);
   }
 
   function show_pill() {

@@ -16,8 +16,8 @@ def test_two_pages_that_open_at_once_get_separate_figures():
         return spares.take(OVERVIEW), spares.take(OVERVIEW)
 
     first, second = asyncio.run(taken())
-    ours = {model.id for root in first.roots.values() for model in root.references()}
-    theirs = {model.id for root in second.roots.values() for model in root.references()}
+    ours = {model.id for root in {**first.first, **first.later}.values() for model in root.references()}
+    theirs = {model.id for root in {**second.first, **second.later}.values() for model in root.references()}
     assert len(ours) > 100
     assert ours.isdisjoint(theirs)
 

@@ -14,7 +14,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import shared_answers as answers_module
 from monitor_platform.dashboard.one_at_a_time import OneAtATime
-from monitor_platform.dashboard.shared_answers import MOST_WAITING, REMEMBERED, Moment, SharedAnswers
+from monitor_platform.dashboard.shared_answers import MOST_WAITING, REMEMBERED, THREADS, Moment, SharedAnswers
 
 NOW = Moment(1, 0, 0)
 
@@ -123,22 +123,41 @@ async def test_a_query_that_failed_runs_again_when_it_is_asked_again(answers, er
 
 @awaited
 async def test_a_query_that_fails_after_its_viewer_left_runs_again(answers):
-    go, runs = threading.Event(), []
+    begun, go, runs = threading.Event(), threading.Event(), []
 
     def fails_late(table):
         runs.append(table)
+        begun.set()
         assert go.wait(10)
         if len(runs) == 1:
             raise duckdb.IOException("No space left on device")
         return "answered"
 
     leaving = asyncio.ensure_future(answers.ask(NOW, fails_late))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(begun.wait, 10)
     leaving.cancel()
     go.set()
     await asyncio.gather(*answers._known.values(), return_exceptions=True)
     assert await answers.ask(NOW, fails_late) == "answered"
     assert leaving.cancelled()
+
+
+@awaited
+async def test_a_query_that_nobody_awaits_any_more_does_not_run(answers):
+    running, unwanted, wanted = Slow(), Slow(), Slow()
+    first = [asyncio.ensure_future(answers.ask(NOW, running, of=number)) for number in range(THREADS)]
+    left = [asyncio.ensure_future(answers.ask(NOW, unwanted)) for _ in range(2)]
+    shared = [asyncio.ensure_future(answers.ask(NOW, wanted)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for each in (*left, shared[0]):
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for query in (running, unwanted, wanted):
+        query.go.set()
+    await asyncio.gather(*first)
+    assert await shared[1] == "all of table"
+    assert (running.runs, unwanted.runs, wanted.runs, answers.running) == (THREADS, 0, 1, 0)
+    assert await answers.ask(NOW, unwanted) == "all of table"
 
 
 @awaited
