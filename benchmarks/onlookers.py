@@ -19,7 +19,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 TIMEOUT_S = 120.0
-_TOKEN = re.compile(r'"token":"([^"]+)"')
+_TOKEN = re.compile(r'swarmscope\.draw\("([^"]+)"')
+_EXCHANGE = re.compile(r'<div hidden id="figure-([^"]+)">')
 
 
 @contextmanager
@@ -59,9 +60,9 @@ async def _watch(url: str, received: list[int], number: int) -> None:
 
 async def _connected(url: str) -> WebSocketClientConnection:
     page = (await asyncio.to_thread(_fetched, url)).decode()
-    found = _TOKEN.search(page.replace("&quot;", '"').replace("&#34;", '"'))
-    if found is None:
-        raise SystemExit(f"no token found in the page at {url}")
+    found, exchange = _TOKEN.search(page), _EXCHANGE.search(page)
+    if found is None or exchange is None:
+        raise SystemExit(f"no token or no exchange found in the page at {url}")
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     request = HTTPRequest(f"ws://{parts.netloc}{path}/ws", headers={"Origin": f"{parts.scheme}://{parts.netloc}"})
@@ -70,7 +71,9 @@ async def _connected(url: str) -> WebSocketClientConnection:
     for _ in range(3):
         await socket.read_message()
     pull = Protocol().create("PULL-DOC-REQ")
-    for part in (pull.header, pull.metadata, pull.content):
+    drawn = {"kind": "ModelChanged", "model": {"id": exchange.group(1)}, "attr": "drawn", "new": True}
+    patch = ({"msgid": "drawn", "msgtype": "PATCH-DOC"}, {}, {"events": [drawn]})
+    for part in (pull.header, pull.metadata, pull.content, *patch):
         await socket.write_message(json.dumps(part))
     return socket
 

@@ -168,7 +168,7 @@ def test_a_logout_ends_the_login_for_every_copy_of_its_cookie(dashboard):
 def token_of(dashboard: Dashboard, cookie: str) -> str:
     """The session token in a page."""
     page = dashboard.ask("/", {"Cookie": cookie}).body.decode()
-    return re.search(r'"token":"([^"]+)"', page)[1]
+    return re.search(r'swarmscope\.draw\("([^"]+)"', page)[1]
 
 
 def test_a_websocket_needs_the_login_and_a_page_of_ours(dashboard, cookie):
