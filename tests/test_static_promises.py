@@ -32,6 +32,7 @@ OWN_FILES = {
     "feedback_analysis/geo/maps.py": "part of the package",
     "feedback_analysis/reading/usable_memory.py": "/proc and /sys",
     "monitor_platform/dashboard/html_report.py": "part of the package",
+    "monitor_platform/dashboard/joined_files.py": "part of the package",
     "qoe_lab/clients/browser_player.py": "part of the package",
     "qoe_lab/clients/scratch_folder.py": "/proc",
     "qoe_lab/models/report_page.py": "part of the package",
