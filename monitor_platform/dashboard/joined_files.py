@@ -1,7 +1,7 @@
 """The scripts and styles of a page, joined into few files that are compressed once and served from memory.
 
-A visitor without a cache needs all of them before the first picture. A request for each file, compressed anew, took the event loop
-longer than the page itself.
+A visitor without a cache needs all of them before the first picture. A request for each file, which was compressed each time, took
+the event loop longer than the page itself.
 """
 
 import gzip

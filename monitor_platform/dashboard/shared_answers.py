@@ -128,7 +128,7 @@ class SharedAnswers:
                 self._limits.discard(limit)
 
     def _give_up(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
-        """Cancel a query that nobody awaits any more, if its turn has not come, so that the queries behind it come earlier."""
+        """Cancel a query that no page awaits any more. If it has not begun, the queries behind it begin earlier."""
         if not answer.done():
             answer.cancel()
             if self._known.get(key) is answer:

@@ -143,7 +143,7 @@ async def test_a_query_that_fails_after_its_viewer_left_runs_again(answers):
 
 
 @awaited
-async def test_a_query_that_nobody_awaits_any_more_does_not_run(answers):
+async def test_a_query_that_no_page_awaits_any_more_does_not_run(answers):
     running, unwanted, wanted = Slow(), Slow(), Slow()
     first = [asyncio.ensure_future(answers.ask(NOW, running, of=number)) for number in range(THREADS)]
     left = [asyncio.ensure_future(answers.ask(NOW, unwanted)) for _ in range(2)]
