@@ -154,7 +154,7 @@ def _change(measure: Measure, value: float | None, other: float | None, *, noise
     side = "same" if text.startswith("±") else "neutral" if abs(by) <= noise else _kind(by, measure)
     slight = side in _THAN and is_slight(by, other, measure)
     arrow = "" if side == "same" else "▲" if by > 0 else "▼"
-    verdict = f"slightly {side}" if slight else side
+    verdict = f"slightly {side}" if slight else "the same" if side == "same" else side
     words = f"{verdict} than" if side in _THAN else {"neutral": "against", "same": "the same as"}[side]
     within = f"; within the noise of ±{format_value(measure, noise)}" if side == "neutral" and noise else ""
     if side == "neutral":

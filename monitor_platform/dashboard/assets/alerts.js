@@ -93,7 +93,7 @@
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
     const separator = () => make("span", { className: "separator", textContent: " · " });
     when.append(separator(), make("a", { href, textContent: network ? "what agents measured" : "this slice in all views" }));
-    if (!network) when.append(separator(), make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
+    if (!network) when.append(separator(), make("a", { href: sessions_href, textContent: "its worst sessions" }));
     const key = JSON.stringify([rule, slice, from]);
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";

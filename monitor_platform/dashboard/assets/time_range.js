@@ -50,7 +50,7 @@
       item.append(button);
       return item;
     });
-    if ($("hold")) $("hold").textContent = is_fixed() ? "Back to live" : "Pause";
+    if ($("hold")) $("hold").textContent = is_fixed() ? "Go live" : "Pause";
   }
 
   function open({ newState }) {

@@ -298,7 +298,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
     page.becomes("() => document.body.dataset.state === 'ok' && document.querySelector('#chips')?.innerText.includes('ISP: HGC')")
     assert page.page.locator("select[name=measure]").input_value() == "continuity"
     page.page.go_back()
-    page.page.get_by_role("link", name="sessions of this slice, worst first").click()
+    page.page.get_by_role("link", name="its worst sessions").click()
     page.becomes("() => document.querySelectorAll('#sessions tbody tr').length === 60")
     worst = page.page.locator("#sessions tbody a").first
     assert worst.inner_text() == "HGC-0"
