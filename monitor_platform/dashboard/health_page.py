@@ -127,13 +127,14 @@ _MEANINGS = {
     "damaged_frames": "Places where a frame is damaged or incomplete",
     "implausible_clocks": "Records of end hosts with an impossible clock; the delay ignores them",
     "logs_skipped": "Logs that a feedback server offers and that are not fetched",
+    "logs_removed": "Logs that a feedback server removed before they were fetched completely",
     "refetches": "Logs fetched again because of damage",
 }
 
 
 _KIND_COUNTERS = (
     *("failures", "bytes_fetched", "logs_mirrored", "records_taken", "duplicates_dropped", "unreadable_records"),
-    *("damaged_frames", "logs_skipped", "refetches"),
+    *("damaged_frames", "logs_skipped", "logs_removed", "refetches"),
 )
 
 

@@ -24,6 +24,7 @@ _FEED_COUNTERS = (
     ("damaged_frames", "Places where a frame is damaged or incomplete."),
     ("implausible_clocks", "Records ignored in the display delay because of an impossible clock."),
     ("logs_skipped", "Logs that a feedback server offers and that are not fetched."),
+    ("logs_removed", "Logs that a feedback server removed before they were fetched completely."),
     ("refetches", "Logs fetched again because of damage."),
 )
 
@@ -136,6 +137,7 @@ _KIND_COUNTERS = (
     ("unreadable_records", "Records of this kind that exist and cannot be read."),
     ("damaged_frames", "Places in logs of this kind where a frame is damaged or incomplete."),
     ("logs_skipped", "Logs of this kind that a feedback server offers and that are not fetched."),
+    ("logs_removed", "Logs of this kind that a feedback server removed before they were fetched completely."),
     ("refetches", "Logs of this kind fetched again because of damage."),
 )
 

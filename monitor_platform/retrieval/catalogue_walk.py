@@ -6,7 +6,7 @@ earlier ones. So missing logs are fetched, and the only state is a position.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from feedback_wire.catalogue import Catalogue
@@ -54,6 +54,19 @@ def rest_of(log_range: LogRange, last: LogName | None, *, more: bool, mirrored_t
     if unbroken and (last is None or (mirrored_to is not None and mirrored_to.stem >= min(last.stem, log_range.to))):
         return None
     return LogRange(after=settled_to, to=log_range.to, settled=settled_to)
+
+
+@dataclass(slots=True)
+class RemovedLogs:
+    """Finds the logs that a server removes before they are fetched completely: they were listed as incomplete, and are listed no
+    more."""
+
+    _incomplete: Set[str] = frozenset()
+
+    def note(self, listed: Set[str], incomplete: Set[str]) -> list[str]:
+        """The stems that have left the list since the last call. `incomplete`: those that are listed and not fetched completely."""
+        removed, self._incomplete = sorted(self._incomplete - listed), incomplete
+        return removed
 
 
 @dataclass(slots=True)

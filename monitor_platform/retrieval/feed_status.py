@@ -34,6 +34,8 @@ class RetrievalCounts:
 
     logs_skipped: int = 0
     """Logs that a feedback server offers and that are not fetched."""
+    logs_removed: int = 0
+    """Logs that a feedback server removed before they were fetched completely."""
 
     def __add__(self, other: "RetrievalCounts") -> "RetrievalCounts":
         return RetrievalCounts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})

@@ -10,7 +10,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,7 @@ import aiohttp
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import LogName
-from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, rest_of, settled_after
+from monitor_platform.retrieval.catalogue_walk import LogRange, RemovedLogs, SkippedLogs, older_ranges, rest_of, settled_after
 from monitor_platform.retrieval.feed_status import RetrievalCounts, ServerStatus
 from monitor_platform.retrieval.feedback_server_client import (
     FeedbackServerClient,
@@ -74,6 +74,7 @@ class ServerFollower:
         """The mirror's error in the last round; None without one."""
         self._older: tuple[LogRange, ...] | None = None
         self._skipped = SkippedLogs()
+        self._removed = RemovedLogs()
 
     def status(self) -> ServerStatus:
         return ServerStatus(
@@ -140,26 +141,39 @@ class ServerFollower:
         self._tag, behind = None, 0
         refused: UnusableAnswer | None = None
         after = self._after
+        listed, incomplete = set[str](), set[str]()
         while True:
             page = await self._usable(listing, "live")
             contiguous = after == self._after
             try:
                 refused = await self._fetcher.fetch(page, until) or refused
             finally:
-                behind += missing_bytes(self._fetcher.missing(page))
+                left = self._fetcher.missing(page)
+                behind += missing_bytes(left)
                 self._behind_bytes = max(self._behind_bytes, behind)  # the pages after this one are not known yet
                 if contiguous:
                     self._after = settled_after(page, listing.last, self._shared.held, after)
                 self._fetcher.release_copies(page, self._after)
+            listed |= {entry.name.stem for entry in page.logs}
+            incomplete |= {each.entry.name.stem for each in left} | {entry.name.stem for entry in page.logs if not entry.sealed}
             after = listing.last
             following = await self._client.catalogue(after=after) if page.more and time.monotonic() <= until else None
             if following is None:
                 break
             listing = following
         self._behind_bytes = behind
+        if not page.more:
+            self._note_removed(self._removed.note(listed, incomplete))
         if refused is not None:
             raise refused
         self._tag = None if self._behind_bytes or page.more else listing.tag
+
+    def _note_removed(self, stems: Sequence[str]) -> None:
+        if stems:
+            self._counts += RetrievalCounts(logs_removed=len(stems))
+            log.warning(
+                "%s: removed before they were fetched completely: %d logs, the first is %s", self._logged_name, len(stems), stems[0]
+            )
 
     async def _fetch_older(self, until: float) -> None:
         """Compare older logs with the mirror, and fetch what is missing: one catalogue page, or more if there is time."""
@@ -211,7 +225,7 @@ class ServerFollower:
         was, self._name = self._name, None
         is_new = was is not None and was != name
         if is_new:
-            self._after, self._older = None, None
+            self._after, self._older, self._removed = None, None, RemovedLogs()
         self._shared.names.claim(name, self._url, was=was)
         self._name = name
         if is_new:

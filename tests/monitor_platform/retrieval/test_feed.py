@@ -311,6 +311,30 @@ def test_a_log_that_its_server_cannot_read_does_not_delay_the_others(feedback_se
     assert len(list(mirrored(tmp_path).glob(f"*.{Form.JSONL}"))) == 2
 
 
+def test_a_log_that_leaves_its_server_before_it_is_fetched_is_counted_and_named(
+    feedback_server, start_feed, sender, tmp_path, caplog
+):
+    """Its messages were missing, and nothing showed why."""
+    listen = f"127.0.0.1:{free_port()}"
+    server = feedback_server(roll=1, listen=listen)
+    for logs in (1, 2):
+        sender.send(server.url)
+        eventually(lambda logs=logs: all_sealed(server, logs))
+    [oldest, _] = sorted((tmp_path / "fs1").glob(f"*.{Form.JSONL}"))
+    os.truncate(oldest, 100)  # it cannot be fetched
+    feed = start_feed(server.url)
+    eventually(lambda: feed.status().counts.records_taken == 10 and feed.status().servers[0].failures)
+    assert feed.status().counts.logs_removed == 0
+    assert server.stop() == 0
+    oldest.unlink()
+    feedback_server(roll=1, listen=listen)
+    eventually(lambda: feed.status().counts.logs_removed == 1)
+    assert f"fetched completely: 1 logs, the first is {oldest.name.partition('.')[0]}" in caplog.text
+    eventually(lambda: feed.status().servers[0].failures == 0)
+    assert feed.status().counts.logs_removed == 1
+    feed.stop()
+
+
 def test_logs_that_leave_the_window_stay_in_the_mirror(feedback_server, start_feed, sender, tmp_path):
     server = feedback_server(roll=1)
     sender.send(server.url)
