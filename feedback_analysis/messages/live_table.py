@@ -30,6 +30,9 @@ MOST_ROWS = 5_000_000
 MEMORY_MIB = 2_048
 """For messages (at most half of it), for the uncompressed rows of a new log, and for queries."""
 
+_ONE_PIECE = 122_880
+"""Rows that DuckDB never divides among cores. Its other threads would only take processor time from the queries."""
+
 # The share that is kept when the table is full. Dropping takes time, so it must not happen at every addition.
 _KEPT = 0.75
 
@@ -82,6 +85,7 @@ class LiveTable(FeedbackTable):
         self.held_bytes = 0
         """The memory of the messages when it was last measured."""
         self._bounds = bounds or Bounds()
+        self._one_core = False
         # Nothing is written to disk.
         self._root.execute("SET temp_directory = ''")
         self._root.execute(f"SET memory_limit = '{self._bounds.memory_mib}MiB'")
@@ -90,6 +94,7 @@ class LiveTable(FeedbackTable):
         """Add logs as to any table, then drop the oldest minutes if the table is full."""
         added = super().add_all(logs, shown_ms=shown_ms)
         self.rows += added.records
+        self._choose_cores()
         if self.rows > self._bounds.rows or (self._is_full() and self._is_full_compressed()):
             self._drop_oldest()
         return added
@@ -97,8 +102,18 @@ class LiveTable(FeedbackTable):
     def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS) -> int:
         dropped = super().drop_before(received_ms, and_from_ms=and_from_ms)
         self.rows -= dropped
+        self._choose_cores()
         self.budgets.drop_before(received_ms)
         return dropped
+
+    def _choose_cores(self) -> None:
+        """Use one core for a query of a small table, and all of them for a query of a large one."""
+        one = self.rows <= _ONE_PIECE
+        if one == self._one_core:
+            return
+        with self._writing:
+            self._writer.execute("SET threads = 1" if one else "RESET threads")
+        self._one_core = one
 
     def memory_bytes(self) -> int:
         """The memory of the tables now, without the memory of running queries."""

@@ -3,9 +3,12 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
+import duckdb
 import pytest
 
+from feedback_analysis.messages import live_table
 from feedback_analysis.messages.budgets import DEFAULTS, Budgets, budgets_of
 from feedback_analysis.messages.kept_names import SURE, Names, NameUse
 from feedback_analysis.messages.live_table import Bounds, LiveTable
@@ -201,3 +204,22 @@ def test_an_invalid_budget_is_refused_with_the_choices(fields):
 
 def test_a_budget_changes_one_field():
     assert budgets_of(["channel=7"]) == {**DEFAULTS, "channel": 7}
+
+
+def test_a_query_of_a_small_table_uses_one_core_and_one_of_a_large_table_uses_all(live, tmp_path, monkeypatch):
+    monkeypatch.setattr(live_table, "_ONE_PIECE", 3)
+    table = live([record(seq=seq, received_ms=BEGIN_MS + seq) for seq in range(3)])
+    with closing(duckdb.connect()) as other:
+        all_cores = cores(other)
+    with table.reading() as cursor:
+        assert cores(cursor) == 1
+    add(table, write_log(tmp_path, [record(seq=3, received_ms=BEGIN_MS + 3)]))
+    with table.reading() as cursor:
+        assert cores(cursor) == all_cores
+    table.drop_before(BEGIN_MS + 2)
+    with table.reading() as cursor:
+        assert cores(cursor) == 1
+
+
+def cores(connection: duckdb.DuckDBPyConnection) -> int:
+    return connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
