@@ -109,6 +109,7 @@ def test_a_paused_page_and_one_that_a_drag_has_zoomed_hold_still_until_they_are_
     page.becomes(AUDIENCE_IS, "30 in all")
     page.page.locator("#hold").click()
     page.becomes(PILL_IS, "paused")
+    page.becomes("() => document.getElementById('hold').innerText === 'Go live'")
     send(feedback_server.url, 2, range(30, 40))
     eventually(lambda: summary(monitor)["peers"] == 40)
     other = visit(monitor.url)

@@ -89,6 +89,7 @@ def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monito
         assert ids(page) == [
             each.session_id for each in list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52), sort=sort)
         ]
+    assert "by channel; Aug 7, 17:30:00 – " in page.page.locator("#sessions-note").inner_text()
     page.page.locator("#sessions [data-sort=channel]").click()
     page.becomes("document.querySelector('#sessions [aria-sort]')?.ariaSort === 'ascending'")
 
