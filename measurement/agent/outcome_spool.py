@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from measurement.checked_json import checked, verified
 from measurement.control_messages import Report
 from serving.durable_files import lock, make_folder, replace_file
 from serving.regular_files import read_regular
@@ -41,7 +42,7 @@ class OutcomeSpool:
         self._last += 1
         name = f"{self._last:012}.json"
         try:
-            replace_file(self._folder / name, msgspec.json.encode(report))
+            replace_file(self._folder / name, checked(msgspec.json.encode(report)))
         except OSError as error:
             self.dropped += 1
             log.error("an outcome is lost, because the spool cannot be written: %s", error)  # noqa: TRY400 - no traceback
@@ -57,7 +58,7 @@ class OutcomeSpool:
         found: list[tuple[str, Report]] = []
         for name in self._names[:most]:
             try:
-                found.append((name, msgspec.json.decode(read_regular(self._folder / name), type=Report)))
+                found.append((name, msgspec.json.decode(verified(read_regular(self._folder / name)), type=Report)))
             except (OSError, ValueError, RecursionError) as error:
                 self.dropped += 1
                 log.error("the outcome %s cannot be read and is dropped: %s", name, error)  # noqa: TRY400

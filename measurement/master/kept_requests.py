@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from measurement.checked_json import checked, verified
 from measurement.master.live_request import LIVE, LiveRequest, RequestState
 from measurement.master.operation_journal import RecordCursor
 from measurement.measurement_request import MeasurementRequest
@@ -81,12 +82,12 @@ class KeptRequests:
     def save(self, data: bytes) -> None:
         """Write a snapshot; it is durable when this returns. Before, the journal must be durable up to the snapshot's place."""
         if data != self._last:
-            replace_file(self._requests, data)
+            replace_file(self._requests, checked(data))
             self._last = data
 
     def save_stopped(self, *, stopped: bool) -> None:
         """Write the state of the kill switch; durable when this returns."""
-        replace_file(self._stopped, msgspec.json.encode(_KillSwitch(on=stopped)))
+        replace_file(self._stopped, checked(msgspec.json.encode(_KillSwitch(on=stopped))))
 
     def stopped(self) -> bool:
         """Whether the kill switch was on."""
@@ -109,7 +110,7 @@ class KeptRequests:
 
     def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:  # noqa: ANN401 - what `parse` returns
         try:
-            return parse(read_regular(file))
+            return parse(verified(read_regular(file)))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
 """The journal of finished operations: each is written once and durably, and a forwarder sends it to a coordinator.
 
-The journal is a folder of segments with one JSON line for each operation. A forwarder reads from its cursor, sends, and moves the
-cursor; a whole segment before the cursor is removed. A line that a crash has cut off was never acknowledged, and is cut off at the
-next start.
+The journal is a folder of segments with one JSON line, with its checksum, for each operation. A forwarder reads from its cursor,
+sends, and moves the cursor; a whole segment before the cursor is removed. A line that a crash has cut off was never acknowledged,
+and is cut off at the next start.
 
 After a failed sync, the kernel may drop the pages, and a second sync would report success. So a segment whose sync has failed is
 cut to what is durable and never written again. What was not durable in it is written into another segment. An earlier run may have
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from measurement.checked_json import checked, verified
 from serving.durable_files import create_in, lock, make_folder, remove_in, replace_file, sync_ancestors
 from serving.regular_files import open_regular, read_regular
 
@@ -87,7 +88,7 @@ class OperationJournal:
         if len(self._pending) >= MOST_PENDING_BYTES:
             self.dropped += 1
             return
-        self._pending += line + b"\n"
+        self._pending += checked(line) + b"\n"
         self._try_to_write()
 
     async def synced(self, threads: Executor) -> None:
@@ -121,7 +122,7 @@ class OperationJournal:
     async def move(self, cursor: RecordCursor, threads: Executor) -> None:
         """Note that everything before `cursor` has been forwarded; the note is durable when this returns."""
         cursor = self._within_segment(max(cursor, self.cursor))  # meanwhile, `append` may have dropped records behind `cursor`
-        text = json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode()
+        text = checked(json.dumps({"segment": cursor.segment, "offset": cursor.offset}).encode())
         await asyncio.get_running_loop().run_in_executor(threads, replace_file, self._folder / "cursor.json", text)
         cursor = max(cursor, self.cursor)  # as above
         self.cursor = cursor
@@ -235,7 +236,7 @@ class OperationJournal:
                     if not line.endswith(b"\n") and number == self._number:
                         return  # it is being written
                     offset += len(line)
-                    yield line.removesuffix(b"\n"), RecordCursor(number, offset)
+                    yield _content(line), RecordCursor(number, offset)
 
     def _found(self) -> list[int]:
         return sorted(int(found[1]) for each in self._folder.iterdir() if (found := _SEGMENT.fullmatch(each.name)))
@@ -283,8 +284,16 @@ class OperationJournal:
 
     def _saved_cursor(self) -> RecordCursor:
         try:
-            return msgspec.json.decode(read_regular(self._folder / "cursor.json"), type=RecordCursor)
+            return msgspec.json.decode(verified(read_regular(self._folder / "cursor.json")), type=RecordCursor)
         except FileNotFoundError:
             return RecordCursor(0, 0)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{self._folder / 'cursor.json'} is damaged: {error}; remove it to forward everything again") from None
+
+
+def _content(line: bytes) -> bytes:
+    """The operation in a line; the whole line, which is no operation, if it is damaged."""
+    line = line.removesuffix(b"\n")
+    with suppress(ValueError):
+        return verified(line)
+    return line

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from measurement.checked_json import checked, verified
 from serving.durable_files import replace_file
 from serving.regular_files import read_regular
 
@@ -37,11 +38,11 @@ class RequesterLimits:
         self._again_s = {each: again_s for each, again_s in self._again_s.items() if again_s > now_s}
         self._again_s[name] = now_s + self._interval_s
         saved = {each: self._wall() + again_s - now_s for each, again_s in self._again_s.items()}
-        replace_file(self._file, json.dumps(saved).encode())
+        replace_file(self._file, checked(json.dumps(saved).encode()))
 
     def _saved(self) -> dict[str, float]:
         try:
-            return msgspec.json.decode(read_regular(self._file), type=dict[str, float])
+            return msgspec.json.decode(verified(read_regular(self._file)), type=dict[str, float])
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
+from measurement.checked_json import checked
 from measurement.master.operation_journal import OperationJournal
 from measurement.master.record_forwarding import RecordForwarder
 from tests.harness.waiting import eventually
@@ -55,7 +56,7 @@ def test_records_wait_in_memory_while_the_disk_is_full_and_are_written_later(tmp
 
 
 def test_records_that_do_not_fit_into_memory_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr("measurement.master.operation_journal.MOST_PENDING_BYTES", 40)
+    monkeypatch.setattr("measurement.master.operation_journal.MOST_PENDING_BYTES", 5 * len(checked(b"record 0")))
     journal = OperationJournal(tmp_path)
     with full(journal):
         for number in range(9):

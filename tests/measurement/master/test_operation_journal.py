@@ -5,7 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from measurement.checked_json import checked
 from measurement.master.operation_journal import OperationJournal
+
+LINE_BYTES = len(checked(b"record 0") + b"\n")
 
 
 def lines_of(journal, most=1000):
@@ -34,17 +37,17 @@ def test_after_a_crash_all_records_are_kept_except_a_line_that_was_cut_off(tmp_p
 
 
 def test_a_forwarder_continues_at_its_cursor_and_whole_segments_before_it_are_removed(tmp_path):
-    journal = OperationJournal(tmp_path, segment_bytes=20)
+    journal = OperationJournal(tmp_path, segment_bytes=2 * LINE_BYTES + 2)
     for number in range(10):
         journal.append(b"record %d" % number)
     lines, cursor = journal.read(7)
     assert lines[-1] == b"record 6"
     before = journal.waiting_bytes
     move(journal, cursor)
-    assert journal.waiting_bytes == before - 7 * 9
+    assert journal.waiting_bytes == before - 7 * LINE_BYTES
     assert len(list(tmp_path.glob("*.ndjson"))) < 4
     journal.close()
-    journal = OperationJournal(tmp_path, segment_bytes=20)
+    journal = OperationJournal(tmp_path, segment_bytes=2 * LINE_BYTES + 2)
     assert lines_of(journal) == [b"record 7", b"record 8", b"record 9"]
     move(journal, journal.read(1000)[1])
     assert journal.waiting_bytes == 0
@@ -66,10 +69,10 @@ def test_a_damaged_cursor_is_named(tmp_path):
 
 
 def test_the_journal_has_a_limit_beyond_which_the_oldest_records_are_dropped_and_counted(tmp_path):
-    journal = OperationJournal(tmp_path, segment_bytes=20, most_bytes=100)
+    journal = OperationJournal(tmp_path, segment_bytes=2 * LINE_BYTES, most_bytes=10 * LINE_BYTES)
     for number in range(100):
         journal.append(b"record %02d" % number)
-        assert sum(each.stat().st_size for each in tmp_path.glob("*.ndjson")) <= 100
+        assert sum(each.stat().st_size for each in tmp_path.glob("*.ndjson")) <= 10 * (LINE_BYTES + 1)
     _, behind = journal.read(1)
     kept = lines_of(journal)
     assert kept == [b"record %02d" % number for number in range(journal.dropped, 100)]
@@ -86,7 +89,7 @@ def test_the_journal_has_a_limit_beyond_which_the_oldest_records_are_dropped_and
 
 
 def test_a_forwarded_segment_that_the_next_start_reads_is_not_removed(tmp_path):
-    journal = OperationJournal(tmp_path, segment_bytes=20)
+    journal = OperationJournal(tmp_path, segment_bytes=2 * LINE_BYTES + 2)
     for number in range(4):
         journal.append(b"record %d" % number)
     saved = journal.end
