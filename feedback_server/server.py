@@ -21,6 +21,7 @@ from feedback_wire.kinds import RecordKind
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
 from serving.listening import url_of
+from serving.memory import end_loop_without_memory
 from serving.open_files import most_connections
 from serving.signalled_server import SignalledServer, plain_config
 from serving.threads import started_pool
@@ -59,6 +60,7 @@ def run(settings: Settings) -> None:
 async def _serve(
     settings: Settings, stores: dict[RecordKind, RecordStore], listener: socket.socket, tls: ListenerTls, most: int
 ) -> None:
+    end_loop_without_memory(asyncio.get_running_loop(), "swarmscope feedback-server")
     readers = started_pool(_READERS, "readers")
     api = HttpApi(settings=settings, stores=stores, readers=readers)
     for store in stores.values():

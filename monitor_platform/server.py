@@ -13,10 +13,12 @@ from monitor_platform.dashboard_server import DashboardServer
 from monitor_platform.settings import Settings
 from serving.address_space import require_address_space
 from serving.lifecycle import CannotContinue, CannotStart, announce_ready, on_reload, on_stop
-from serving.memory import end_without_memory, is_no_memory
+from serving.memory import end_if_no_memory, end_loop_without_memory
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
+
+COMMAND = "swarmscope monitor"
 
 _LIMIT_SECONDS = 1.0
 """Seconds between two looks at the limit of address space, which another process can lower (prlimit)."""
@@ -28,24 +30,12 @@ def run(settings: Settings, rules: Rules | None = None) -> None:
 
 
 async def _serve(settings: Settings, rules: Rules | None) -> None:
-    asyncio.get_running_loop().set_exception_handler(_uncaught)
+    end_loop_without_memory(asyncio.get_running_loop(), COMMAND)
     try:
         await _opened(settings, rules)
     except Exception as error:
-        _end_without_memory(error)
+        end_if_no_memory(error, COMMAND)
         raise
-
-
-def _uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handler of uncaught exceptions in callbacks."""
-    _end_without_memory(context.get("exception"))
-    loop.default_exception_handler(context)
-
-
-def _end_without_memory(error: object) -> None:
-    """End the process if memory ran out. The logs are in the mirror, so nothing is lost."""
-    if isinstance(error, BaseException) and is_no_memory(error):
-        end_without_memory(error, "swarmscope monitor")
 
 
 async def _opened(settings: Settings, rules: Rules | None) -> None:
@@ -54,7 +44,7 @@ async def _opened(settings: Settings, rules: Rules | None) -> None:
             tls = _tls(settings)
             server, url, tasks = assemble(settings, tls, rules, opened)
         except (OSError, ValueError) as error:
-            _end_without_memory(error)
+            end_if_no_memory(error, COMMAND)
             raise CannotStart(str(error)) from error
         tls.warn_of_expiry()
         server.start()
@@ -80,7 +70,7 @@ def _reload(tls: Tls, server: DashboardServer) -> None:
 async def _watch_address_space(memory_mib: int) -> None:
     """Raises MemoryError when the limit of address space is lowered so far that libraries may hang or abort."""
     while True:
-        require_address_space("swarmscope monitor", memory_mib)
+        require_address_space(COMMAND, memory_mib)
         await asyncio.sleep(_LIMIT_SECONDS)
 
 
@@ -91,7 +81,7 @@ async def _until_ended(tasks: Sequence[BackgroundTask]) -> None:
     waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
-        _end_without_memory(None if task.cancelled() else task.exception())
+        end_if_no_memory(None if task.cancelled() else task.exception(), COMMAND)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)

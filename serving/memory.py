@@ -1,9 +1,11 @@
 """Running out of memory: recognise it in the errors of Python and its libraries, and end the process."""
 
+import asyncio
 import errno
 import os
 import resource
-from typing import NoReturn
+import sys
+from typing import Any, NoReturn
 
 _TEXTS = (
     "can't start new thread",  # threading's RuntimeError: no memory for the thread's stack, or the limit of threads is reached
@@ -34,6 +36,34 @@ def end_without_memory(error: BaseException, command: str) -> NoReturn:
     why = str(error) if isinstance(error, MemoryError) and error.args else _why()
     os.write(2, f"{command}: {why}\n".encode("ascii", "replace"))
     os._exit(1)
+
+
+def end_if_no_memory(error: object, command: str) -> None:
+    """`end_without_memory` if `error` means that there is no memory."""
+    if isinstance(error, BaseException) and is_no_memory(error):
+        end_without_memory(error, command)
+
+
+def end_loop_without_memory(loop: asyncio.AbstractEventLoop, command: str) -> None:
+    """End the process if a callback or a task of `loop` gets no memory.
+
+    The loop itself would log a traceback and call the callback again, without an end and without an effect of SIGTERM.
+    """
+    former, unraisable = loop.get_exception_handler(), sys.unraisablehook
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        end_if_no_memory(context.get("exception"), command)
+        if former is None:
+            loop.default_exception_handler(context)
+        else:
+            former(loop, context)
+
+    def handle_unraisable(found: Any) -> None:  # noqa: ANN401 - sys.UnraisableHookArgs is no type at run time
+        end_if_no_memory(found.exc_value, command)
+        unraisable(found)
+
+    loop.set_exception_handler(handle)
+    sys.unraisablehook = handle_unraisable
 
 
 def _why() -> str:

@@ -35,11 +35,12 @@ def most_connections(wanted: int, *, own_files: int, least: int, server: str, fi
 def limit_accept_failure_reports(loop: asyncio.AbstractEventLoop) -> None:
     """Let the loop log at most once a minute, in one line, that accept() failed because the table of open files is full."""
     reported_s = -_REPORT_EVERY_S
+    former = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         nonlocal reported_s
         if context.get("message") != _ACCEPT_FAILED:
-            loop.default_exception_handler(context)
+            loop.default_exception_handler(context) if former is None else former(loop, context)
         elif time.monotonic() - reported_s >= _REPORT_EVERY_S:
             reported_s = time.monotonic()
             log.error("connections cannot be accepted now: %s; run ulimit -n with a larger number", context.get("exception"))

@@ -8,11 +8,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from feedback_wire.problem import Problem, no_memory
+from serving.memory import is_no_memory
 
 
 def error_handlers(refuse: Callable[[Request, Exception], Awaitable[Response]]) -> Mapping[Any, Any]:
     """The handlers of an application: `refuse` answers with the `problem_of` an error."""
-    return {Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: sender_left}
+    return {
+        Problem: refuse,
+        HTTPException: refuse,
+        ClientDisconnect: sender_left,
+        **dict.fromkeys((MemoryError, OSError, RuntimeError), refuse),  # a thread that gets no memory raises a RuntimeError
+    }
 
 
 def problem_of(error: Exception) -> Problem:
@@ -20,7 +26,7 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
-        case MemoryError():
+        case _ if is_no_memory(error):
             return no_memory()
         case HTTPException(status_code=405):
             return Problem(405, "no_such_method", "this route does not have that method")

@@ -22,6 +22,7 @@ from measurement.techniques.registry import TECHNIQUES
 from measurement.techniques.task import ProbeSettings
 from serving.lifecycle import CannotStart, announce_ready, on_stop
 from serving.listening import reason_of
+from serving.memory import end_loop_without_memory
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def run(settings: Settings) -> None:
 
 
 async def _until_stopped(settings: Settings, spool: OutcomeSpool) -> None:
+    end_loop_without_memory(asyncio.get_running_loop(), "swarmscope measurement-agent")
     stopped = asyncio.Event()
     on_stop(stopped.set)
     life = asyncio.ensure_future(MeasurementAgent(settings, spool).run())

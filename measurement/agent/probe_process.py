@@ -48,7 +48,7 @@ class ProbeProcess:
                     return found[-1]
         except TimeoutError:
             status, reason = Status.TIMEOUT_AGENT, f"the operation did not end within {within_s:.1f} s, and was stopped"
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, MemoryError, RuntimeError, msgspec.MsgspecError, ValueError) as error:  # RuntimeError: no thread starts
             reason = f"the agent's probe process failed: {error}"[:1024]
         await self.close()  # it may still be sending
         if self._interrupted:

@@ -31,6 +31,7 @@ from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
 from serving.limited_connection import REQUEST_S, LimitedConnection
 from serving.listening import url_of
+from serving.memory import end_loop_without_memory
 from serving.open_files import most_connections
 from serving.signalled_server import SignalledServer, plain_config
 from serving.threads import started_pool
@@ -78,6 +79,7 @@ async def _serve(
     tls: ListenerTls,
     most: int,
 ) -> None:
+    end_loop_without_memory(asyncio.get_running_loop(), "swarmscope measurement-master")
     try:
         context = _context(settings, journal, threads, planner)
         context.forwarder = _forwarder(settings, journal)

@@ -26,6 +26,7 @@ from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload, open_listener
 from serving.limited_connection import LimitedConnection
 from serving.listening import url_of
+from serving.memory import end_loop_without_memory
 from serving.metrics_text import SharedText, by_reason
 from serving.open_files import most_connections
 from serving.openapi import served
@@ -83,6 +84,7 @@ class TrainingsServer(SignalledServer):
         super().__init__(plain_config(trainings_application(api), stop_s=_STOP_S))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        end_loop_without_memory(asyncio.get_running_loop(), "swarmscope lab serve")
         self._tls.warn_of_expiry()
         await super().startup(sockets=[])
         for listener in sockets or ():

@@ -8,6 +8,7 @@ from cyclopts import App
 
 from serving.lifecycle import CannotStart, announce_ready, on_stop
 from serving.listening import host_and_port, listen_error, parse_listen
+from serving.memory import end_loop_without_memory
 from serving.tokens import check_token
 from swarmscope.commands import examples, exit_on_usage_error, run_server
 
@@ -48,6 +49,7 @@ def measurement_responder(*, listen: str = "0.0.0.0:7420", token: str | None = N
 async def _serve(host: str, port: int, token: str | None) -> None:
     from measurement.responder import Responder  # needs the extra `measurement`
 
+    end_loop_without_memory(asyncio.get_running_loop(), "swarmscope measurement-responder")
     made = token or secrets.token_urlsafe(16)
     try:
         responder = Responder(token=made, host=host, port=port, log=lambda text: print(text, file=sys.stderr, flush=True))

@@ -28,6 +28,7 @@ from overlay.reporting import RelayReports
 from overlay.tracing import Trace
 from serving.lifecycle import on_reload, on_stop
 from serving.listening import is_host, parse_listen
+from serving.memory import end_loop_without_memory
 from serving.regular_files import read_regular, read_regular_text
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
@@ -208,6 +209,7 @@ def run_until_signal(work: Coroutine[Any, Any, None], drain: Callable[[], Corout
     """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it, after `drain`. A second signal does not wait for `drain`."""
 
     async def run() -> None:
+        end_loop_without_memory(asyncio.get_running_loop(), "swarmscope overlay")
         task = asyncio.ensure_future(work)
         draining: list[asyncio.Task[None]] = []
 

@@ -1,12 +1,16 @@
 """Limits of address space (RLIMIT_AS) lead to a refusal or an error in one line and an exit code, and lose nothing acknowledged."""
 
 import json
+import re
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from serving.memory import is_no_memory
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
 from tests.harness.deployment import Deployment
+from tests.harness.ports import free_port
 from tests.harness.processes import Server
 from tests.harness.waiting import eventually
 
@@ -121,6 +126,61 @@ def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknow
     server.start()
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("overlay", "bootstrapper", "topology.json", "--secret", "secret", "--listen", "127.0.0.1:{port}"),
+        ("measurement-responder", "--listen", "127.0.0.1:{port}"),
+    ],
+    ids=["bootstrapper", "responder"],
+)
+def test_a_server_whose_event_loop_gets_no_memory_ends_with_one_line(tmp_path: Path, command: tuple[str, ...]):
+    """The loop would log the same traceback without an end, and not end on SIGTERM."""
+    (tmp_path / "topology.json").write_text('{"s": {"neighbors": []}}', encoding="ascii")
+    (tmp_path / "secret").write_text("x" * 40, encoding="ascii")
+    port = free_port()
+    run = [sys.executable, "-m", "swarmscope", *(each.format(port=port) for each in command)]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(run, cwd=tmp_path, stdout=log, stderr=log) as process,
+        ExitStack() as connections,
+    ):
+        connections.callback(process.kill)
+        eventually(lambda: connected(port, connections))
+        size = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (size // 2, size // 2))
+        eventually(lambda: process.poll() is not None or not connected(port, connections), every_s=0)
+        code = process.wait(60)
+    printed = (tmp_path / "log").read_text()
+    assert "Traceback" not in printed, printed[:3000]
+    if code == -signal.SIGSEGV and command[0] == "overlay":
+        return  # uvloop itself does not survive every allocation that fails
+    assert code == 1
+    assert re.match(r"swarmscope.*: out of memory: the system provides no more memory", printed.splitlines()[-1])
+
+
+def connected(port: int, connections: ExitStack) -> bool:
+    """Whether a server accepts one connection more, which stays open."""
+    try:
+        connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_server_of_trainings_that_gets_no_thread_refuses_for_now(serve: Callable[..., Server], tmp_path: Path):
+    lab = serve("lab", "serve", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path))
+    former = resource.prlimit(lab.process.pid, resource.RLIMIT_AS, (used(lab), resource.RLIM_INFINITY))
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(lab.url + "/v1/trainings", timeout=60):
+        pass
+    with refused.value as answer:
+        assert (answer.status, json.load(answer)["reason"]) == (503, "no_memory")
+    assert "Traceback" not in lab.log_text()
+    resource.prlimit(lab.process.pid, resource.RLIMIT_AS, former)
+    with urllib.request.urlopen(lab.url + "/v1/trainings", timeout=60) as answer:
+        assert json.load(answer) == {"trainings": []}
 
 
 def test_every_error_for_a_lack_of_memory_is_recognised():

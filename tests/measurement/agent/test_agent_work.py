@@ -194,6 +194,17 @@ def test_the_real_process_measures_is_killed_at_its_limit_and_can_be_interrupted
     asyncio.run(scenario())
 
 
+def test_an_operation_whose_process_cannot_start_has_an_outcome_with_the_reason(monkeypatch):
+    """Without an outcome, the master would wait for one until the operation expires."""
+
+    async def no_thread(*_arguments, **_options):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_thread)
+    failed = asyncio.run(ProbeProcess(ProbeSettings()).run(operation("o"), 60.0))
+    assert (failed.status, failed.reason) == (Status.AGENT_LOST, "the agent's probe process failed: can't start new thread")
+
+
 def report(number):
     outcome = Outcome(operation_id=f"o{number}", status=Status.OK, started_ms=number, duration_ms=1.0)
     return Report(lease_id="l", outcome=outcome)
