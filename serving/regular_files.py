@@ -2,6 +2,7 @@
 
 A name that comes from a folder or a setting may be that of a pipe, a device or a socket. Only the open files of this process
 (`/dev/fd/63` in `--keys <(…)`, `/dev/stdin`) may be pipes, because the process that started this one holds their other end.
+`/dev/null` is an empty file.
 """
 
 import errno
@@ -12,13 +13,13 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 
 _NOT_BLOCKING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_OPEN_FILES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+_NEVER_WAIT = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/", os.devnull)
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
 
 def open_regular(path: Path) -> BufferedReader:
     """The regular file `path`, open for reading; OSError at once for anything else."""
-    if _is_open_already(path):
+    if _never_waits(path):
         return path.open("rb")
     descriptor = os.open(path, _NOT_BLOCKING)
     try:
@@ -43,7 +44,7 @@ def read_regular_text(path: Path) -> str:
 
 def check_regular(path: Path) -> None:
     """OSError unless `path` is a regular file. It is for files that a library opens."""
-    if not _is_open_already(path):
+    if not _never_waits(path):
         _check(path.stat().st_mode, path)
 
 
@@ -59,5 +60,5 @@ def _check(mode: int, path: Path) -> None:
         raise OSError(errno.EINVAL, f"it is {kind_of_file(mode)}, and a file is needed", str(path))
 
 
-def _is_open_already(path: Path) -> bool:
-    return str(path).startswith(_OPEN_FILES)
+def _never_waits(path: Path) -> bool:
+    return str(path).startswith(_NEVER_WAIT)

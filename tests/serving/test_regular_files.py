@@ -61,3 +61,10 @@ def test_a_pipe_that_the_process_was_started_with_is_read() -> None:
     for path in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         done = subprocess.run([sys.executable, "-c", program, path], input="secret", capture_output=True, text=True, check=True)
         assert done.stdout == "secret\n", path
+
+
+def test_the_null_device_is_an_empty_file() -> None:
+    """Such as `--config /dev/null`, with which a command reads no settings."""
+    assert read_regular_text(Path("/dev/null")) == ""
+    assert read_regular(Path("/dev/null")) == b""
+    check_regular(Path("/dev/null"))
