@@ -12,7 +12,8 @@ from serving.listening import host_and_port, parse_listen
 from serving.tls import ListenerTls, key_pair
 from swarmscope.commands import exit_on_usage_error
 from swarmscope.commands.overlay_check import read_topology
-from swarmscope.commands.overlay_running import read_secret, run_until_signal
+from swarmscope.commands.overlay_process import run_until_signal
+from swarmscope.commands.overlay_running import read_secret
 
 
 def bootstrapper(

@@ -7,14 +7,13 @@ import random
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-import uvloop
 from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
@@ -26,12 +25,12 @@ from overlay.pacing import MediaFileError, NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reporting import RelayReports
 from overlay.tracing import Trace
-from serving.lifecycle import on_reload, on_stop
+from serving.lifecycle import on_reload
 from serving.listening import is_host, parse_listen
-from serving.memory import end_loop_without_memory
 from serving.regular_files import read_regular, read_regular_text
 from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
+from swarmscope.commands.overlay_process import run_until_signal
 
 UPDATE_EVERY_S = 1.0
 WANTED_EVERY_S = 0.05
@@ -203,28 +202,6 @@ def read_secret(file: Path) -> bytes:
         advice = "write one with: head -c 32 /dev/urandom | base64 > FILE"
         exit_on_usage_error(ValueError(f"{file}: the secret has {len(secret)} bytes, and needs at least {KEY_BYTES}; {advice}"))
     return secret
-
-
-def run_until_signal(work: Coroutine[Any, Any, None], drain: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
-    """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it, after `drain`. A second signal does not wait for `drain`."""
-
-    async def run() -> None:
-        end_loop_without_memory(asyncio.get_running_loop(), "swarmscope overlay")
-        task = asyncio.ensure_future(work)
-        draining: list[asyncio.Task[None]] = []
-
-        def stop() -> None:
-            if drain is None or draining:
-                task.cancel()
-            else:
-                draining.append(asyncio.ensure_future(drain()))
-                draining[0].add_done_callback(lambda _: task.cancel())
-
-        on_stop(stop)
-        with suppress(asyncio.CancelledError):
-            await task
-
-    uvloop.run(run())
 
 
 def settings(
