@@ -15,6 +15,8 @@ _TEXTS = (
     "std::bad_alloc",
 )
 
+_NO_MEMORY = "out of memory: the system provides no more memory or threads; this process exits"
+
 
 def is_no_memory(error: BaseException) -> bool:
     """Whether `error`, one of its group or one of its causes means that there is no memory, or no thread, left."""
@@ -50,16 +52,23 @@ def end_loop_without_memory(loop: asyncio.AbstractEventLoop, command: str) -> No
     The loop itself would log a traceback and call the callback again, without an end and without an effect of SIGTERM.
     """
     former, unraisable = loop.get_exception_handler(), sys.unraisablehook
+    line = f"{command}: {_NO_MEMORY}\n".encode()
+
+    def end_at_once(error: object) -> None:
+        if isinstance(error, MemoryError):  # these steps need no memory
+            os.write(2, line)
+            os._exit(1)
+        end_if_no_memory(error, command)
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        end_if_no_memory(context.get("exception"), command)
+        end_at_once(context.get("exception"))
         if former is None:
             loop.default_exception_handler(context)
         else:
             former(loop, context)
 
     def handle_unraisable(found: Any) -> None:  # noqa: ANN401 - sys.UnraisableHookArgs is no type at run time
-        end_if_no_memory(found.exc_value, command)
+        end_at_once(found.exc_value)
         unraisable(found)
 
     loop.set_exception_handler(handle)
@@ -67,6 +76,6 @@ def end_loop_without_memory(loop: asyncio.AbstractEventLoop, command: str) -> No
 
 
 def _why() -> str:
-    why = "out of memory: the system provides no more memory or threads; this process exits"
+    why = _NO_MEMORY
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return why if limit == resource.RLIM_INFINITY else f"{why}; its address space (ulimit -v) is limited to {limit >> 20:,} MiB"
