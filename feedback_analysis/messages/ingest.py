@@ -125,16 +125,25 @@ def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
     """)
     if one(db.execute("SELECT count(*) FROM known")) == 0:
         return _NOTHING
-    # Only a copy that was received earlier replaces the known one; the other copies are then compared with it.
+    # A copy that was received earlier replaces the known one; the other copies are then compared with it.
     db.execute("""
         UPDATE duplicate SET conflict = duplicate.content <> known.canonical FROM known
         WHERE earlier AND known.session_id = duplicate.session_id AND known.seq = duplicate.seq
     """)
+    # Otherwise, copies among the new records, which were compared with each other, are compared with the known one.
+    changed = db.execute("""
+        UPDATE duplicate SET conflict = NOT duplicate.conflict FROM known
+        WHERE NOT earlier AND known.session_id = duplicate.session_id AND known.seq = duplicate.seq
+            AND duplicate.conflict <> (duplicate.content <> known.known_canonical)
+        RETURNING duplicate.conflict
+    """).fetchall()
+    more = sum(1 if conflict else -1 for (conflict,) in changed)
     db.execute("INSERT INTO duplicate SELECT session_id, seq, known_ms, known_canonical, conflict FROM known WHERE earlier")
     [(replaced, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM known WHERE earlier").fetchall()
     db.execute("DELETE FROM feedback WHERE rowid IN (SELECT known_row FROM known WHERE earlier)")
     db.execute("CREATE OR REPLACE TEMP TABLE copies AS FROM known WHERE NOT earlier")
-    return _left_out(replaced, conflicts) + _leave_out(db)
+    compared = Added(records=0, duplicates=-more, conflicts=more, unreadable=0)
+    return _left_out(replaced, conflicts) + _leave_out(db) + compared
 
 
 def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:

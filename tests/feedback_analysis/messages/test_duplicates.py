@@ -118,6 +118,19 @@ def test_a_copy_that_replaces_the_known_one_is_compared_with_later_copies(table_
     assert summarize(table)["upload_kbps"]["mean"] == 2
 
 
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_copies_in_one_log_are_compared_with_the_copy_in_another_one_that_counts(columns, table_of, tmp_path, locator):
+    """Two equal copies follow a different message under the same number: both are conflicts, and none is a duplicate."""
+    first, *later = [record(upload_kbps=kbps, received_ms=BEGIN_MS + at) for at, kbps in enumerate((8, 1, 1))]
+    write_log(tmp_path / "logs", [first], Form.CSV)
+    log = write_log(tmp_path / "logs", later)
+    assert costs(summary_of([tmp_path / "logs"], locator, columns=columns)) == (1, 0, 2, 0, 0)
+    table = table_of([first])
+    added = add(table, log)
+    assert (added.records, added.duplicates, added.conflicts) == (0, 0, 2)
+    assert costs(summarize(table)) == (1, 0, 2, 0, 0)
+
+
 # A list for each hour, of numbers with the minute when each was received. Hour 2 holds a copy of 3, and 20 to 27 without 21, 24
 # and 26; 21 was received an hour earlier, 24 an hour later.
 HOURS = (
