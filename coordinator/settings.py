@@ -111,12 +111,12 @@ class Settings:
 
     overload: OverloadPolicy = "refuse"
     """What a worker does under overload. refuse: refuse the messages of an ingest key that has used its share of
-    --in-flight-max-bytes. sample: do this, too, and record fewer end hosts as soon as half of these bytes are in use (each
-    record contains its weight)."""
+    --in-flight-max-bytes. sample: the same as refuse; in addition, record fewer end hosts as soon as half of these bytes are in
+    use (each record contains its weight)."""
 
     lenient: bool = False
-    """Also accept the messages of simple workers at /v1/measurements, such as {"latency": "12.5", "hostname": "a", "timestamp":
-    1714601608}, and correct them. The corrections are counted by name."""
+    """Also accept the messages of simple measuring programs at /v1/measurements, and correct them. An example of such a message is
+    {"latency": "12.5", "hostname": "a", "timestamp": 1714601608}. The corrections are counted by name."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

@@ -10,7 +10,7 @@ class MosFlags:
 
     mos_c1: float | None = None
     """Coefficient c1 of the MOS (mean opinion score). MOS = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2.
-    Continuity is the share of the due playback that was played (0 to 1). B is the playback rate in kbit/s. The default is -5,
+    Continuity is played time / (played time + stalled time), 0 to 1. B is the playback rate in kbit/s. The default is -5,
     or -5.5 with --mos-calibration public."""
 
     mos_c2: float | None = None
@@ -26,7 +26,8 @@ class MosFlags:
 
     mos_calibration: Literal["ceiling", "public", "none"] = "ceiling"
     """Variant of the MOS equation. ceiling: the paper's equation, shifted so that the best score is 5. public: the same equation
-    with coefficients fitted to public ratings. none: the paper's equation unchanged. ceiling and public limit scores to 1 to 5."""
+    with coefficients fitted to public ratings. none: the paper's equation unchanged. With ceiling and with public, scores
+    are limited to the range 1 to 5."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,8 +79,8 @@ class Settings(Scoring, LocationSettings):
     """URL of a feedback server to poll, such as http://127.0.0.1:8090. Repeat the flag for each server."""
 
     static: tuple[Path, ...] = ()
-    """Recorded log, or folder of logs, to show instead of live data. Accepts several values. Logs may end in .gz. With -, one
-    log of any form is read from standard input."""
+    """Recorded log, or folder of logs, to show instead of live data. Accepts several values. Logs may end in .gz. Write - to
+    read one log, in any file format, from standard input."""
 
     poll_seconds: float = 20.0
     """Seconds between two polls of a feedback server, at least 1."""

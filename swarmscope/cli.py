@@ -129,10 +129,10 @@ COMMANDS = {
 
         The agent connects to the master and never listens. It measures only while it has a lease from the master: the right to run
         one operation until a deadline. PATHNECK and BROUTE need the capability CAP_NET_RAW, which root has.""",
-    "measurement-responder": """Consent to measurements of this machine with packet trains.
+    "measurement-responder": """Let agents measure the path to this machine with packet trains.
 
-        Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the
-        consent.""",
+        Techniques with packet trains need the consent of the destination. This command gives the consent: agents that know the
+        token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the consent.""",
     "lab": """Record video sessions over shaped links as labelled data, and fit models to it.
 
         A training is a campaign of sessions with different limits of the rate. Each session is played in a network of its own on

@@ -39,8 +39,8 @@ class Settings:
     """Address from which the agent measures. Without it, the system chooses it."""
 
     invite_destination: tuple[str, ...] = ()
-    """Destination that SIP_INVITE may call, as requests name it, or its address. Repeat the flag for each. Without it, the agent
-    refuses SIP_INVITE."""
+    """Destination that SIP_INVITE may call, written exactly as in requests, or its address. Repeat the flag for each. Without it,
+    the agent refuses SIP_INVITE."""
 
     as_table: Path | None = None
     """File with networks and their AS numbers, for BROUTE and for the hops of routes."""

@@ -73,8 +73,8 @@ class Settings:
     """Network of private or loopback addresses that agents may measure, such as 10.0.0.0/8 for a lab. Repeat the flag for each."""
 
     invite_destination: tuple[str, ...] = ()
-    """Destination that SIP_INVITE may call, as requests name it, or its address. Repeat the flag for each. Without it, SIP_INVITE
-    is refused."""
+    """Destination that SIP_INVITE may call, written exactly as in requests, or its address. Repeat the flag for each. Without it,
+    SIP_INVITE is refused."""
 
     keepalive_s: float = 5.0
     """Seconds between two keep-alives of an agent."""
@@ -86,7 +86,7 @@ class Settings:
     """The master counts an agent as lost if no keep-alive arrives for this many seconds. Must be longer than --agent-timer-s."""
 
     reconnect_s: float = 12.0
-    """Seconds after which an agent connects again; each agent adds up to a quarter at random."""
+    """Seconds after which an agent connects again. Each agent adds a random extra time of up to 25 %."""
 
     def __post_init__(self) -> None:
         host, _ = parse_listen(self.listen)

@@ -87,9 +87,9 @@ def analyze(
     Parameters
     ----------
     kind
-        Kind of records to analyze. measurement: results of active measurement, in groups of --by (technique, destination, address,
+        Kind of records to analyze. measurement: results of active measurement, grouped by --by (technique, destination, address,
         agent, agent_address, status, quality, request_id, via or tags.NAME; by default technique and destination). inference: what
-        models concluded from packets, in groups of --by (model, model_sha256, source, training_id, session_id, address, flow,
+        models concluded from packets, grouped by --by (model, model_sha256, source, training_id, session_id, address, flow,
         height or via; by default model and source). Both accept --from, --to, --by, --where, --json and --csv only.
     begin
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.

@@ -28,7 +28,7 @@ command = App(
         '    peer_id = "client"\n'
         '    startup_ms = "startup_s * 1000"\n'
         "    [time]\n"
-        '    unit = "s"             # of numeric times: s, ms (default), us or ns\n\n'
+        '    unit = "s"             # unit of numeric times: s, ms (default), us or ns\n\n'
         "docs/import.md describes the mapping file.\n\n"
         + examples(
             "swarmscope import sessions.csv --mapping mapping.toml",

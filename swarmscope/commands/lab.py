@@ -19,8 +19,9 @@ SUBCOMMANDS = {
         function="lab_running:run",
         help="""Run a new training, and export its data set.
 
-            The sessions are divided into blocks that have each limit once, in random order. Ctrl-C pauses the training. The exit
-            code is 0 if the training finished, and 1 if it was paused, cancelled or failed.""",
+            The sessions are divided into blocks. A block has one session for each limit, in random order; the last block may be
+            incomplete. Ctrl-C pauses the training. The exit code is 0 if the training finished, and 1 if it was paused, cancelled
+            or failed.""",
         example=(
             "swarmscope lab run --sessions 12 --limits 0.5,1,3 --seconds 20\n"
             "swarmscope lab run --name evening --sessions 120 --limits 0.25,1,2 --seconds 60 \\\n"
@@ -87,7 +88,7 @@ SUBCOMMANDS = {
             The command fits six families of models to five tasks, and judges them on sessions that they were not fitted to. Three
             families are baselines for comparison. For each task, the command stores the best of the other three. The
             report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The exit code is 1 if
-            the sessions are too few for every task.""",
+            no task has enough sessions.""",
         example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
     ),
     "score": Subcommand(

@@ -48,7 +48,7 @@ def fit(training: str, /, *trainings: str, data: Path = DATA, out: Path | None =
     data
         Folder with the folders of the trainings.
     out
-        Folder for the model and the report. The default is the folder `model` of the first training.
+        Folder for the model and the report. The default is the folder named `model` in the folder of the first training.
     quick
         Fit small models with fewer folds and resamples, for a first look. Scores are lower, and intervals are rough.
     """

@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # DuckDB and zstd are slow to import, and --help does not nee
 LogPaths = Annotated[
     list[Path],
     Parameter(
-        help="Logs, and folders that contain logs. Logs may end in .gz. With -, one log of any form is read from standard input."
+        help="Logs, and folders that contain logs. Logs may end in .gz. "
+        "Write - to read one log, in any file format, from standard input."
     ),
 ]
 

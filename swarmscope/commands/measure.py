@@ -100,7 +100,8 @@ def measure(
     technique
         Technique, such as PING, in upper or lower case. docs/measurement-techniques.md describes all techniques.
     destinations
-        HOST, HOST:PORT or [IPV6]:PORT. Without any, this machine is the destination; --upstream needs at least one.
+        HOST, HOST:PORT or [IPV6]:PORT. Without destinations, the agents measure this machine. --upstream needs at
+        least one destination.
     agents
         AUTO (a few agents that together cover most known routes to the destinations), ALL, ANY (one agent at random), the name or
         address of an agent, tags such as country=HK+isp=HKBN, or request:ID for the agents of an earlier request. Repeat the flag
@@ -123,8 +124,8 @@ def measure(
         NAME=VALUE: a parameter of the technique, such as count=20. For the list, see docs/measurement-techniques.md. Repeat the
         flag for each.
     consent
-        HOST=TOKEN: the token of the responder that runs on a destination. HOST is the destination as the command names it, or its
-        address. Techniques with packet trains need it. Repeat the flag for each destination.
+        HOST=TOKEN: the token of the responder that runs on a destination. HOST is the destination, written exactly as in
+        DESTINATIONS, or its address. Techniques with packet trains need it. Repeat the flag for each destination.
     time_limit_s
         Seconds that one operation may take.
     dry_run

@@ -104,7 +104,7 @@ def follow(request_id: str, /, *, at: AtMaster = LOCAL, as_json: AsJson = False)
 def cancel(
     request_id: str | None = None, /, *, at: AtMaster = LOCAL, all_: Annotated[bool, Parameter(name="--all")] = False
 ) -> None:
-    """Cancel a request, or all of yours; a manager cancels those of all requesters.
+    """Cancel one request, or all your requests (--all). For a manager, --all cancels the requests of all requesters.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ command = App(
 
 @command.default
 def measurement_responder(*, listen: str = "0.0.0.0:7420", token: str | None = None) -> None:
-    """Consent to measurements of this machine.
+    """Let agents measure the path to this machine.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def play(
         Name of a file that the source of the stream offers; `swarmscope overlay list` shows them. Without it, the player plays the
         stream itself: the first file of its source, or test packets. Requires a single --stream.
     buffer_ms
-        Media that the player collects before it plays, and after a stall, in milliseconds, from 0 to 60000.
+        Milliseconds of media that the player collects before it starts to play, and again after a stall, from 0 to 60000.
     rtp
         Address and port to which the player sends what it plays as RTP, such as 127.0.0.1:5004. ffplay, VLC and others open it as
         rtp://127.0.0.1:5004. Requires a single --stream.

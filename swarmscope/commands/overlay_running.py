@@ -50,7 +50,7 @@ class JoinFlags:
     """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
     """Address of this node, which other nodes must be able to reach. The node listens on it with TCP and UDP; the system chooses
-    the ports. The command list does not listen; it only connects from this address."""
+    the ports. `swarmscope overlay list` does not listen; it only connects from this address."""
     tls_ca: Path | None = None
     """PEM file with certificate authorities, read again on SIGHUP. With it, every control connection uses TLS. The certificate of
     the bootstrapper must be valid for the host in --bootstrapper, and that of a node for the node's name."""

@@ -131,4 +131,4 @@ def test_a_static_dashboard_shows_a_gzip_file(tmp_path, packed):
 def test_the_help_of_each_command_has_the_same_sentence(tmp_path):
     for command in ("analyze", "diagnose", "alerts test", "history build", "logs cat", "logs verify", "logs convert"):
         text = " ".join(run_here(*command.split(), "--help", cwd=tmp_path).stdout.replace("│", " ").split())
-        assert "Logs may end in .gz. With -, one log of any form is read" in text, command
+        assert "Logs may end in .gz. Write - to read one log, in any file format, from standard input." in text, command
