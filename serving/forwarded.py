@@ -23,6 +23,9 @@ HEADER_CHARS = 4096
 HOPS = 64
 """A header with more characters or hops is unreadable. No chain of proxies is so long, and parsing it delays other senders."""
 
+_MAPPED_BITS = 96
+"""The bits before an IPv4 address that is mapped into IPv6 (RFC 4291, section 2.5.5.2)."""
+
 _PORT = re.compile(r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 # Possessive, and with an optional closing quote, so that they are linear in any text.
 _ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
@@ -53,10 +56,22 @@ def address_of(text: str) -> Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
+def network_of(text: str) -> Network:
+    """The network in `text`; the IPv4 network for one that is mapped into IPv6, as `address_of` does for an address.
+
+    ValueError if `text` is neither an address nor a network.
+    """
+    network = ipaddress.ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """The networks of --trusted-proxy; ValueError if a text is neither an address nor a network."""
     try:
-        return tuple(ipaddress.ip_network(text) for text in texts)
+        return tuple(network_of(text) for text in texts)
     except ValueError as error:
         raise ValueError(f"--trusted-proxy: {error}; it needs an address or a network, such as 10.0.0.1 or 10.0.0.0/24") from None
 

@@ -1,11 +1,10 @@
 """Which destinations may be measured, and how much. The rules apply to managers too. Pure: the caller passes the monotonic time."""
 
-import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from measurement.operation import TRAIN_TECHNIQUES, Destination, Technique
-from serving.forwarded import Network, address_of
+from serving.forwarded import Network, address_of, network_of
 
 BUDGET_S = 60.0
 """A destination's budget refills evenly within this time."""
@@ -74,6 +73,6 @@ class DestinationBudgets:
 def parse_allowed(texts: Sequence[str]) -> tuple[Network, ...]:
     """The networks of --allow-network; ValueError for other texts."""
     try:
-        return tuple(ipaddress.ip_network(text) for text in texts)
+        return tuple(network_of(text) for text in texts)
     except ValueError as error:
         raise ValueError(f"--allow-network: {error}; it needs an address or a network, such as 10.0.0.0/8") from None

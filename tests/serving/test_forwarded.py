@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.forwarded import HEADER_CHARS, HOPS, ProxyHeader, SenderAddress, sender
+from serving.forwarded import HEADER_CHARS, HOPS, ProxyHeader, SenderAddress, parse_networks, sender
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 PROXY = "10.0.0.1"
@@ -144,3 +144,15 @@ def test_a_header_longer_than_any_chain_of_proxies_is_unreadable(header, spoofed
 def test_a_chain_of_the_maximum_number_of_proxies_is_read():
     assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == SenderAddress("192.0.2.60")
     assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == SenderAddress("192.0.2.60")
+
+
+@pytest.mark.parametrize("written", ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:10.0.0.1", "10.0.0.1"])
+@pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1"])
+def test_a_proxy_is_trusted_in_both_forms_of_its_ipv4_address(written: str, peer: str):
+    """A dual-stack server shows its peers as ::ffff:10.0.0.1, and an operator copies this."""
+    assert sender(peer, "x-forwarded-for", "203.0.113.7", parse_networks([written])) == SenderAddress("203.0.113.7")
+
+
+def test_a_network_of_ipv6_stays_one():
+    written = ["::/0", "fd00::/8", "::fffe:0:0/95"]
+    assert [str(network) for network in parse_networks(written)] == written
