@@ -15,6 +15,14 @@ def lines_of(journal, most=1000):
     return journal.read(most)[0]
 
 
+def lines_of_folder(folder):
+    journal = OperationJournal(folder)
+    try:
+        return lines_of(journal)
+    finally:
+        journal.close()
+
+
 def move(journal, cursor):
     with ThreadPoolExecutor(1) as threads:
         asyncio.run(journal.move(cursor, threads))
@@ -52,7 +60,7 @@ def test_a_forwarder_continues_at_its_cursor_and_whole_segments_before_it_are_re
     move(journal, journal.read(1000)[1])
     assert journal.waiting_bytes == 0
     journal.close()
-    assert lines_of(OperationJournal(tmp_path)) == []
+    assert lines_of_folder(tmp_path) == []
 
 
 def test_only_one_process_at_a_time_opens_a_journal(tmp_path):
@@ -85,7 +93,7 @@ def test_the_journal_has_a_limit_beyond_which_the_oldest_records_are_dropped_and
     move(journal, behind)
     assert journal.cursor == moved > behind
     journal.close()
-    assert lines_of(OperationJournal(tmp_path)) == [b"record %d" % number for number in range(journal.dropped + 1, 110)]
+    assert lines_of_folder(tmp_path) == [b"record %d" % number for number in range(journal.dropped + 1, 110)]
 
 
 def test_a_forwarded_segment_that_the_next_start_reads_is_not_removed(tmp_path):
