@@ -18,6 +18,7 @@ from qoe_lab.models.folds import TooFewSessionsError
 from qoe_lab.models.leak_alarms import Alarm, leak_alarms
 from qoe_lab.models.tasks import HEIGHT, SESSION_STALLED, TASKS, ModelTask
 from qoe_lab.models.training_examples import SessionSlots, examples_of
+from serving.worker_processes import end_with_the_parent
 
 SEED = 1
 LONGEST_FIRST = (HEIGHT, SESSION_STALLED)
@@ -71,6 +72,7 @@ _steps: Any = None
 
 
 def _send_steps_to(steps: Any) -> None:  # noqa: ANN401 - a queue between processes
+    end_with_the_parent()
     global _steps  # a queue reaches a process of a pool only while that starts
     _steps = steps
 

@@ -33,6 +33,7 @@ from qoe_lab.sources.ladder import (
 from qoe_lab.sources.pictures import pictures
 from serving.locked_scratch import scratch_folder
 from serving.regular_files import read_regular_text
+from serving.worker_processes import end_with_the_parent
 
 ENCODED_S = 8
 """Of each content; the server repeats its segments."""
@@ -60,7 +61,7 @@ def make_contents(
             progress(recipe.content_id, done, len(recipes))
     if missing:
         workers = min(len(missing), len(os.sched_getaffinity(0)))
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_the_parent) as pool:
             made = {pool.submit(make_content, folder, recipe, seconds): recipe for recipe in missing}
             for each in as_completed(made):
                 each.result()
