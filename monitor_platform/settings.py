@@ -112,8 +112,8 @@ class Settings(Scoring, LocationSettings):
     budget: tuple[str, ...] = ()
     """Limit of distinct values of a field in memory, as FIELD=COUNT, such as channel=2000. FIELD is channel, isp, app, platform,
     extra_values (values of one name in extra), extra_names (names in extra) or extra_bytes (bytes of extra in a message). Values
-    above the limit become (other). Above extra_names or extra_bytes, entries of extra are left out. Repeat the flag for each
-    field."""
+    above the limit become (other). The platform leaves out entries of extra that exceed the limit of extra_names or
+    extra_bytes. Repeat the flag for each field."""
 
     history: Path | None = None
     """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. With --static, all pages except

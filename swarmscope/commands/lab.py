@@ -64,7 +64,7 @@ SUBCOMMANDS = {
     ),
     "import": Subcommand(
         function="lab_importing:import_file",
-        help="""Correct the column names of a CSV file of the label manager.
+        help="""Correct the column names of a CSV file of the label manager, an earlier program.
 
             In these files, the columns of 12 of 22 TCP statistics have the name of another statistic. The command refuses a file
             whose names are right.""",
@@ -87,8 +87,8 @@ SUBCOMMANDS = {
 
             The command fits six families of models to five tasks, and judges them on sessions that they were not fitted to. Three
             families are baselines for comparison. For each task, the command stores the best of the other three. The
-            report (report.html) shows the scores with intervals, the confusion matrices, and the leak alarms. The exit code is 1 if
-            no task has enough sessions.""",
+            report (report.html) shows the scores with intervals, the confusion matrices, and warnings about good scores that come
+            from a mistake (leak alarms). The exit code is 1 if no task has enough sessions.""",
         example="swarmscope lab fit trainings/first\nswarmscope lab fit trainings/first trainings/second --out models/both",
     ),
     "score": Subcommand(
@@ -96,7 +96,8 @@ SUBCOMMANDS = {
         help="""Infer from packets what viewers experience, second by second.
 
             For each client that receives at least 100 kB, the command infers whether playback is stalled, the height of the
-            picture, the startup and the MOS, with bands. The exit code is 1 if no client receives that much, or if the coordinator
+            picture, the startup time and the MOS. The startup time and the MOS have a band: a range that is expected to contain the
+            true value in nine of ten sessions. The exit code is 1 if no client receives that much, or if the coordinator
             refuses an inference.""",
         example=(
             "swarmscope lab score capture.pcap --model trainings/first/model\n"

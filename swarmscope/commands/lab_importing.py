@@ -7,7 +7,7 @@ from swarmscope.commands import exit_on, exit_on_usage_error
 
 
 def import_file(file: Path, /, *, into: Path) -> None:
-    """Correct the column names of a CSV file of the label manager.
+    """Correct the column names of a CSV file of the label manager, an earlier program.
 
     Parameters
     ----------

@@ -44,8 +44,8 @@ class Running:
     data: Path = DATA
     """Folder with the folders of the trainings. Each training gets a folder with its name."""
     contents: Path | None = None
-    """Folder with encoded contents, which is used as it is. Without it, the command uses the folder named `contents` in --data, and
-    encodes the contents that are missing there."""
+    """Folder with encoded contents (the videos to play), which the command does not change. Without it, the command uses the folder
+    named `contents` in --data, and encodes the contents that are missing there."""
     parallel: int | None = None
     """Sessions at the same time. By default one for each processor. A session in a browser is always played alone."""
     coordinator: str | None = None

@@ -49,11 +49,11 @@ class JoinFlags:
     key: Path
     """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
-    """Address of this node, which other nodes must be able to reach. The node listens on it with TCP and UDP; the system chooses
-    the ports. `swarmscope overlay list` does not listen; it only connects from this address."""
+    """Address of this machine. `swarmscope overlay list` connects from it. The other commands also listen on it with TCP and UDP,
+    on ports that the system chooses, so other nodes must be able to reach it."""
     tls_ca: Path | None = None
     """PEM file with certificate authorities, read again on SIGHUP. With it, every control connection uses TLS. The certificate of
-    the bootstrapper must be valid for the host in --bootstrapper, and that of a node for the node's name."""
+    the bootstrapper must be valid for the host in --bootstrapper. The certificate of a node must be valid for the node's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,13 @@ class Settings:
     """Seconds between two polls of a feedback server by the monitoring platform, at least 1."""
 
     swarm: bool = False
-    """Run a real swarm instead of the simulated end hosts: a source, 12 relays and 20 players of the overlay in a lab. A relay is
-    killed after --fail-after. On a machine that permits no lab, the nodes run on the loopback interface."""
+    """Run a real swarm instead of the simulated end hosts: a source, 12 relays and 20 players of the overlay, in network
+    namespaces. A relay is killed after --fail-after. If this machine does not permit namespaces, the nodes run on the loopback
+    interface."""
 
     network: bool = False
-    """Run a network instead of the simulated end hosts: three ISPs in a lab, with viewers, six agents of active measurement and a
-    master. A link loses packets after --fail-after. The machine must permit a lab."""
+    """Run a network instead of the simulated end hosts: three ISPs with viewers, six agents of active measurement and a master,
+    in network namespaces. A link loses packets after --fail-after. This machine must permit namespaces."""
 
     fail_after: float = 120.0
     """Seconds until a relay of the swarm is killed, or a link of the network loses packets. Used with --swarm and --network."""
