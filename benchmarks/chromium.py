@@ -28,9 +28,16 @@ _RECORD_DRAWS = """() => {
     });
 }"""
 _RECORD_OPENING = """
+    function check_figures() {
+        const views = [...Bokeh.index.roots];
+        const drawn = (place) => views.some((view) => view.model.id === place.dataset.rootId && view.is_idle);
+        if ([...document.querySelectorAll(".figure")].every(drawn)) window.completed = performance.now();
+        else requestAnimationFrame(check_figures);
+    }
     document.addEventListener("shown", () => requestAnimationFrame(() => requestAnimationFrame(() => {
-        window.opened ??= performance.now();
-    })));
+        window.opened = performance.now();
+        check_figures();
+    })), { once: true });
     window.shifted = 0;
     new PerformanceObserver((list) => {
         for (const entry of list.getEntries()) window.shifted += entry.value;
@@ -54,13 +61,15 @@ _CHOOSE = """([changes, timeoutMs]) => new Promise((redrawn, late) => {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """A visit of `seconds` to one page. `drawn_ms`: until the first drawn data. `layout_shift`: the sum of all shifts.
+    """A visit of `seconds` to one page. `drawn_ms`: until the first drawn data, which fills the window. `completed_ms`: until all
+    figures are drawn, those below the window, too. `layout_shift`: the sum of all shifts.
 
     `http`: the bytes over HTTP, compressed as they were sent, with headers. `websocket`: the bytes of the messages from the server.
     """
 
     seconds: float
     drawn_ms: float
+    completed_ms: float
     layout_shift: float
     http: int
     websocket: int
@@ -104,8 +113,7 @@ class Browser:
         """Open the page at `address` and wait until it shows data."""
         page = self._visitor()
         page.goto(address)
-        page.wait_for_function("window.opened")
-        page.wait_for_function("[...document.querySelectorAll('.figure')].every((place) => place.firstChild)")
+        page.wait_for_function("window.completed")
         return MeasuredPage(page)
 
     def opening_ms(self, *addresses: str) -> list[float]:
@@ -130,6 +138,7 @@ class Browser:
         visit = Visit(
             seconds=time.monotonic() - began,
             drawn_ms=drawn_ms,
+            completed_ms=float(page.evaluate("window.completed")),
             layout_shift=float(page.evaluate("window.shifted")),
             http=int(page.evaluate(_TRANSFERRED)),
             websocket=sum(received),

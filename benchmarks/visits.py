@@ -55,6 +55,7 @@ def _visits(browser: Browser, monitor: MeasuredProcess, idle: float) -> tuple[li
 
 def _print_visits(visits: Sequence[Visit], cpu_s: Sequence[float]) -> None:
     print_times(f"overview opened without a cache, to the first picture, {len(visits)} visits", [each.drawn_ms for each in visits])
+    print_times("    to all figures, those below the window, too", [each.completed_ms for each in visits])
     shifts = [each.layout_shift for each in visits]
     http_kb = statistics.median(each.http for each in visits) / 1000
     websocket_kb = statistics.median(each.websocket for each in visits) / 1000
