@@ -8,7 +8,7 @@ a browser that connects or asks something else meanwhile does not wait for them.
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -79,6 +79,8 @@ class PageDocument:
         self._exchange = PageExchange(asked=self._query.text(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
+        # Coroutines run on the event loop; Bokeh 3.10 runs other callbacks in threads. Its type stubs do not declare coroutines.
+        self._tick: Callable[[], Any] = self.tick
         self._add(figures.first | {EXCHANGE: self._exchange})
         self._listen()
         state.viewers.add(self)
@@ -89,7 +91,7 @@ class PageDocument:
                 root.name = name
                 self._document.add_root(root)
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """Ask for a new answer if anything is new."""
         pill = json.dumps(self._state.pill())
         if pill != self._exchange.pill:
@@ -121,9 +123,10 @@ class PageDocument:
 
     async def _refresh(self, moment: Moment, query: AddressQuery, *, follows: bool) -> None:
         answer = await self._answers.answer(moment, query, str(self._exchange.zone))
-        self._document.add_next_tick_callback(partial(self._show_or_fail, answer, moment if follows else None))
+        show: Callable[[], Any] = partial(self._show_or_fail, answer, moment if follows else None)
+        self._document.add_next_tick_callback(show)
 
-    def _show_or_fail(self, answer: PageAnswer, followed: Moment | None) -> None:
+    async def _show_or_fail(self, answer: PageAnswer, followed: Moment | None) -> None:
         """Show `answer`, unless there is a newer query. `followed`: its moment, if the page showed this query before."""
         if answer.query != self._query:
             return
@@ -178,8 +181,8 @@ class PageDocument:
             self._figures.timeline.on_brush = self._on_brush
         for dimension, view in self._figures.maps.items():
             view.source.selected.on_change("indices", partial(self._on_tap, dimension, view))
-        self._document.add_next_tick_callback(self.tick)
-        self._document.add_periodic_callback(self.tick, TICK_MS)
+        self._document.add_next_tick_callback(self._tick)
+        self._document.add_periodic_callback(self._tick, TICK_MS)
         self._document.on_session_destroyed(self._on_gone)
         self._document.js_on_event(DocumentReady, CustomJS(args={"exchange": self._exchange}, code="swarmscope.begin(exchange)"))
         self._document.js_on_event(ConnectionLost, CustomJS(code="swarmscope.lost()"))
@@ -194,7 +197,7 @@ class PageDocument:
         if query == self._query:
             self._asked = None  # the browser waits for an answer to this address, too
         self._query = query
-        self._document.add_next_tick_callback(self.tick)
+        self._document.add_next_tick_callback(self._tick)
 
     def _on_drawn(self, _attr: str, _old: bool, _drawn: bool) -> None:
         later, self._figures.later = self._figures.later, {}
@@ -206,7 +209,7 @@ class PageDocument:
             # The browser needs the new query, too. Otherwise a user who removes the choice would send the old query, which is
             # no change.
             self._exchange.update(asked=query.text())
-            self._document.add_next_tick_callback(self.tick)
+            self._document.add_next_tick_callback(self._tick)
 
     def _on_bar(self, _attr: str, _old: list[int], indices: list[int]) -> None:
         histogram = self._figures.histogram

@@ -48,7 +48,7 @@ async def run_callbacks(page, until) -> None:
     while not until():
         assert asyncio.get_running_loop().time() < ends, "the deadline has passed"
         for callback in page.document.session_callbacks:
-            callback.callback()
+            await callback.callback()
         await asyncio.sleep(0.005)
 
 
