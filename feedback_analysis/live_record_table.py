@@ -67,6 +67,7 @@ class LiveRecordTable(RecordTable):
     def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS, forget_before_ms: int | None = None) -> int:
         with self._writing:
             dropped = super().drop_before(received_ms, and_from_ms=and_from_ms, forget_before_ms=forget_before_ms)
+            self.begins_ms = min(self.begins_ms, and_from_ms)  # later if the table was full at a wrong date
             self._limit_identities()
             return dropped
 

@@ -6,7 +6,7 @@ The contract names the fields that identify a record. A copy of a record that is
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs
 from feedback_analysis.reading.rows import SQL_TYPES, clean, scan
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, removed_since
+from feedback_analysis.reading.wrong_clocks import WrongClocks
 from feedback_analysis.time_limit import watched
 from feedback_analysis.time_units import FOREVER_MS, MINUTE_MS
 from feedback_wire.frames import Damage
@@ -28,16 +29,17 @@ from serving.memory import is_no_memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedRecords:
-    """How many records are new, known already, or unreadable; the damaged parts of files, and the files that were not read."""
+    """How many records are new, known already, or unreadable; the damaged parts of files; the files that were not read."""
 
     records: int = 0
     copies: int = 0
     unreadable: int = 0
     damages: tuple[tuple[Path, Damage], ...] = ()
     unread: tuple[UnreadLog, ...] = ()
+    wrong_clocks: WrongClocks = field(default_factory=WrongClocks)
 
     def __add__(self, other: "AddedRecords") -> "AddedRecords":
-        return AddedRecords(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+        return AddedRecords(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
 class TooManyRecords(Exception):  # noqa: N818 - the name states the error
@@ -196,7 +198,7 @@ def open_records(
     # A server may write a last batch into a log when the next log has begun, but not for longer than a minute.
     begins = None if span is None else Begins.between(span.from_ms - MINUTE_MS, span.to_ms)
     found = find_logs(paths, begins, kind=kind)
-    table, added = RecordTable(kind), AddedRecords(unread=found.unread)
+    table, added = RecordTable(kind), AddedRecords(unread=found.unread, wrong_clocks=WrongClocks.of(found.logs))
     try:
         for path in found.logs:
             with open_if_readable(path) as log:

@@ -350,6 +350,8 @@ def _log_damages(table: FeedbackTable) -> None:
         log.error("not read: %s", unread)
     if table.passed_over:
         log.warning("%s", passed_over_in_words(table.passed_over))
+    if wrong := table.wrong_clocks.in_words():
+        log.warning("%s", wrong)
     if table.damages or table.unreadable:
         first = f", the first in {table.damages[0]}" if table.damages else ""
         why = reasons_in_words(table.unreadable_for)

@@ -35,6 +35,8 @@ def record_frame(
     _warn([f"damaged: {path}, byte {damage.offset}: {damage.reason}" for path, damage in added.damages])
     for unread in added.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
+    if wrong := added.wrong_clocks.in_words():
+        warnings.warn(wrong, stacklevel=3)
     matches, parameters = where_sql(where, _DIMENSIONS[kind])
     table.db.execute(f"CREATE TEMP TABLE selected AS SELECT * FROM {kind} WHERE {matches}", parameters)
     if as_ == "duckdb":
@@ -77,6 +79,8 @@ def frame(
     _warn([f"damaged: {damage}" for damage in table.damages])
     for unread in table.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
+    if wrong := table.wrong_clocks.in_words():
+        warnings.warn(wrong, stacklevel=3)
     if table.passed_over:
         warnings.warn(passed_over_in_words(table.passed_over), stacklevel=3)
     selection = table.select(span, where)

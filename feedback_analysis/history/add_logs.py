@@ -8,7 +8,7 @@ log arrives late. The number of messages is correct in both cases.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -33,6 +33,7 @@ from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, alike, open_if_readable
+from feedback_analysis.reading.wrong_clocks import WrongClocks
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 
 _NAMES = {"session": "sessions", "peer": "peers"}
@@ -59,6 +60,7 @@ class AddedLogs:
     other_names: int = 0
     unread: tuple[UnreadLog, ...] = ()
     passed_over: tuple[Path, ...] = ()
+    wrong_clocks: WrongClocks = field(default_factory=WrongClocks)
 
     def __add__(self, other: "AddedLogs") -> "AddedLogs":
         return AddedLogs(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})

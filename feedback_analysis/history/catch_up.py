@@ -15,6 +15,7 @@ from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.moments import END_OF_TIME_MS
 from feedback_analysis.reading.log_files import NotReadable, UnreadLog, find_logs, log_name
+from feedback_analysis.reading.wrong_clocks import WrongClocks
 
 AddingProgress = Callable[[int, int], None]
 """Called with the bytes added so far and the bytes of all new logs: once the new logs are known, and after each batch."""
@@ -61,7 +62,8 @@ def catch_up(
 def _add(store: HistoryStore, period: Sequence[LogFile], locator: Locator) -> AddedLogs:
     """Add the logs of one batch."""
     fresh, unread = _fresh(store, period)
-    added, stems = AddedLogs(unread=unread), _known(store, "stem", [file.stem for file in fresh])
+    clocks = WrongClocks.of(file.path for file in fresh)
+    added, stems = AddedLogs(unread=unread, wrong_clocks=clocks), _known(store, "stem", [file.stem for file in fresh])
     again = {file: digest for file, digest in fresh.items() if file.stem in stems}
     first = {file: digest for file, digest in fresh.items() if file not in again}
     for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:

@@ -101,6 +101,7 @@ class LiveTable(FeedbackTable):
 
     def drop_before(self, received_ms: int, *, and_from_ms: int = FOREVER_MS) -> int:
         dropped = super().drop_before(received_ms, and_from_ms=and_from_ms)
+        self.begins_ms = min(self.begins_ms, and_from_ms)  # later if the table was full at a wrong date
         self.rows -= dropped
         self._choose_cores()
         self.budgets.drop_before(received_ms)

@@ -20,6 +20,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import Begins, Found, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_analysis.reading.verified_log import VerifiedLog, alike
+from feedback_analysis.reading.wrong_clocks import WrongClocks
 from feedback_analysis.time_units import DAY_MS
 from feedback_wire.log_name import LogName
 
@@ -84,6 +85,7 @@ def open_logs(
             _settle(table, reading, [*logs, *earlier])
         table.note_unread((*reading.unread, *found.unread))
         table.passed_over = found.passed_over
+        table.wrong_clocks = WrongClocks.of(logs)
     except BaseException:
         table.close()
         raise

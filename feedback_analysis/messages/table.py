@@ -38,6 +38,7 @@ from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, removed_since
+from feedback_analysis.reading.wrong_clocks import WrongClocks
 from feedback_analysis.time_limit import watched
 from feedback_analysis.time_units import FOREVER_MS
 from feedback_wire.frames import Damage
@@ -110,6 +111,8 @@ class FeedbackTable:
         self._unread: tuple[UnreadLog, ...] = ()
         self.passed_over: tuple[Path, ...] = ()
         """Files that look like logs and were not read, because they do not have the name of one."""
+        self.wrong_clocks = WrongClocks()
+        """The servers whose records have wrong times, which are not corrected."""
 
     @property
     def atlas(self) -> Atlas:

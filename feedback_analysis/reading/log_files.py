@@ -55,6 +55,11 @@ class UnreadLog:
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether the log was removed after the listing, as a server removes its old logs. This is no fault."""
+        return self.reason == NO_LONGER_THERE
+
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:

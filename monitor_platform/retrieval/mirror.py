@@ -8,7 +8,6 @@ journal, which is verified again when it is read, or a complete sealed log.
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,11 +15,11 @@ from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 
+from feedback_analysis.reading.wrong_clocks import AHEAD, clock_corrections
 from feedback_wire.kinds import RecordKind
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
 from serving.durable_files import lock, make_folder, sync_folder
-from serving.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +29,6 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 NOTES = ".notes"
 """Folder of what users write on the dashboard, such as silences. Folders of servers do not begin with a dot."""
-
-AHEAD = "clock-ahead"
-"""File in a server's folder, with a line for each log that needs a clock correction."""
-
-_AHEAD_LINE = re.compile(r"(\S+) (-?\d{1,15})", re.ASCII)
 
 
 class Mirror:
@@ -149,12 +143,7 @@ class Mirror:
 
     def ahead_ms(self, server: str) -> dict[str, int]:
         """The stored clock corrections of a server's logs, by stem. Invalid lines are ignored."""
-        try:
-            lines = read_regular(self.directory / server / AHEAD).decode("ascii", errors="replace").splitlines()
-        except FileNotFoundError:
-            return {}
-        found = (_AHEAD_LINE.fullmatch(line) for line in lines)
-        return {match[1]: int(match[2]) for match in found if match}
+        return clock_corrections(self.directory / server)
 
     def complete(self, name: LogName) -> None:
         """Rename a completely fetched sealed log to its name, and remove the journal that it replaces.

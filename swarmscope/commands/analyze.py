@@ -379,6 +379,8 @@ def _print_damages(table: "FeedbackTable", files: "Unpacked") -> None:
         print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
     if table.passed_over:
         print(f"warning: {plain(passed_over_in_words(table.passed_over))}", file=sys.stderr)
+    if wrong := table.wrong_clocks.in_words():
+        print(f"warning: {wrong}", file=sys.stderr)
     if table.unreadable:
         records = "record" if table.unreadable == 1 else "records"
         print(f"{table.unreadable} {records} could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)

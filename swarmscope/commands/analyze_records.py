@@ -79,6 +79,8 @@ def print_damages(added: "AddedRecords", files: "Unpacked", kind: RecordKind) ->
             report(f"damaged: {plain(files.named(str(path)))}, byte {damage.offset}: {damage.reason} ({damage.size} bytes)")
     for unread in added.unread:
         print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
+    if wrong := added.wrong_clocks.in_words():
+        print(f"warning: {wrong}", file=sys.stderr)
     if added.unreadable:
         records = "record" if added.unreadable == 1 else "records"
         print(f"{added.unreadable} {kind} {records} could not be read", file=sys.stderr)

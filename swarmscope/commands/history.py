@@ -98,6 +98,8 @@ def build(
         print(f"not read: {plain(files.named(str(unread)))}", file=sys.stderr)
     if taken.passed_over:
         print(f"warning: {plain(passed_over_in_words(taken.passed_over))}", file=sys.stderr)
+    if wrong := taken.wrong_clocks.in_words():
+        print(f"warning: {wrong}", file=sys.stderr)
     print(
         f"{taken.logs:,} logs added: {taken.messages:,} messages, {taken.copies:,} duplicates skipped, "
         f"{taken.unreadable:,} unreadable records"

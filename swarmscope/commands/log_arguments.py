@@ -70,12 +70,12 @@ class LogsToRead:
         return f"{name}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
 
     def print_unread(self, unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
-        """Print each unreadable log to `to` (standard error by default); True if there are any."""
-        found_any = False
+        """Print each unreadable log to `to` (standard error by default); True if there are any that were not just removed."""
+        faulty = False
         for log in unread:
-            found_any = True
+            faulty |= not log.is_removed
             print(self.finding(log.path, log), file=to or sys.stderr)
-        return found_any
+        return faulty
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_server.forms import log_writer
 from feedback_server.forms.bare_lines import BARE
-from feedback_server.forms.reading import Readable, Records
+from feedback_server.forms.reading import Lost, Readable, Records
 from feedback_server.settings import FORMS
+from feedback_wire.frames import Damage
 from feedback_wire.kinds import KindName, RecordKind
 from feedback_wire.log_name import Form, kind_of
 from feedback_wire.record import RECEIVED_MS
@@ -172,7 +173,7 @@ def _print_records(found: LogsToRead, path: Path, form: Readable, span: tuple[in
             if isinstance(part, Records):
                 sys.stdout.buffer.write(_within(part.lines, *span))
             else:
-                good = False
+                good &= _is_removed(part)
                 report(found.finding(path, part))
     return good
 
@@ -215,7 +216,7 @@ def _verify(found: LogsToRead, path: Path, form: Readable) -> bool:
 
 def _convert(found: LogsToRead, path: Path, form: Readable, target: Path, to: Form) -> bool:
     """Convert one log under a temporary name and rename it. False if the log is damaged or has no records."""
-    good = True
+    good, unread = True, False
     unfinished = target.with_name(f".{target.name}.unfinished")
     with unfinished.open("wb") as file, few_lines(_print_error, _others(found, path)) as report:
         writer = log_writer(to, file, kind_of(path.name))
@@ -223,16 +224,23 @@ def _convert(found: LogsToRead, path: Path, form: Readable, target: Path, to: Fo
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)
             else:
-                good = False
+                good &= _is_removed(part)
+                unread |= isinstance(part, UnreadLog)
                 report(found.finding(path, part))
         count = writer.finish()
     if not count:
         unfinished.unlink()
+        if unread:
+            return good
         print(f"{found.name(path)} has no readable record; {target} was not written", file=sys.stderr)
         return False
     unfinished.rename(target)
     print(f"{target}: {count} records")
     return good
+
+
+def _is_removed(part: Damage | Lost | UnreadLog) -> bool:
+    return isinstance(part, UnreadLog) and part.is_removed
 
 
 def _print_error(line: str) -> None:

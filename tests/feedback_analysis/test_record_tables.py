@@ -60,6 +60,13 @@ def test_too_many_records_drop_the_oldest_ones_and_are_counted(live, tmp_path):
     assert oldest(live) == (BEGIN_MS + 105_000, 75)
 
 
+def test_memory_that_was_full_at_a_wrong_date_holds_records_of_the_present_when_the_date_is_right(live, tmp_path):
+    add(live, written(tmp_path, numbered(0, 150)))
+    assert live.begins_ms > BEGIN_MS + 60_000
+    live.drop_before(BEGIN_MS - 60_000, and_from_ms=BEGIN_MS + 60_000)
+    assert live.begins_ms == BEGIN_MS + 60_000
+
+
 def test_a_copy_of_a_dropped_record_is_not_added_again(live, tmp_path):
     path = written(tmp_path, numbered(0, 10))
     add(live, path)

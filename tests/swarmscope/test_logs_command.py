@@ -11,6 +11,7 @@ import pytest
 from feedback_analysis.reading.log_files import find_logs
 from feedback_server.forms.bare_lines import bare_pieces
 from feedback_wire.frames import HEADER_BYTES, Damage, walk
+from swarmscope.commands import logs as logs_command
 from swarmscope.commands.log_arguments import logs_to_read
 from tests.harness.processes import run_swarmscope, start_swarmscope
 
@@ -141,6 +142,26 @@ def test_convert_writes_no_log_without_records(journal, tmp_path):
     assert done.returncode == 1
     assert f"{lost} has no readable record" in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["20120807T093000Z-fs1-0000.jsonl.zst"]
+
+
+@pytest.mark.parametrize("act", ["cat", "verify", "convert"])
+def test_a_log_that_is_removed_after_the_listing_is_named_in_one_line_and_is_no_fault(journal, tmp_path, monkeypatch, capsys, act):
+    """A server removes old logs while its folder is read, and `analyze` reads the rest with exit code 0, too."""
+    removed, kept = journal(1), journal(1, "20120807T093100Z-fs1-0000.journal")
+
+    def after_listing(found):
+        removed.unlink()
+        return iter(found)
+
+    monkeypatch.setattr(logs_command, "with_progress", after_listing)
+    flags = {"to": "jsonl", "out": tmp_path / "out"} if act == "convert" else {}
+    with pytest.raises(SystemExit) as ended:
+        getattr(logs_command, act)([kept.parent], **flags)
+    output = capsys.readouterr()
+    lines = (output.err + output.out).splitlines()
+    assert ended.value.code == 0
+    assert [line for line in lines if str(removed) in line] == [f"{removed}: not read: it is no longer there"]
+    assert act != "convert" or [path.stem for path in (tmp_path / "out").iterdir()] == [f"{kept.stem}.jsonl"]
 
 
 def test_convert_writes_nothing_if_one_of_the_new_logs_exists(journal, tmp_path):

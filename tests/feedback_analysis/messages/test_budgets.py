@@ -223,3 +223,12 @@ def test_a_query_of_a_small_table_uses_one_core_and_one_of_a_large_table_uses_al
 
 def cores(connection: duckdb.DuckDBPyConnection) -> int:
     return connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
+
+
+def test_memory_that_was_full_at_a_wrong_date_holds_messages_of_the_present_when_the_date_is_right(live):
+    """`begins_ms` stayed in the future for years, and each page read the logs instead of the memory."""
+    ahead_ms = 400 * 86_400_000
+    table = live([record(session_id=f"s{at}", received_ms=BEGIN_MS + ahead_ms + at * 60_000) for at in range(100)], rows=50)
+    assert table.begins_ms > BEGIN_MS + ahead_ms
+    table.drop_before(BEGIN_MS - 3_600_000, and_from_ms=BEGIN_MS + 3_600_000)
+    assert table.begins_ms == BEGIN_MS + 3_600_000
