@@ -120,6 +120,7 @@ class Writer(threading.Thread):
         while running:
             group, running = self._next_group()
             if group:
+                self._close_if_over()  # the clock may have been set forward since the last batch
                 self._commit(group)
             elif not self.ready:
                 self._probe()

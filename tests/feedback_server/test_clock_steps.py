@@ -116,6 +116,20 @@ def test_a_period_ends_in_time_although_the_clock_has_stepped(tmp_path, lines, s
     running.stop()
 
 
+def test_the_first_batch_after_a_step_forward_is_in_a_log_of_its_time(tmp_path, lines):
+    """It was in the log of the earlier time, which a platform shows with one correction: these viewers were invisible."""
+    clock = Clock()
+    running = Running(tmp_path / "data", clock)
+    for number in range(2):
+        batch = ReceivedBatch(bytes([number] * 16), lines(3, session=f"s{number}"), 3)
+        assert asyncio.run(running.writer.store(batch)) is StoreOutcome.STORED
+        clock.step(+5 * HOUR_MS)
+    running.stop()
+    entries = running.offered.after()[0].logs
+    assert [entry.records for entry in entries] == [3, 3]
+    assert entries[1].name.begins_s - entries[0].name.begins_s >= 5 * 3600 - 1
+
+
 def test_a_server_states_how_far_the_times_of_its_records_are_ahead_of_a_clock_that_was_set_back(tmp_path, lines):
     clock = Clock()
     running = Running(tmp_path / "data", clock)
