@@ -121,6 +121,10 @@ class Partials(Selection, ABC):
     def sessions(self, cursor: duckdb.DuckDBPyConnection) -> Rows:
         """One or more rows per session and group, with the columns SESSION_NAMES."""
 
+    def numbered_sessions(self, cursor: duckdb.DuckDBPyConnection) -> Rows:
+        """The same, to count messages and missing numbers: the uptimes may not be continuous over restarts of a player."""
+        return self.sessions(cursor)
+
     @abstractmethod
     def peers(self) -> Rows:
         """One or more rows per peer and group: `peer` and `weight`."""

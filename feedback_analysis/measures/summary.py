@@ -49,7 +49,7 @@ def summarize(
         selection = source.select(span, where or {}, by)
         numbers, sessions, left_out = _measured(cursor, selection, top)
         everything = source.select(span, {})
-        cost = costs(cursor, source, everything, everything.sessions(cursor) if where else sessions, proved_ms=proved_ms)
+        cost = costs(cursor, source, everything, everything.numbered_sessions(cursor) if where else sessions, proved_ms=proved_ms)
         covered = selection.covered(cursor)
     total = numbers.pop((None,) * len(by))
     ends = {"from": covered.from_ms if covered else None, "to": covered.to_ms if covered else None}
@@ -76,7 +76,7 @@ def costs(
     lost, span = missing, everything.span
     if proved_ms is not None and span is not None and proved_ms < span.to_ms and (missing or implausible):
         before = source.select(Span(span.from_ms, max(span.from_ms, proved_ms)), {})
-        lost, implausible = losses(cursor, before, before.sessions(cursor))
+        lost, implausible = losses(cursor, before, before.numbered_sessions(cursor))
     return {
         "duplicates": duplicates,
         "conflicts": conflicts,

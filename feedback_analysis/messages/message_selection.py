@@ -47,6 +47,9 @@ from feedback_analysis.messages.stalls_and_starts import (
 )
 from feedback_analysis.quality.model import call
 
+_OF_SESSIONS = ("session_id", "peer_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms")
+"""The columns of messages from which the rows of sessions are made."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptGroups:
@@ -141,12 +144,17 @@ class MessageSelection(Partials):
         return None if first is None else Span(first, last + 1)
 
     def sessions(self, cursor: duckdb.DuckDBPyConnection) -> Rows:
-        columns = ("session_id", "peer_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms")
+        return self._sessions(cursor, self._with_online_time(cursor, _OF_SESSIONS))
+
+    def numbered_sessions(self, cursor: duckdb.DuckDBPyConnection) -> Rows:
+        return self._sessions(cursor, self.sql(*_OF_SESSIONS))
+
+    def _sessions(self, cursor: duckdb.DuckDBPyConnection, messages: str) -> Rows:
         groups = "".join(f", {alias}" for alias in self.aliases)
         partials = ", ".join(f"{column.of_messages} AS {column.name}" for column in SESSION_COLUMNS)
         sql = f"""
             SELECT session_id AS session, peer_id AS peer{groups}, max(weight) AS weight, count(*) AS messages, {partials}
-            FROM ({self._with_online_time(cursor, columns)}) GROUP BY session_id, peer_id{groups}
+            FROM ({messages}) GROUP BY session_id, peer_id{groups}
         """
         # Several queries read these few rows, so the rows are computed once.
         return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases).kept(cursor, "session_row")

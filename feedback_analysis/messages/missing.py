@@ -35,7 +35,7 @@ def missing(table: FeedbackTable, *, span: Span, proved_ms: int | None = None) -
     """
     with table.reading() as cursor:
         everything = table.select(span, {})
-        sessions = everything.sessions(cursor)
+        sessions = everything.numbered_sessions(cursor)
         received = received_weight(cursor, sessions)
         cost = costs(cursor, table, everything, sessions, proved_ms=proved_ms)
     return Missing(**cost, sent=number(received) + cost["lost"], unread_logs=len(table.unread))
