@@ -49,8 +49,8 @@ class JoinFlags:
     key: Path
     """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
-    """Address of this machine. `swarmscope overlay list` connects from it. The other commands also listen on it with TCP and UDP,
-    on ports that the system chooses, so other nodes must be able to reach it."""
+    """Address of this machine, from which the command connects. The commands node, play and source also listen on this address
+    with TCP and UDP, on ports that the system chooses. For them, give an address that other nodes can reach."""
     tls_ca: Path | None = None
     """PEM file with certificate authorities, read again on SIGHUP. With it, every control connection uses TLS. The certificate of
     the bootstrapper must be valid for the host in --bootstrapper. The certificate of a node must be valid for the node's name."""
