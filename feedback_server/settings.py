@@ -36,7 +36,8 @@ class Settings:
     """Maximum compressed size of a log in bytes. A larger log is split into parts. One part of this size must fit into memory."""
 
     keep_days: int | None = None
-    """Delete sealed logs after this number of days. Long stops of the server do not count. Without this flag, logs are kept."""
+    """Age in days at which a sealed log is deleted. The age does not include stops of the server that last more than three days.
+    Without this flag, logs are kept."""
 
     keep_bytes: int | None = None
     """Maximum size of all sealed logs in bytes; the oldest are deleted first. Without it, there is no limit."""

@@ -116,8 +116,8 @@ class Settings(Scoring, LocationSettings):
     extra_bytes. Repeat the flag for each field."""
 
     history: Path | None = None
-    """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. If you also give --static, the
-    pages other than History first show only the last --keep-minutes of the recorded time."""
+    """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. If you also give --static, all
+    pages except History begin with the last --keep-minutes of the recorded time."""
 
     history_days: int | None = None
     """Number of whole UTC days to keep in the history. Without it, all days are kept."""

@@ -29,8 +29,8 @@ class Settings:
     """Sessions of a training at the same time. By default one for each processor. A session in a browser is always played alone."""
 
     contents: Path | None = None
-    """Folder with encoded contents (the videos to play), which the server does not change. Without it, the server makes
-    contents in --data."""
+    """Folder with encoded contents (the videos to play), which the server does not change. Without it, the server uses the folder
+    named `contents` in --data, and encodes the contents that are missing there."""
 
     coordinator: str | None = None
     """URL of a coordinator that the sessions report to. Without it, each training has its own."""
