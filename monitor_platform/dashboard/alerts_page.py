@@ -100,7 +100,7 @@ def _list(alerting: AlertService | None, end_ms: int | None, clock_ms: int | Non
     heard = f"{last} open" + (f" ({quiet} silenced)" if quiet else "")
     return {
         "rules": len(watch.states),
-        "note": f"{format_count(len(watch.states), 'rule')}, {how}; {heard}, {len(rows) - last} ended",
+        "note": f"{format_count(len(watch.states), 'rule')}, {how}; {heard}, {len(rows) - last} ended; open ones first, then the latest to begin",
         "alerts": rows[:MOST_ALERTS],
         "states": rule_rows(watch.states, silences) if clock_ms is None else [],
         "silences": silence_rows(silences),

@@ -6,7 +6,7 @@ from typing import Any
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
-from monitor_platform.dashboard.address_query import COLOURING, COMPARE, MOST_SERIES, SERIES, AddressQuery
+from monitor_platform.dashboard.address_query import COLOURING, COMPARE, DEFAULT_MINUTES, MOST_SERIES, SERIES, AddressQuery
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.comparison import time_name
 from monitor_platform.dashboard.display_names import dimension_name
@@ -28,7 +28,7 @@ def choices(data: PageData, lengths: Sequence[int]) -> dict[str, Any]:
         "channels": [[name, name] for name in data.channels[:LONGEST_LIST]],
         "isps": [[name, name] for name in data.isps[:LONGEST_LIST]],
         "places": _places(data),
-        "compare": [["", "Nothing"], *([name, time_name(name, follows=data.follows).capitalize()] for name in COMPARE)],
+        "compare": [list(each) for each in compared_times(follows=data.follows).items()],
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
         "by_extra": [[name, dimension_name(name)] for name in data.fields[:MOST_EXTRAS]],
         "minutes": lengths,
@@ -44,10 +44,28 @@ def first_texts(query: AddressQuery, *, live: bool) -> dict[str, Any]:
         "isp": query.isp or "All ISPs",
         "location": query.district or query.area or "Everywhere",
         "by": dimension_name(query.by) if query.by else "Nothing",
-        "compare": time_name(query.compare, follows=follows).capitalize() if query.compare in COMPARE else "Nothing",
+        "compare": compared_times(follows=follows).get(query.compare, "Any other…"),
+        "time": _time(query, live=live),
         "series": [(name, MEASURES[name].title) for name in SERIES if name != AUDIENCE],
         "chips": bool(chips(query)),
     }
+
+
+def compared_times(*, follows: bool) -> dict[str, str]:
+    """The times that a page can compare with, by their value of `compare`; without one, the key figures have the time before."""
+    times = {name: time_name(name, follows=follows).capitalize() for name in COMPARE}
+    return {"": f"{times['before']} (default)"} | times | {"before": f"{times['before']}, in all views"}
+
+
+def _time(query: AddressQuery, *, live: bool) -> str:
+    """The text of the time range; the browser writes that of a fixed one, whose zone it knows."""
+    if query.span is not None:
+        return "…"
+    minutes = query.minutes or (DEFAULT_MINUTES if live else 0)
+    if not minutes:
+        return "All"
+    number, unit = next((minutes // size, unit) for size, unit in ((1440, "d"), (60, "h"), (1, "min")) if minutes % size == 0)
+    return f"Last {number} {unit}"
 
 
 def _extras(data: PageData) -> list[list[str]]:

@@ -64,6 +64,7 @@ class DashboardPage:
     """A page of the dashboard. `panels`: how many measures fit on its timeline.
 
     `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
+    `part_of`: the path of the listed page that the navigation marks instead.
     `stands_alone`: its content depends neither on records nor on filters. `timed`: it shows times, so it has a time
     zone; `ranged`: and a time range. `zoned`: its numbers depend on the time zone, so it waits until the browser has named it.
     `reads_back`: it takes a time range of any length that is not in memory: it needs no messages of it, or reads them itself.
@@ -82,6 +83,7 @@ class DashboardPage:
     filters: bool = True
     tiles: bool = True
     listed: bool = True
+    part_of: str = ""
     stands_alone: bool = False
     timed: bool = True
     ranged: bool = True

@@ -126,6 +126,8 @@ class SessionPart:
         return {
             "known": True,
             "session_id": details.session.session_id,
+            "peer": details.session.facts["peer_id"] or "",
+            "of": " · ".join(place_name(value) for name in ("isp", "channel") if (value := details.session.facts[name])),
             "from": shown_session.span.from_ms,
             "until": details.session.at_ms[-1],
             "not_yet": not shown_session.at_ms,
@@ -152,6 +154,7 @@ SESSION_PAGE = DashboardPage(
     part=SessionPart,
     tiles=False,
     listed=False,
+    part_of="/sessions",
     stands_alone=True,
 )
 
@@ -193,6 +196,7 @@ def _facts(found: WholeSession) -> list[list[str]]:
     stalls, stalled_ms = sum(each.count for each in found.stalls), sum(each.for_ms for each in found.stalls)
     return [
         *facts,
+        ["Session", found.session_id],
         [
             "Startup",
             format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "not started yet",

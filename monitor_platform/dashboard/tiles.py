@@ -86,6 +86,7 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None, *
     return {
         "measure": name,
         "title": measure.title,
+        "name": _in_a_sentence(measure.title),
         "value": number,
         "unit": unit,
         "change": change,
@@ -94,6 +95,10 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None, *
         "gone": False,
         "sorts": SORTS_OF.get(name, ""),
     }
+
+
+def _in_a_sentence(title: str) -> str:
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _both(data: PageData, title: str, measure: Measure, value: float | None, other: float | None, at: str) -> str:

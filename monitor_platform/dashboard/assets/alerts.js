@@ -37,9 +37,9 @@
       text.append("Acknowledged ", minute(acknowledgement.at), noted(acknowledgement));
       line.append(text);
     }
-    const alert = { title, rule, slice, from };
+    const alert = { title, rule, slice, from, ended: !lasts };
     if (can_silence && lasts && !acknowledgement) line.append(swarmscope_silence.button("Acknowledge", alert, { acknowledge: true }));
-    if (can_silence && !silence) line.append(swarmscope_silence.button("Silence", alert));
+    if (can_silence && !silence) line.append(swarmscope_silence.button(lasts ? "Silence" : swarmscope_silence.FURTHER, alert));
     return line.childNodes.length ? [line] : [];
   }
 

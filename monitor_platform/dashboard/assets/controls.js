@@ -57,12 +57,12 @@
   function show_compare({ compare, other }) {
     const wanted = chosen().get("compare") ?? "";
     const begin = /^\d+$/.test(wanted) ? +wanted : null;
-    const [nothing, ...times] = choices.compare;
-    const groups = [["", [nothing]], ["Another time", [...times, [OTHER, "Any other…"]]], ["Other viewers", everybody()], ...cohorts()];
+    const [standard, ...times] = choices.compare;
+    const groups = [["", [standard]], ["Another time", [...times, [OTHER, "Any other…"]]], ["Other viewers", everybody()], ...cohorts()];
     fill_select(compare, groups, versus() || (begin === null ? wanted : OTHER));
     $("other-time").hidden = begin === null;
     if (begin !== null && document.activeElement !== other) other.value = local_iso(begin);
-    if ($("compare-list")) swarmscope.keep_children($("compare-list"), times.map(([name, title]) => [name, title, name === wanted]), another_time);
+    if ($("compare-list")) swarmscope.keep_children($("compare-list"), choices.compare.map(([name, title]) => [name, title, name === wanted && (name !== "" || !versus())]), another_time);
   }
 
   // The same times in the sheet of the time range, where people look for them.

@@ -97,7 +97,7 @@ globalThis.swarmscope = (() => {
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     show_offered(facts);
     for (const part of listeners.facts) part(facts);
-    if ("live" in document.body.dataset) show_pill();
+    if (exchange.pill) show_pill();
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
     if (!exchange.drawn) end_first_picture();
   }
@@ -193,6 +193,8 @@ globalThis.swarmscope = (() => {
 
   function show_pill() {
     const { kind, title, text, hint } = JSON.parse(exchange.pill);
+    // A page without numbers is not live yet. A problem of the platform is stated at once.
+    if (document.body.dataset.state === "loading" && !["late", "stale"].includes(kind)) return;
     // A live page with a fixed time range does not follow. A problem of the platform is more important.
     const paused = kind === "live" && chosen().has("from");
     document.body.dataset.pill = paused ? "paused" : kind;

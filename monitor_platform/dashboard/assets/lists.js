@@ -98,7 +98,7 @@
     const link = make("a", { href, textContent: title, title });
     item.append(make("b", { textContent: severity }), when, until ? `– ${local(until, { day: days, seconds: false })}` : "(open)", link);
     if (silenced_until) item.append(make("span", { className: "silenced", textContent: `silenced until ${local(silenced_until, { seconds: false })}` }));
-    else if (can_silence) item.append(swarmscope_silence.button("Silence", { rule, slice, title }));
+    else if (can_silence) item.append(swarmscope_silence.button(until ? swarmscope_silence.FURTHER : "Silence", { rule, slice, title, ended: Boolean(until) }));
     return item;
   }
 

@@ -17,20 +17,34 @@
     return [make("dt", { textContent: name }), value];
   }
 
-  // The time leads to the message in the table, if the table has it.
+  // Its length and its time, which leads to the message in the table, if the table has it.
   function longest_stall({ length, at }, listed) {
     const time = swarmscope_times.element(at);
-    if (!listed) return fact("Longest stall", `${length}, reported `, time);
+    if (!listed) return [`${length}, reported `, time];
     const link = make("a", { href: `#${row_id(at)}` });
     link.append(time);
-    return fact("Longest stall", `${length}, reported `, link);
+    return [`${length}, reported `, link];
+  }
+
+  // Whose session it is, in the words of the list that leads here. One click selects the whole id, also where it is cut off.
+  function show_heading({ session_id: id, peer, of, longest_stall: longest, rows }) {
+    swarmscope.put("#story-title", `Peer ${peer}`);
+    swarmscope.put("#story-of", of);
+    swarmscope.put("#story-id", id);
+    $("story-id").title = id;
+    const listed = is_listed(longest, rows);
+    refill($("story-longest"), [longest, listed], () => longest ? ["Longest stall ", ...longest_stall(longest, listed)] : ["No stall reported"]);
+  }
+
+  function is_listed(longest, rows) {
+    return longest !== null && rows.some(([at]) => at === longest.at);
   }
 
   function show_facts({ facts, longest_stall: longest, rows }) {
-    const listed = longest && rows.some(([at]) => at === longest.at);
+    const listed = is_listed(longest, rows);
     refill($("facts"), [facts, longest, listed], () => facts.flatMap(([name, value]) => [
       ...fact(name, value),
-      ...(name === "Stalls" && longest ? longest_stall(longest, listed) : []),
+      ...(name === "Stalls" && longest ? fact("Longest stall", ...longest_stall(longest, listed)) : []),
     ]));
   }
 
@@ -118,7 +132,7 @@
     $("no-session").hidden = session.known;
     $("messages-card").hidden = !session.known;
     if (!session.known) { unknown(session.session_id); return; }
-    swarmscope.put("#story-title", `Session ${session.session_id}`);
+    show_heading(session);
     swarmscope.put("#story-note", session.not_yet ? "has not begun at this time of the replay" : `${local(session.from)} – ${local(session.until)}`);
     $("story-note").title = `${utc(session.from)} – ${utc(session.until)}`;
     swarmscope.put("#story-shares", session.shares);

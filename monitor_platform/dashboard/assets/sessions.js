@@ -67,7 +67,7 @@
       else cell.ariaSort = null;
     }
     swarmscope.show_sorted_column($("sessions"), sort);
-    $("refresh").hidden = true;
+    $("refresh").toggleAttribute("data-idle", true);
     swarmscope.put("#sessions-note", shown_span ? `${own.note}; ${swarmscope_times.range(shown_span.from, shown_span.to)}` : own.note);
   }
 
@@ -79,7 +79,7 @@
     const { dataset } = document.querySelector("#sessions tbody");
     const holds = live && dataset.asked === location.search && dataset.holds !== "[]";
     if (!holds) fill(own);
-    else $("refresh").hidden = dataset.holds === JSON.stringify(rows);
+    else $("refresh").toggleAttribute("data-idle", dataset.holds === JSON.stringify(rows));
     const shown = document.querySelector("#sessions tbody").rows.length;
     $("sessions").hidden = shown === 0;
     $("no-sessions").hidden = shown > 0;

@@ -3,12 +3,13 @@
 
 globalThis.swarmscope_silence = (() => {
   const $ = (id) => document.getElementById(id);
+  const FURTHER = "Silence further ones"; // of an alert that has ended
   let target = null;
 
-  // `alert` has rule, slice (null: the whole rule), title and, to acknowledge it, from.
+  // `alert` has rule, slice (null: the whole rule), title, whether it has ended and, to acknowledge it, from.
   function open(alert, { acknowledge = false } = {}) {
     target = alert;
-    $("silence-title").textContent = acknowledge ? "Acknowledge the alert" : "Silence the alert";
+    $("silence-title").textContent = acknowledge ? "Acknowledge the alert" : alert.ended ? "Silence further alerts like this one" : "Silence the alert";
     $("silence-what").textContent = alert.title;
     $("silence-means").textContent = acknowledge
       ? "All users see that you work on it. Webhooks still get its end."
@@ -49,5 +50,5 @@ globalThis.swarmscope_silence = (() => {
     $("silence-acknowledge").addEventListener("click", () => send("api/v1/acknowledgements", { slice: target.slice, from: target.from }));
   });
 
-  return { button };
+  return { button, FURTHER };
 })();

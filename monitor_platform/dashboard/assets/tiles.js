@@ -26,10 +26,9 @@
     }
     const says = make("b", { className: "change", textContent: verdict });
     if (verdict) says.dataset.kind = kind;
-    line.replaceChildren(
-      ...(both ? [make("strong", { textContent: `${both}: ` }), says, ". "] : []),
-      `▲ ▼ Change from ${at}; clearly `, ...clearly(tiles, "worse"), "; ", ...clearly(tiles, "better"), ".",
-    );
+    const time = swarmscope_times.range(from, to);
+    const compared = both ? [make("strong", { textContent: both }), ` (${time}): `, says] : [`Compared with ${at}`];
+    line.replaceChildren(...compared, ". Clearly worse: ", changed(tiles, "worse"), ". Better: ", changed(tiles, "better"), ".");
   }
 
   function from_logs() {
@@ -38,15 +37,12 @@
     return button;
   }
 
-  const MOST_NAMES = 3;
-
-  // "worse: MOS, Startup p50 / p95", in the colour of such changes.
-  function clearly(tiles, kind) {
-    const names = tiles.filter(({ change }) => change.kind === kind).map(({ title }) => title);
-    const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
-    const found = make("b", { className: "change", textContent: names.length ? names.slice(0, MOST_NAMES).join(", ") + more : "none" });
+  // "continuity, startup", in the colour of such changes.
+  function changed(tiles, kind) {
+    const names = tiles.filter(({ change }) => change.kind === kind).map(({ name }) => name);
+    const found = make("b", { className: "change", textContent: names.join(", ") || "none" });
     if (names.length) found.dataset.kind = kind;
-    return [`${kind}: `, found];
+    return found;
   }
 
   // A button for the longest time range whose time before is recorded (the platform needs half of it).
@@ -124,8 +120,7 @@
   }
 
   function show_words({ notes, asides, drops, keys, state, gone }) {
-    $("gone").hidden = !gone;
-    $("gone").textContent = gone ?? "";
+    if ($("gone")) Object.assign($("gone"), { hidden: !gone, textContent: gone ?? "" });
     for (const [name, text] of Object.entries(notes)) put(`[data-note="${name}"]`, text);
     for (const [name, text] of Object.entries(asides)) put(`[data-aside="${name}"]`, text);
     put("#drops", drops);

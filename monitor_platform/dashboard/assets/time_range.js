@@ -33,7 +33,9 @@
     const minutes = lengths().includes(+query.get("minutes")) ? +query.get("minutes") : standard;
     const whole = !minutes && facts?.span && !facts.page?.lengths ? range(facts.span.from, facts.span.to) : title_of(minutes);
     const text = is_fixed() ? range(+query.get("from"), +query.get("to")) : whole;
-    $("time-text").textContent = document.body.dataset.ranged === undefined ? (zone ?? ours) : text;
+    // The document has the text of a range whose lengths are not known yet.
+    if (document.body.dataset.ranged === undefined) $("time-text").textContent = zone ?? ours;
+    else if (is_fixed() || lengths().length) $("time-text").textContent = text;
     $("time-zone-text").textContent = zone ?? ours;
     $("hover-for-utc").hidden = is_utc;
     $("time-open").title = facts?.span ? `${range(facts.span.from, facts.span.to)}, ${zone ?? ours}` : "";

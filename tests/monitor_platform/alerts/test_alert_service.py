@@ -291,7 +291,8 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
     notification = page.page.locator("#alerts").inner_text()
     assert all(text in notification for text in ("critical", "stalls: Continuity of ISP HGC is below", "Platform mobile"))
-    assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, checked once; 1 open, 0 ended"
+    order = "open ones first, then the latest to begin"
+    assert page.page.locator("#alerts-note").inner_text() == f"2 rules, recorded files, checked once; 1 open, 0 ended; {order}"
     assert page.page.get_by_role("link", name="HGC-0", exact=True).is_visible()
     # One click leads to the alert's slice in all views, in its measure; another to its sessions, the worst first.
     page.page.get_by_role("link", name="this slice in all views").click()

@@ -68,6 +68,12 @@ def test_a_comparison_states_both_values_and_the_verdict_in_one_line(table_of):
     assert (against["from"], against["to"]) == (BEGIN_MS, BEGIN_MS + 9 * MINUTE_MS)
 
 
+def test_the_line_of_a_comparison_names_figures_as_in_a_sentence(table_of):
+    _, shown = page(table_of(watched(BEGIN_MS, 10)), BEGIN_MS, 9)
+    names = {tile["measure"]: tile["name"] for tile in shown["tiles"]}
+    assert [names[each] for each in ("mos", "startup_ms", "stall_ms")] == ["MOS", "startup", "stall length"]
+
+
 def test_the_time_before_is_not_compared_across_a_gap_in_the_records(table_of):
     # Two of the fifteen minutes before are recorded, and none at their end.
     table = table_of(watched(BEGIN_MS, 2), watched(BEGIN_MS + 15 * MINUTE_MS, 15))

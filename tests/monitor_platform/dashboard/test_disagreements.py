@@ -96,7 +96,7 @@ def test_a_session_shows_inferred_beside_reported_values(monitor, visit):
 def test_a_session_that_no_model_judged_shows_what_it_reported_alone(monitor, visit):
     """Its navigation has the page of disagreements, as a model has judged others."""
     page = visit(monitor, "/session?session_id=unjudged")
-    page.becomes("() => document.getElementById('story-title').textContent === 'Session unjudged'")
+    page.becomes("() => document.getElementById('story-id').textContent === 'unjudged'")
     assert page.page.locator("nav a:visible", has_text="Disagreements").count() == 1
     assert page.page.locator("#inferred").is_hidden()
     assert [title for title, _ in panels(page) if "inferred" in title] == []

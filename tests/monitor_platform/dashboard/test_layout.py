@@ -172,7 +172,7 @@ def test_a_phone_leads_from_an_alert_to_the_viewer(monitor, visit):
     page.page.locator(".evidence summary").first.click()
     page.page.locator(".why a").first.click()
     page.becomes("() => location.pathname === '/session' && document.body.dataset.state === 'ok'")
-    page.becomes("() => document.getElementById('story-title').innerText.startsWith('Session s-')")
+    page.becomes("() => document.getElementById('story-title').innerText.startsWith('Peer p')")
     box = page.page.locator("#story-title").bounding_box()
     assert 0 <= box["x"] < box["x"] + box["width"] <= 390
 
@@ -181,5 +181,7 @@ def test_a_page_has_its_parts_and_choices_before_any_script_runs(monitor):
     with urlopen(f"{monitor}/?measure=continuity&isp=%3Cb%3EPCCW&by=isp") as answer:
         page = answer.read().decode()
     assert page.count("data-waits") == TILE_COUNT
+    assert '<p id="loading" role="status">Loading…</p>' in page
+    assert '<span id="time-text">All</span>' in page
     assert all(f"<h2>{name}</h2>" in page for name in ("Timeline", "Where it hurts", "Map", "District", "Histogram"))
     assert all(f"<option>{text}</option>" in page for text in ("Continuity", "&lt;b&gt;PCCW", "All channels", "ISP"))

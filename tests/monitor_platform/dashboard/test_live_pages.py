@@ -64,6 +64,19 @@ def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, f
 
 
 @pytest.mark.browser
+def test_no_row_of_the_sessions_moves_when_newer_numbers_are_offered(monitor, feedback_server, visit):
+    send(feedback_server.url, 1, range(3))
+    eventually(lambda: summary(monitor)["peers"] == 3)
+    page = visit(monitor.url, "/sessions", width=390)
+    first = page.page.locator("#sessions tbody tr a").first
+    place = first.bounding_box()["y"]
+    assert not page.page.locator("#refresh").is_visible()
+    send(feedback_server.url, 2, range(3, 6))
+    page.becomes("document.getElementById('refresh').checkVisibility({ visibilityProperty: true })")
+    assert first.bounding_box()["y"] == place
+
+
+@pytest.mark.browser
 def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, visit, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, "--period", "6")

@@ -315,8 +315,11 @@ def test_the_comparison_is_chosen_where_the_time_range_is(monitor, archive, visi
     page = visit(monitor, f"/?from={later_ms}&to={later_ms + MINUTE_MS}", width=390)
     page.page.locator("#compare-open").click()
     assert page.page.locator("#compare-list button").all_inner_texts() == [
-        *("The time before", "An hour earlier", "A day earlier", "A week earlier"),
+        *("The time before (default)", "The time before, in all views", "An hour earlier", "A day earlier", "A week earlier"),
     ]
+    in_force = page.page.locator("#compare-list [aria-pressed=true]")
+    chosen = page.page.locator("select[name=compare] option:checked")
+    assert in_force.all_inner_texts() == chosen.all_text_contents() == ["The time before (default)"]
     page.page.get_by_role("button", name="A day earlier", exact=True).click()
     page.becomes("() => document.getElementById('against-text').innerText.includes('no records of the other time, a day earlier')")
     assert "compare=day" in page.page.url

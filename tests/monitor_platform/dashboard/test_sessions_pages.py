@@ -100,7 +100,7 @@ def test_filters_lead_to_a_session_and_from_it_back_to_the_other_pages(monitor, 
     page.becomes(ROWS_ARE, 18)
     assert "isp=HKBN" in page.page.url
     page.page.locator("#sessions tbody tr a").first.press("Enter")
-    page.becomes("() => document.querySelector('#story-title')?.textContent.startsWith('Session s-')")
+    page.becomes("() => document.querySelector('#story-id')?.textContent.startsWith('s-')")
     assert "session_id=s-" in page.page.url
     assert page.page.locator("#chips li").count() == 0, "the page of a session ignores filters"
     page.page.get_by_role("link", name="Histogram", exact=True).click()
@@ -156,6 +156,9 @@ def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
     expected = whole_session(table, session_id="s-0", period_s=30)
+    assert page.page.locator("#story-title").inner_text() == "Peer peer-0"
+    assert page.page.locator(".who").inner_text().startswith("HKBN · ViuTV\n\nLongest stall 5.00\u202fs, reported Aug 7, ")
+    assert page.page.locator("nav [aria-current]").inner_text() == "Sessions"
     assert glyphs(page, 0, "state") == [each.state for each in expected.ribbon]
     assert {"starting", "playing", "stalled", "paused", "silent"} <= set(glyphs(page, 0, "state"))
     assert set(glyphs(page, 0, "word")) - {""} <= set(glyphs(page, 0, "state"))
