@@ -35,6 +35,8 @@ RULE_DIMENSIONS: Mapping[RuleKind, Sequence[str]] = {"feedback": DIMENSIONS, "me
 MOST_ALERTS = 200
 """A longer list is not readable. Rules that find more alerts need other limits."""
 
+ORDER = "open ones first, then the latest to begin"
+
 HOW_TO_BEGIN = "swarmscope monitor … --alerts alerts.toml"
 
 
@@ -100,7 +102,7 @@ def _list(alerting: AlertService | None, end_ms: int | None, clock_ms: int | Non
     heard = f"{last} open" + (f" ({quiet} silenced)" if quiet else "")
     return {
         "rules": len(watch.states),
-        "note": f"{format_count(len(watch.states), 'rule')}, {how}; {heard}, {len(rows) - last} ended; open ones first, then the latest to begin",
+        "note": f"{format_count(len(watch.states), 'rule')}, {how}; {heard}, {len(rows) - last} ended; {ORDER}",
         "alerts": rows[:MOST_ALERTS],
         "states": rule_rows(watch.states, silences) if clock_ms is None else [],
         "silences": silence_rows(silences),
