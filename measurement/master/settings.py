@@ -86,7 +86,7 @@ class Settings:
     """The master counts an agent as lost if no keep-alive arrives for this many seconds. Must be longer than --agent-timer-s."""
 
     reconnect_s: float = 12.0
-    """Seconds after which an agent connects again. Each agent adds a random extra time of up to 25 %."""
+    """Seconds that an agent waits after it lost its connection, before it connects again. It adds a random time of up to 25 %."""
 
     def __post_init__(self) -> None:
         host, _ = parse_listen(self.listen)
