@@ -5,7 +5,7 @@ mean of means.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from feedback_analysis.measures.exact import number, quotient
@@ -14,10 +14,14 @@ from feedback_analysis.measures.registry import Kind, Measure
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`values[measure][i]` belongs to the step that ends at `at_ms[i]` (Unix ms); None where no message carries the measure."""
+    """`values[measure][i]` belongs to the step that ends at `at_ms[i]` (Unix ms); None where no message carries the measure.
+
+    `latest[measure]` covers the end of the time range, if a query asks for it.
+    """
 
     at_ms: tuple[int, ...]
     values: dict[str, tuple[float | None, ...]]
+    latest: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def windows(values: Sequence[int], before: int) -> list[int]:

@@ -11,10 +11,9 @@ from itertools import accumulate
 
 import duckdb
 
-from feedback_analysis.measures.exact import exact_sum, number
+from feedback_analysis.measures.exact import exact_sum, number, quotient
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.statistics import Rows
 from feedback_analysis.measures.timeline import Timeline, longest_series, mean_series, windows
 from feedback_analysis.messages.expressions import is_plain, sums_of, value_and_base
 from feedback_analysis.messages.message_selection import MessageSelection
@@ -35,23 +34,27 @@ def timeline(
     step_s: float,
     period_s: float,
     window_s: float = 0,
+    latest_s: float = 0,
     where: Mapping[str, str] | None = None,
 ) -> Timeline:
     """`measures` at each step of `span`; a peer is present for `period_s` after each message.
 
-    `window_s`: the length of a moving average, in whole steps; 0: none. ValueError for an unknown measure, and for a step below 1
-    s.
+    `window_s`: the length of a moving average, in whole steps; 0: none. `latest_s`: the length of the end of `span` of which the
+    values are computed, too; 0: none. ValueError for an unknown measure, and for a step or an end below 1 s.
     """
     chosen = {name: measure_of(name, "timeline") for name in measures}
     steps = Steps.over(span, step_s=step_s, window_s=window_s)
     with table.reading() as cursor:
         # Measures of single messages are read together, so that the filters are computed once.
         plain = {name: measure for name, measure in chosen.items() if is_plain(measure)}
-        known = _means(cursor, plain, steps, where or {})
+        known, latest = _means(cursor, plain, steps, latest_s, where or {})
         others = {name: measure for name, measure in chosen.items() if name not in plain}
         known |= {name: _series(cursor, measure, steps, period_s, where or {}) for name, measure in others.items()}
+        if latest_s:
+            end = Steps.over(steps.end(latest_s), step_s=latest_s, window_s=0)
+            latest |= {name: _series(cursor, measure, end, period_s, where or {})[-1] for name, measure in others.items()}
     values = {name: known[name] for name in chosen}
-    return Timeline(tuple(steps.end_ms(at) for at in range(steps.before, steps.count)), values)
+    return Timeline(tuple(steps.end_ms(at) for at in range(steps.before, steps.count)), values, latest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,11 @@ class Steps:
     def span(self) -> Span:
         return Span(self.begin_ms, self.to_ms)
 
+    def end(self, seconds: float) -> Span:
+        """The last `seconds` of the time range, or all of it."""
+        first_ms = self.begin_ms + self.before * self.step_ms
+        return Span(max(first_ms, self.to_ms - round(seconds * 1000)), self.to_ms)
+
     def end_ms(self, at: int) -> int:
         return min(self.begin_ms + (at + 1) * self.step_ms, self.to_ms)
 
@@ -93,22 +101,32 @@ class Steps:
 
 
 def _means(
-    cursor: duckdb.DuckDBPyConnection, measures: Mapping[str, Measure], steps: Steps, where: Mapping[str, str]
-) -> dict[str, tuple[float | None, ...]]:
+    cursor: duckdb.DuckDBPyConnection, measures: Mapping[str, Measure], steps: Steps, latest_s: float, where: Mapping[str, str]
+) -> tuple[dict[str, tuple[float | None, ...]], dict[str, float | None]]:
+    """The means of each step, and those of the last `latest_s` seconds (0: none)."""
     if not measures:
-        return {}
+        return {}, {}
     selection = MessageSelection(steps.span, where)
     pairs = [value_and_base(measure, selection) for measure in measures.values()]
     columns = [f"{value} AS value_{at}, {base} AS base_{at}" for at, (value, base) in enumerate(pairs)]
     increases = not VALUE_AND_BASE.keys().isdisjoint(measures)
-    sql = selection.sql(f"{steps.sql('received_ms')} AS step", "weight", *columns, increases=increases)
-    rows = Rows(sql=sql, parameters=selection.parameters, aliases=("step",), total=False)
+    moments = (f"{steps.sql('received_ms')} AS step", f"received_ms >= {steps.end(latest_s).from_ms} AS in_end")
+    sql = selection.sql(*moments, "weight", *columns, increases=increases)
     sums = [exact_sum(f"{side}_{at} * weight") for at in range(len(pairs)) for side in ("value", "base")]
-    found = {group[0]: row for group, row in rows.aggregate(cursor, *sums).items()}
-    return {
-        name: mean_series({step: row[2 * at : 2 * at + 2] for step, row in found.items()}, steps.count, before=steps.before)
-        for at, name in enumerate(measures)
-    }
+    sets = "(step), (in_end)" if latest_s else "(step)"
+    chosen = ("step", "in_end" if latest_s else "false", *sums)
+    found = cursor.execute(
+        f"SELECT {', '.join(chosen)} FROM ({sql}) GROUP BY GROUPING SETS ({sets})", selection.parameters
+    ).fetchall()
+    by_step = {step: row for step, _, *row in found if step is not None}
+    end = next((row for step, in_end, *row in found if step is None and in_end), [0] * len(sums))
+    series, latest = {}, {}
+    for at, name in enumerate(measures):
+        numerator, base = 2 * at, 2 * at + 1
+        means = {step: (row[numerator], row[base]) for step, row in by_step.items()}
+        series[name] = mean_series(means, steps.count, before=steps.before)
+        latest[name] = quotient(end[numerator], end[base])
+    return series, latest if latest_s else {}
 
 
 def _series(

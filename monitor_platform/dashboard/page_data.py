@@ -75,7 +75,8 @@ class PageData:
 
     `matches`: whether any record matches the query. `band`: of the first measure on the timeline. `alerts`: those of this time
     range and slice. `follows`: the time range ends now. `against`: what the tiles are compared with, `before` its key figures
-    (None if its records are too few), `recorded_there` the part of its time that has records, `trends` the sparklines.
+    (None if its records are too few), `recorded_there` the part of its time that has records, `trends` the sparklines and, as
+    their latest values, those of the last period.
 
     A point of `audience` counts the peers of that moment. A point of `timeline` is a mean over `window_s`, which is at least one
     reporting period, so that each peer reports once in it.
@@ -104,7 +105,6 @@ class PageData:
     histogram: Histogram | None = None
     slices: list[Slice] | None = None
     key_figures: KeyFigures | None = None
-    now: Timeline | None = None
     before: KeyFigures | None = None
     recorded_there: RecordedTime = EVERYTHING
     comparison: Comparison | None = None

@@ -135,8 +135,9 @@ class PageQueries:
         return queries | {"channels": self._choices("channel"), "isps": self._choices("isp")} | self._unfiltered()
 
     def _tiles(self) -> dict[str, Query[Any]]:
-        trend_step_s = step_s(self._span, most=TREND_POINTS)
-        queries: dict[str, Query[Any]] = {"trends": self._timeline(self._here, TILES, trend_step_s), "now": self._now()}
+        # In the last period, each present peer reports once.
+        latest_s, trend_step_s = max(1.0, self._snapshot.period_s), step_s(self._span, most=TREND_POINTS)
+        queries: dict[str, Query[Any]] = {"trends": self._timeline(self._here, TILES, trend_step_s, latest_s=latest_s)}
         queries["key_figures"] = self._key_figures(self._here)
         if self._in_memory(self._against.span) >= LEAST_RECORDED:
             queries["before"] = self._key_figures(self._against)
@@ -212,11 +213,8 @@ class PageQueries:
         return tuple(replace(line, histogram=part) for line, part in zip(lines, found, strict=True))
 
     async def _key_figures(self, side: ComparisonSide) -> KeyFigures:
-        whole_s = max(1.0, (side.span.to_ms - side.span.from_ms) / 1000)
-        summary, whole = await asyncio.gather(
-            self._ask(totals, span=side.span, where=side.where), self._timeline(side, (AUDIENCE,), whole_s)
-        )
-        return KeyFigures(summary=summary, audience=whole.values[AUDIENCE][-1] if whole.at_ms else None)
+        summary, audience = await asyncio.gather(self._ask(totals, span=side.span, where=side.where), self._audience(side))
+        return KeyFigures(summary=summary, audience=audience.values[AUDIENCE][-1] if audience.at_ms else None)
 
     async def _recorded_there(self, span: Span) -> RecordedTime:
         """How much of the other time has records, of any viewer."""
@@ -225,13 +223,6 @@ class PageQueries:
         if self._in_memory(span) < LEAST_RECORDED:
             return RecordedTime(share=self._in_memory(span), at_end=False)
         return await self._ask(recorded_time, span=span, period_s=self._snapshot.period_s)
-
-    def _now(self) -> Query[Timeline]:
-        """The measures of the sparklines in the last period, in which each present peer reports once: one step."""
-        period_s = max(1.0, self._snapshot.period_s)
-        end_ms = self._span.to_ms
-        latest = Span(max(self._span.from_ms, end_ms - round(period_s * 1000)), end_ms)
-        return self._timeline(ComparisonSide(span=latest, where=self._here.where, name=""), TILES, period_s)
 
     async def _band(self) -> PercentileBand | None:
         """The band of the first measure, unless other lines are drawn in its panel."""
@@ -271,8 +262,10 @@ class PageQueries:
         step = step_s(side.span)
         return self._timeline(side, series_of(self._query), step, window_s=window_s(self._snapshot, step))
 
-    def _timeline(self, side: ComparisonSide, measures: Sequence[str], step_s: float, *, window_s: float = 0) -> Query[Timeline]:
-        steps = {"step_s": step_s, "period_s": self._snapshot.period_s, "window_s": window_s}
+    def _timeline(
+        self, side: ComparisonSide, measures: Sequence[str], step_s: float, *, window_s: float = 0, latest_s: float = 0
+    ) -> Query[Timeline]:
+        steps = {"step_s": step_s, "period_s": self._snapshot.period_s, "window_s": window_s, "latest_s": latest_s}
         return self._ask(timeline, span=side.span, where=side.where, measures=measures, **steps)
 
     def _ask(self, query: Callable[..., Answer], **arguments: object) -> Query[Answer]:

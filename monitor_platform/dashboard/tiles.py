@@ -72,8 +72,7 @@ def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures |
 
 def _now(data: PageData, name: str) -> float | None:
     """The value in the last period of the time range."""
-    values = data.now.values[name] if data.now is not None else ()
-    return values[-1] if values else None
+    return data.trends.latest.get(name) if data.trends is not None else None
 
 
 def _tile(name: str, data: PageData, value: float | None, other: float | None, *, title: str = "", at: str = "") -> dict[str, Any]:

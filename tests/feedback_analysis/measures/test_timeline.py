@@ -86,6 +86,17 @@ def test_a_moving_average_weighs_steps_by_their_content(sent, span, step_s, step
         assert close(at, mean([(each["mos"], each["weight"]) for each in held]))
 
 
+@settings(max_examples=12)
+@given(sent=records(), span=SPANS, step_s=st.integers(1, 20), latest_s=st.integers(1, 40))
+def test_the_latest_values_are_those_of_the_end_of_the_time_range(sent, span, step_s, latest_s, table_of):
+    table, names = table_of(sent), ("mos", "stalls_per_hour", "startup_ms", "longest_stall_ms")
+    found = timeline(table, measures=names, span=span, step_s=step_s, period_s=30, latest_s=latest_s)
+    end = Span(max(span.from_ms, span.to_ms - latest_s * 1000), span.to_ms)
+    alone = timeline(table, measures=names, span=end, step_s=latest_s, period_s=30)
+    assert found.latest == {name: values[-1] for name, values in alone.values.items()}
+    assert timeline(table, measures=names, span=span, step_s=step_s, period_s=30).latest == {}
+
+
 def test_a_window_does_not_average_with_the_time_before_recording(table_of):
     table = table_of([record(seq=seq, received_ms=BEGIN_MS + seq * 1000) for seq in range(10)])
     span = Span(BEGIN_MS, BEGIN_MS + 10_000)
