@@ -147,10 +147,11 @@ class Browser:
         return visit
 
     def _visitor(self) -> Any:  # noqa: ANN401
-        """A page in a new context, which has an empty cache."""
+        """An open tab in a new context, which has an empty cache. Chromium has started the tab's process."""
         page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(TIMEOUT_MS)
         page.add_init_script(_RECORD_OPENING)
+        page.goto("about:blank")
         return page
 
 
