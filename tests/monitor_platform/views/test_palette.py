@@ -1,11 +1,26 @@
 """Colours and words mean the same on every view."""
 
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+import monitor_platform
 from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.views.number_format import format_change, format_count, format_share, format_value, title_of
-from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, legend_of, round_ends, scale_for
+from monitor_platform.views.palette import (
+    ACCENT,
+    GRADE_COLOURS,
+    GROUND,
+    MOS_SCALE,
+    NO_DATA,
+    UNCHANGED,
+    grade,
+    legend_of,
+    round_ends,
+    scale_for,
+)
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
 
@@ -65,3 +80,17 @@ def test_a_title_names_the_unit_unless_it_already_contains_it():
     assert title_of(MEASURES["upload_kbps"]) == "Upload rate (kbit/s)"
     assert title_of(MEASURES["upload_kbps"], 4000) == "Upload rate (Mbit/s)"
     assert title_of(MEASURES["concurrent_peers"]) == "Concurrent peers"
+
+
+def test_the_legend_of_the_maps_has_the_colours_of_the_maps():
+    styles = (Path(monitor_platform.__file__).parent / "dashboard/assets/dashboard.css").read_text()
+    drawn = dict(re.findall(r'\.patterns \[data-kind="(\w+)"\]::before \{ (.*) \}', styles))
+    assert drawn["empty"] == f"border-color: {GROUND}; background: {_css(NO_DATA)};"
+    assert drawn["same"] == f"background: {_css(UNCHANGED)};"
+    assert drawn["chosen"] == f"border: 3px solid {ACCENT};"
+
+
+def _css(colour: str) -> str:
+    """A colour `rgba(r, g, b, 0.12)` as our styles write it."""
+    red, green, blue, alpha = re.findall(r"[\d.]+", colour)
+    return f"rgb({red} {green} {blue} / {alpha.removeprefix('0')})"
