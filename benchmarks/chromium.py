@@ -14,6 +14,8 @@ from typing import Any
 TIMEOUT_MS = 120_000
 TIME_ON_PAGE_MS = 3_000
 """Time on each page before the next one is opened, as a person would need."""
+SETTLED_MS = 500
+"""How long a new tab waits for its first address."""
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 # Without these flags, Chromium draws a background page only once a second.
 _AWAKE = ("--disable-renderer-backgrounding", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows")
@@ -38,7 +40,14 @@ _RECORD_OPENING = """
         window.opened = performance.now();
         check_figures();
     })), { once: true });
-    window.shifted = 0;
+    window.shifted = window.received = 0;
+    const Socket = WebSocket;
+    window.WebSocket = class extends Socket {
+        constructor(...address) {
+            super(...address);
+            this.addEventListener("message", ({ data }) => { window.received += data.length ?? data.byteLength; });
+        }
+    };
     new PerformanceObserver((list) => {
         for (const entry of list.getEntries()) window.shifted += entry.value;
     }).observe({ type: "layout-shift", buffered: true });
@@ -129,8 +138,7 @@ class Browser:
 
     def visit(self, address: str) -> Visit:
         """Open the page at `address` as a new visitor without a cache, stay for TIME_ON_PAGE_MS after the first picture, leave."""
-        page, received = self._visitor(), list[int]()
-        page.on("websocket", lambda socket: socket.on("framereceived", lambda payload: received.append(_size(payload))))
+        page = self._visitor()
         began = time.monotonic()
         page.goto(address)
         drawn_ms = float(page.wait_for_function("window.opened").json_value())
@@ -141,22 +149,19 @@ class Browser:
             completed_ms=float(page.evaluate("window.completed")),
             layout_shift=float(page.evaluate("window.shifted")),
             http=int(page.evaluate(_TRANSFERRED)),
-            websocket=sum(received),
+            websocket=int(page.evaluate("window.received")),
         )
         page.close()
         return visit
 
     def _visitor(self) -> Any:  # noqa: ANN401
-        """An open tab in a new context, which has an empty cache. Chromium has started the tab's process."""
+        """An open tab in a new context, which has an empty cache. Chromium has started the tab's process, and is idle."""
         page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(TIMEOUT_MS)
         page.add_init_script(_RECORD_OPENING)
         page.goto("about:blank")
+        page.wait_for_timeout(SETTLED_MS)
         return page
-
-
-def _size(payload: str | bytes) -> int:
-    return len(payload.encode() if isinstance(payload, str) else payload)
 
 
 @contextmanager

@@ -46,19 +46,23 @@ class Spool:
         sync_ancestors(folder)
         self._folder = folder
         self._max_bytes = max_bytes
-        self._lock = lock_folder(folder)
         self._frames = FrameWriter()
         self._damage = SpoolDamage(folder)
-        self._cursor = Cursor.read(folder)
+        self._cursor: Cursor | None = None
         self._open: SegmentWriter | None = None
         self._draining: Iterator[SpooledBatch] = iter(())
         self.messages = 0
         self.largest_found = 0
         """The size in bytes of the largest batch that an earlier run or another worker has left."""
         self._lost_bytes = 0
-        self._sizes = {number: segment_path(folder, number).stat().st_size for number in segment_numbers(folder)}
-        self._next = max([*used_numbers(folder), self._cursor.segment if self._cursor else 0], default=0) + 1
-        self._recover()
+        self._sizes: dict[int, int] = {}
+        self._next = 1
+        self._lock = lock_folder(folder)
+        try:
+            self._recover()
+        except OSError:
+            os.close(self._lock)
+            raise
 
     @property
     def size_bytes(self) -> int:
@@ -154,10 +158,13 @@ class Spool:
         self.messages += self._waiting(number)
 
     def _recover(self) -> None:
-        """Count what waits. A cursor whose segment is missing is obsolete, and must not point into a later segment.
+        """Find what waits. A cursor whose segment is missing is obsolete, and must not point into a later segment.
 
         A power cut can bring back segments that were drained. Then everything is sent again, from the oldest segment on.
         """
+        self._cursor = Cursor.read(self._folder)
+        self._sizes = {number: segment_path(self._folder, number).stat().st_size for number in segment_numbers(self._folder)}
+        self._next = max([*used_numbers(self._folder), self._cursor.segment if self._cursor else 0], default=0) + 1
         if self._cursor is not None and self._cursor.segment != min(self._sizes, default=0):
             Cursor.remove(self._folder)
             self._cursor = None

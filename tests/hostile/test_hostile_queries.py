@@ -56,7 +56,7 @@ def open_token(monitor) -> Iterator[str]:
 
 
 def token_of(monitor: Server, path: str) -> str:
-    [token] = re.findall(r'"token":"([^"]+)"', requests.get(monitor.url + path, timeout=60).text)
+    [token] = re.findall(r'swarmscope\.draw\("([^"]+)"', requests.get(monitor.url + path, timeout=60).text)
     return token
 
 

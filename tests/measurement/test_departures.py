@@ -122,7 +122,7 @@ def test_agents_stop_without_a_master_and_return_when_it_is_back(serve, tmp_path
     assert client.returncode == 1
     assert b"broke" in errors or b"ended the connection" in errors
     recorded = (tmp_path / "measurement" / "operations-0000000001.ndjson").read_text()
-    assert json.loads(recorded.splitlines()[0])["request_id"] == done["id"]
+    assert json.loads(recorded.splitlines()[0])["state"]["request_id"] == done["id"]
 
     master = start_master(serve, tmp_path, listen=f"127.0.0.1:{port}")
     eventually(lambda: set(agents_of(master.url)) == {"a1", "a2"}, "the return of the agents")

@@ -19,7 +19,7 @@ def test_live_and_static_settings_are_distinguished():
     ("settings", "advice"),
     [
         ({}, "--feedback-server URL"),
-        (LIVE | {"static": (Path("logs"),)}, "one of them"),
+        (LIVE | {"static": (Path("logs"),)}, "not both"),
         ({"feedback_server": ("http://fs",)}, "--read-token"),
         (LIVE | {"listen": "0.0.0.0:8070"}, "--users"),
         (LIVE | {"listen": "10.0.0.5:8070"}, "--trusted-user-header"),

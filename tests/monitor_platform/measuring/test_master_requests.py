@@ -61,7 +61,7 @@ def test_a_manager_starts_a_measurement_or_gets_the_reason_why_the_master_refuse
     [
         ({"destinations": ["a"]}, "'technique' is missing"),
         ({"technique": "PING", "destinations": []}, "'destinations' is missing"),
-        ({"technique": "PING", "destinations": ["a"], "priority": 9}, "'priority' is no field"),
+        ({"technique": "PING", "destinations": ["a"], "priority": 9}, "'priority' is not a field"),
     ],
 )
 def test_a_request_with_other_fields_is_refused(body, words):
