@@ -51,7 +51,7 @@ async def _opened(settings: Settings, rules: Rules | None) -> None:
         server.start()
         opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
         on_reload(partial(_reload, tls, server))
-        # The objects made so far live until the end. If the collector examined them, too, each full collection would block for 60 ms.
+        # The objects made so far live until the end. With them, each full collection would block the event loop for 60 ms.
         gc.freeze()
         announce_ready("monitor", url)
         await _until_ended([*tasks, _watch_address_space(settings.memory_mib)])
