@@ -14,8 +14,8 @@ class MosFlags:
     or -5.5 with --mos-calibration public."""
 
     mos_c2: float | None = None
-    """Coefficient c2 of the MOS. Requires --mos-calibration public (default 2.2) or none (default 2). With ceiling, c2 has no
-    effect, and a value other than 2 is refused."""
+    """Coefficient c2 of the MOS. The default is 2, or 2.2 with --mos-calibration public. With ceiling, c2 has no effect, and a
+    value other than 2 is refused."""
 
     mos_a: float | None = None
     """Coefficient a of the MOS: the maximum that the rate adds. The default is 4, or 1.94 with --mos-calibration public."""

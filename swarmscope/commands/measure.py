@@ -108,7 +108,7 @@ def measure(
         for each.
     schedule
         PM_SYN: no two agents measure a destination at the same time. PM_RAN: each agent measures the destinations in random order,
-        so two agents may measure one at the same time.
+        so two agents may measure a destination at the same time.
     order
         Order of the operations under PM_SYN. dense: an operation starts as soon as its agent and its destination are free. ring:
         the agents go around the destinations in a ring, as in the Emodis paper.
