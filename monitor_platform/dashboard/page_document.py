@@ -134,6 +134,7 @@ class PageDocument:
         try:
             self._show(answer)
         except Exception:
+            # An error of a view goes to its page and to the log, as that of a query does.
             log.exception("the page %s could not show ?%s", self._page.path, answer.query.text())
             self._exchange.update(facts=json.dumps(failed(answer.query) | {"asked": self._exchange.asked}))
         if followed is not None:
