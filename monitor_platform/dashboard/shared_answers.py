@@ -80,7 +80,7 @@ class SharedAnswers:
                 raise Problem(503, "busy", f"{self.running} queries are already waiting; try again in a few seconds")
             self.running += 1
             answer = self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
-            answer.add_done_callback(partial(self._remove_failed, key))
+            answer.add_done_callback(partial(self._end, key))
             self._remove_old()
         self._known.move_to_end(key)
         # Shielded: a page that closes must not cancel the query of other pages.
@@ -116,7 +116,6 @@ class SharedAnswers:
             self.stopped += 1
             raise too_much(error) from error
         finally:
-            self.running -= 1
             self.seconds += time.monotonic() - began
 
     def _within_limit(self, query: Callable[[], Answer]) -> Answer:
@@ -134,8 +133,9 @@ class SharedAnswers:
             if self._known.get(key) is answer:
                 del self._known[key]
 
-    def _remove_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
-        """Remove an answer that is an error, because the next attempt may succeed."""
+    def _end(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
+        """Count a query as ended, also one that was cancelled before it began. Remove an error: the next attempt may succeed."""
+        self.running -= 1
         failed = answer.cancelled() or answer.exception() is not None
         if failed and self._known.get(key) is answer:
             del self._known[key]

@@ -7,14 +7,14 @@ import pytest
 
 from tests.harness.processes import run_swarmscope
 
-NOBODY = "http://127.0.0.1:9"
-MONITOR = ("monitor", "--insecure", "--feedback-server", NOBODY, "--mirror", "mirror")
+UNUSED_URL = "http://127.0.0.1:9"
+MONITOR = ("monitor", "--insecure", "--feedback-server", UNUSED_URL, "--mirror", "mirror")
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        ("coordinator", "--insecure", "--feedback-server", NOBODY, "--spool", "spool", "--keys", "pipe"),
+        ("coordinator", "--insecure", "--feedback-server", UNUSED_URL, "--spool", "spool", "--keys", "pipe"),
         ("coordinator", "--insecure", "--feedback-server", "https://127.0.0.1:9", "--spool", "spool", "--tls-ca", "pipe"),
         (*MONITOR, "--alerts", "pipe"),
         ("overlay", "play", "p", "--stream", "s", "--bootstrapper", "127.0.0.1:9", "--key", "pipe"),

@@ -161,6 +161,18 @@ async def test_a_query_that_no_page_awaits_any_more_does_not_run(answers):
 
 
 @awaited
+async def test_a_query_that_is_cancelled_before_it_begins_counts_as_ended(answers):
+    query = Slow()
+    asking = answers.ask(NOW, query)
+    asking.send(None)  # up to the wait for an answer that the event loop has not begun
+    with pytest.raises(asyncio.CancelledError):
+        asking.throw(asyncio.CancelledError)
+    assert answers.running == 1
+    await asyncio.sleep(0.01)
+    assert (answers.running, query.runs) == (0, 0)
+
+
+@awaited
 async def test_old_answers_are_removed(answers):
     query = Slow()
     query.go.set()
